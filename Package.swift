@@ -1,0 +1,60 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Dependencies run one way:
+//   CLanes <- CoalitionNet <- CoalitionONNX <- Coalition <- CoalitionCLI
+//   CCodecs <- CoalitionData <- CoalitionCLI
+// CoalitionBase (tensors, errors, files) is under all of the Swift modules. No target that a
+// dependent builds carries unsafe flags: OpenMP is reached through its runtime's entry point.
+
+let swift: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+]
+
+/// Debian's libomp-dev exports the runtime as libomp5.so; libm holds the scalar references.
+let openMP: [LinkerSetting] = [
+  .linkedLibrary("omp5", .when(platforms: [.linux])),
+  .linkedLibrary("m", .when(platforms: [.linux])),
+]
+
+let package = Package(
+  name: "coalition",
+  products: [
+    .library(name: "Coalition", targets: ["Coalition"]),
+    .executable(name: "coalition", targets: ["CoalitionCLI"]),
+  ],
+  targets: [
+    // MARK: C
+    .target(
+      name: "CLanes", path: "csrc",
+      cSettings: [.define("NDEBUG", .when(configuration: .release))],
+      linkerSettings: openMP),
+    .target(
+      name: "CCodecs",
+      linkerSettings: [.linkedLibrary("z"), .linkedLibrary("png16"), .linkedLibrary("jpeg")]),
+
+    // MARK: Library
+    .target(name: "CoalitionBase", swiftSettings: swift),
+    .target(name: "CoalitionNet", dependencies: ["CLanes", "CoalitionBase"], swiftSettings: swift),
+    .target(
+      name: "CoalitionONNX", dependencies: ["CoalitionBase", "CoalitionNet"], swiftSettings: swift),
+    .target(
+      name: "Coalition", dependencies: ["CoalitionBase", "CoalitionNet", "CoalitionONNX"],
+      swiftSettings: swift),
+    .target(
+      name: "CoalitionData", dependencies: ["CCodecs", "CoalitionBase"], swiftSettings: swift),
+
+    // MARK: Command
+    .target(name: "CDemoData", exclude: ["data"]),
+    .executableTarget(
+      name: "CoalitionCLI", dependencies: ["CDemoData", "Coalition", "CoalitionData"],
+      swiftSettings: swift),
+
+    // MARK: Tests
+    .testTarget(
+      name: "CoalitionDataTests", dependencies: ["CoalitionBase", "CoalitionData"],
+      swiftSettings: swift),
+  ]
+)

@@ -1,0 +1,100 @@
+// Reading whole files and writing them atomically, on the C library alone (no Foundation).
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// Whole files in and out.
+public enum Files {
+  /// The bytes of a file.
+  /// - Parameter limit: the largest size that is accepted, checked before anything is allocated.
+  /// - Throws: `unreadable` when it cannot be opened or read, `limitExceeded` past `limit`.
+  public static func read(_ path: String, limit: Int = .max) throws(CoalitionError) -> [UInt8] {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else {
+      throw CoalitionError(.unreadable, "cannot open the file: \(lastSystemError)", node: path)
+    }
+    defer { _ = close(descriptor) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else {
+      throw CoalitionError(.unreadable, "cannot read the file: \(lastSystemError)", node: path)
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw CoalitionError(.unreadable, "not a regular file", node: path)
+    }
+    let size = Int(status.st_size)
+    guard size <= limit else {
+      throw CoalitionError(
+        .limitExceeded, "the file is larger than allowed", node: path,
+        expected: "at most \(limit) bytes", found: "\(size)")
+    }
+    var failure: CoalitionError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
+      while filled < size {
+        let got = readBytes(descriptor, buffer.baseAddress?.advanced(by: filled), size - filled)
+        if got < 0 && errno == EINTR { continue }
+        if got <= 0 {
+          let reason = got == 0 ? "it became shorter while it was read" : lastSystemError
+          failure = CoalitionError(.unreadable, "cannot read the file: \(reason)", node: path)
+          return
+        }
+        filled += got
+      }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
+  /// Writes a file under a temporary name beside its place and renames it, so that the final name never
+  /// shows a partial file.
+  /// - Throws: `cannotCreate` before anything is written, `writeFailed` after.
+  public static func writeAtomically(_ bytes: [UInt8], to path: String) throws(CoalitionError) {
+    let temporary = "\(path).\(getpid()).partial"
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw CoalitionError(.cannotCreate, "cannot create the file: \(lastSystemError)", node: path)
+    }
+    var written = 0
+    var failure: String?
+    while written < bytes.count && failure == nil {
+      let put = bytes.withUnsafeBytes {
+        write(descriptor, $0.baseAddress?.advanced(by: written), bytes.count - written)
+      }
+      if put < 0 && errno != EINTR { failure = lastSystemError }
+      if put > 0 { written += put }
+    }
+    if failure == nil && fsync(descriptor) != 0 && errno != EINVAL { failure = lastSystemError }
+    if close(descriptor) != 0 && failure == nil { failure = lastSystemError }
+    if failure == nil && rename(temporary, path) != 0 { failure = lastSystemError }
+    if let failure {
+      unlink(temporary)
+      throw CoalitionError(.writeFailed, "cannot write the file: \(failure)", node: path)
+    }
+  }
+
+  /// Checks that a file of this name could be created, without touching an existing one, so that a long
+  /// computation does not fail at its end.
+  public static func checkCreatable(_ path: String) throws(CoalitionError) {
+    let temporary = "\(path).\(getpid()).partial"
+    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else {
+      throw CoalitionError(.cannotCreate, "cannot create the file: \(lastSystemError)", node: path)
+    }
+    _ = close(descriptor)
+    unlink(temporary)
+    var status = stat()
+    if stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR {
+      throw CoalitionError(.cannotCreate, "a folder has this name", node: path)
+    }
+  }
+}
+
+/// The text of `errno`.
+private var lastSystemError: String { String(cString: strerror(errno)) }
+
+/// The system call, under a name that `Files.read` does not hide.
+private let readBytes = read(_:_:_:)

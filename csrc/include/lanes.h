@@ -1,0 +1,1 @@
+int ln_placeholder(void);
