@@ -1,0 +1,37 @@
+// family.h: what a family of steps supplies to the interpreter.
+//
+// A family is one file in ops/. It is compiled once per instruction set and element type
+// (simd/each_target.h) and publishes one `ln__family` row, listed in LN_FAMILIES of lanes.h.
+
+#ifndef LN__FAMILY_H
+#define LN__FAMILY_H
+
+#include "../include/lanes.h"
+
+// What one thread has at hand while it runs a step on a tile.
+typedef struct ln__frame {
+  char *arena;           // values of the tile
+  char *scratch;         // this thread's own, ln_step_scratch bytes at least
+  const char *constants;
+  const ln_call *call;
+  size_t first, count;   // examples of this tile: first .. first + count - 1, 1 <= count <= lanes
+  int lanes;
+} ln__frame;
+
+// Does work units begin .. end - 1 of a step.
+typedef void (*ln__run)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end);
+
+typedef struct ln__family {
+  const char *name;
+  // Independent units that the step's work splits into. The split changes no result.
+  size_t (*units)(const ln_step *step, int lanes);
+  // Bytes of scratch that one thread needs; NULL for none.
+  size_t (*scratch)(const ln_step *step, ln_type type, int lanes);
+  ln__run run[LN_ISA_COUNT][LN_TYPE_COUNT];
+} ln__family;
+
+#define X(name) extern const ln__family ln__family_##name;
+LN_FAMILIES(X)
+#undef X
+
+#endif

@@ -1,2 +1,0 @@
-#include "lanes.h"
-int ln_placeholder(void){return 0;}

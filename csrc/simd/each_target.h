@@ -1,0 +1,84 @@
+// each_target.h: compiles one template for every instruction set and element type.
+//
+// A file that holds kernels includes itself through this header:
+//
+//     #ifndef LN_TARGET
+//     #define LN_TEMPLATE "../ops/copy.c"     // path from simd/
+//     #include "../simd/each_target.h"
+//     ... what exists once: units, the family row with LN_TABLE(run_copy) ...
+//     #else
+//     ... kernels: static functions named LN_NAME(run_copy), over `real`, `vec` and the v_ names ...
+//     #endif
+//
+// Instruction sets come by function attributes, so no build flag is needed. Attributes do not reach into
+// OpenMP regions: the team is started elsewhere (engine/threads.c).
+
+// Every product-sum is an explicit v_fma; the compiler may not make others.
+#pragma STDC FP_CONTRACT OFF
+
+#include "../engine/family.h"
+#include <string.h> // memcpy
+
+#define LN__JOIN3(a, b, c) a##_##b##_##c
+#define LN__JOIN(a, b, c) LN__JOIN3(a, b, c)
+// The name of a template's function for the target being compiled: LN_NAME(run) -> run_avx2_f32.
+#define LN_NAME(name) LN__JOIN(name, LN_TARGET, LN_SUFFIX)
+
+#define LN__TYPES(name, target)                                                                    \
+  { name##_##target##_f32, name##_##target##_f64 }
+#if defined(__x86_64__)
+#define LN_TABLE(name)                                                                             \
+  {                                                                                                \
+    [LN_GENERIC] = LN__TYPES(name, generic), [LN_AVX2] = LN__TYPES(name, avx2),                    \
+    [LN_AVX512] = LN__TYPES(name, avx512),                                                         \
+  }
+#elif defined(__aarch64__)
+#define LN_TABLE(name)                                                                             \
+  { [LN_GENERIC] = LN__TYPES(name, generic), [LN_NEON] = LN__TYPES(name, neon), }
+#else
+#define LN_TABLE(name)                                                                             \
+  { [LN_GENERIC] = LN__TYPES(name, generic), }
+#endif
+
+#define LN_TARGET generic
+#define LN_VECTOR_BYTES 16
+#define LN_REGISTERS 16
+#include "one_target.h"
+#undef LN_TARGET
+#undef LN_VECTOR_BYTES
+#undef LN_REGISTERS
+
+#if defined(__x86_64__)
+
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#define LN_TARGET avx2
+#define LN_VECTOR_BYTES 32
+#define LN_REGISTERS 16
+#include "one_target.h"
+#undef LN_TARGET
+#undef LN_VECTOR_BYTES
+#undef LN_REGISTERS
+#pragma clang attribute pop
+
+#pragma clang attribute push(                                                                      \
+    __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
+#define LN_TARGET avx512
+#define LN_VECTOR_BYTES 64
+#define LN_REGISTERS 32
+#include "one_target.h"
+#undef LN_TARGET
+#undef LN_VECTOR_BYTES
+#undef LN_REGISTERS
+#pragma clang attribute pop
+
+#elif defined(__aarch64__)
+
+#define LN_TARGET neon
+#define LN_VECTOR_BYTES 16
+#define LN_REGISTERS 32
+#include "one_target.h"
+#undef LN_TARGET
+#undef LN_VECTOR_BYTES
+#undef LN_REGISTERS
+
+#endif
