@@ -12,7 +12,7 @@
 typedef struct ln__frame {
   char *arena;           // values of the tile
   char *scratch;         // this thread's own, ln_step_scratch bytes at least
-  const char *constants;
+  const void *const *constants; // blocks
   const ln_call *call;
   size_t first, count;   // examples of this tile: first .. first + count - 1, 1 <= count <= lanes
   int lanes;

@@ -42,14 +42,14 @@ ln_isa ln_isa_best(void);         // the widest available one
 // Lane counts are 1 (the narrow form) or a multiple of LN_LANE_UNIT, at most LN_LANE_LIMIT.
 enum { LN_LANE_UNIT = 16, LN_LANE_LIMIT = 64, LN_ALIGNMENT = 64, LN_AXIS_LIMIT = 8 };
 
-// Where an operand lives. Arena operands hold one vector of L lanes per position; constants hold one
-// scalar per position, the same for all lanes.
-typedef enum ln_space { LN_ARENA, LN_CONSTANT } ln_space;
+// Where an operand lives: in the arena, with one vector of L lanes per position, or in one of the program's
+// blocks of constants (block >= 0), with one scalar per position, the same for all lanes.
+enum { LN_ARENA = -1, LN_ABSENT = -2 };
 
-// offset: in elements from the start of the space (an arena offset already counts lanes).
+// offset: in elements from the start of the arena or block (an arena offset already counts lanes).
 typedef struct ln_ref {
   int64_t offset;
-  int32_t space;
+  int32_t block;
 } ln_ref;
 
 // A loop nest over `axes` axes, outermost first. Strides are in positions and may be 0 (broadcast) or
@@ -152,8 +152,8 @@ typedef struct ln_output {
 // the window, no padding, incomplete windows at the far edge dropped), fused so that z never leaves a band of rows.
 typedef struct ln_conv {
   ln_ref in, out;
-  int64_t weights; // offset of the packed weights (ln_conv_pack) among the constants
-  int64_t bias;    // offset of G*O numbers among the constants, or -1
+  ln_ref weights; // constant: packed by ln_conv_pack
+  ln_ref bias;    // constant: G*O numbers, or LN_ABSENT
   int32_t groups, in_channels, out_channels; // channels per group
   int32_t images, height, width, out_height, out_width;
   int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
@@ -207,7 +207,7 @@ typedef struct ln_softmax {
 // negative ones count from the end, and what lies outside is clamped to the table.
 typedef struct ln_gather {
   ln_ref index, out;
-  int64_t table; // offset of [rows][width] numbers among the constants
+  ln_ref table; // constant: [rows][width]
   int64_t count, rows, width;
 } ln_gather;
 
@@ -262,7 +262,7 @@ typedef struct ln_program {
   int32_t lanes;
   const ln_step *steps;
   size_t step_count;
-  const void *constants; // LN_ALIGNMENT-aligned
+  const void *const *constants; // blocks, each LN_ALIGNMENT-aligned
   size_t arena_bytes;    // of one thread: values, then scratch
   size_t scratch_offset; // bytes from the start of an arena, LN_ALIGNMENT-aligned
 } ln_program;

@@ -36,10 +36,10 @@ LN_INLINE void LN_NAME(copy_row)(real *out, int64_t out_stride, const real *in, 
 
 static void LN_NAME(run_copy)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end) {
   const ln_copy *s = &step->copy;
-  const int from_constant = s->in.space == LN_CONSTANT;
+  const int from_constant = s->in.block >= 0;
   const ptrdiff_t lanes = frame->lanes;
-  const real *in = (const real *)(from_constant ? frame->constants : frame->arena) + s->in.offset;
-  real *out = (real *)frame->arena + s->out.offset;
+  const real *in = operand_values(frame, s->in);
+  real *out = arena_values(frame, s->out);
   const int last = s->nest.axes - 1;
   for (size_t row = begin; row < end; row++) {
     const int64_t from = ln__nest_offset(&s->nest, &s->in_stride, row);

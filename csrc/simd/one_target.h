@@ -6,6 +6,7 @@
 #define LN_WIDTH (LN_VECTOR_BYTES / 4)
 #define LN__BITS int32_t
 #include "vector.h"
+#include "operands.h"
 #include LN_TEMPLATE
 #undef real
 #undef LN_SUFFIX
@@ -19,6 +20,7 @@
 #define LN_WIDTH (LN_VECTOR_BYTES / 8)
 #define LN__BITS int64_t
 #include "vector.h"
+#include "operands.h"
 #include LN_TEMPLATE
 #undef real
 #undef LN_SUFFIX
