@@ -56,5 +56,8 @@ let package = Package(
     .testTarget(
       name: "CoalitionDataTests", dependencies: ["CoalitionBase", "CoalitionData"],
       swiftSettings: swift),
+    .testTarget(
+      name: "CoalitionONNXTests", dependencies: ["CoalitionBase", "CoalitionNet", "CoalitionONNX"],
+      swiftSettings: swift),
   ]
 )
