@@ -3,7 +3,7 @@
 Promises one folder per case, `NAME/model.onnx` with its inputs and expected outputs as .npy, and one
 `index.json` that names them all with the case's tolerances. A case is taken when its model is the
 single operator (not the same case expanded into primitive operators) and all of its tensors are
-float32, int64, int32 or bool, with a float32 among them (`Constant` and `Shape` may be integers only).
+float32, int64, int32 or bool, with a float32 among them.
 
 The cases are computed by the `onnx` package (Apache-2.0), nothing is downloaded. Every case uses the
 operator's newest opset: attributes that later became inputs are not covered here.
@@ -33,9 +33,6 @@ OPERATORS = """
     Constant Cast Shape
 """.split()
 
-# Operators whose cases are worth having without a float32 tensor: they describe, not compute.
-INTEGERS_ALLOWED = {"Constant", "Shape"}
-
 DTYPES = {
     TensorProto.FLOAT: np.float32,
     TensorProto.INT64: np.int64,
@@ -64,9 +61,7 @@ def is_wanted(case):
     if node.domain not in ("", "ai.onnx") or node.op_type not in OPERATORS:
         return False
     types = declared_dtypes(case.model)
-    if None in types:
-        return False
-    return np.float32 in types or node.op_type in INTEGERS_ALLOWED
+    return None not in types and np.float32 in types
 
 
 def write_tensors(folder, prefix, values, arrays):
