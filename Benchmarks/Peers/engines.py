@@ -28,13 +28,13 @@ class OnnxRuntime:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.graph_optimization_level = self.library.GraphOptimizationLevel.ORT_ENABLE_ALL
-        # While a server waits for its next command its pool must not burn the other peers' core.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
         session = self.library.InferenceSession(
             self.path, options, providers=["CPUExecutionProvider"]
         )
-        return [OnnxRuntimeRequest(session, (batch, *self.shape), (batch, *self.outputs))
-                for _ in range(workers)]
+        return [
+            OnnxRuntimeRequest(session, (batch, *self.shape), (batch, *self.outputs))
+            for _ in range(workers)
+        ]
 
 
 class OnnxRuntimeRequest:
@@ -46,7 +46,11 @@ class OnnxRuntimeRequest:
             session.get_inputs()[0].name, "cpu", 0, np.float32, shape, self.input.ctypes.data
         )
         self.binding.bind_output(
-            session.get_outputs()[0].name, "cpu", 0, np.float32, output_shape,
+            session.get_outputs()[0].name,
+            "cpu",
+            0,
+            np.float32,
+            output_shape,
             self.output.ctypes.data,
         )
 
@@ -71,13 +75,18 @@ class OpenVINO:
     def requests(self, batch, workers, threads):
         # A static batch lets the plug-in choose kernels for it, as its documents advise.
         self.model.reshape([batch, *self.shape])
-        compiled = self.core.compile_model(self.model, "CPU", {
-            "NUM_STREAMS": workers,
-            "INFERENCE_NUM_THREADS": workers * threads,
-            "INFERENCE_PRECISION_HINT": "f32",
-        })
-        return [OpenVINORequest(self.library, compiled, (batch, *self.shape))
-                for _ in range(workers)]
+        compiled = self.core.compile_model(
+            self.model,
+            "CPU",
+            {
+                "NUM_STREAMS": workers,
+                "INFERENCE_NUM_THREADS": workers * threads,
+                "INFERENCE_PRECISION_HINT": "f32",
+            },
+        )
+        return [
+            OpenVINORequest(self.library, compiled, (batch, *self.shape)) for _ in range(workers)
+        ]
 
 
 class OpenVINORequest:
@@ -107,8 +116,10 @@ class TorchEager:
     def requests(self, batch, workers, threads):
         # Torch keeps the number of threads per calling thread; each request sets its own on start.
         self.torch.set_num_threads(threads)
-        return [TorchRequest(self.torch, self.module, (batch, *self.shape), threads)
-                for _ in range(workers)]
+        return [
+            TorchRequest(self.torch, self.module, (batch, *self.shape), threads)
+            for _ in range(workers)
+        ]
 
 
 class TorchCompile(TorchEager):
@@ -126,8 +137,10 @@ class TorchCompile(TorchEager):
         self.torch.set_num_threads(threads)
         self.torch.compiler.reset()
         compiled = self.torch.compile(self.module, dynamic=False)
-        return [TorchRequest(self.torch, compiled, (batch, *self.shape), threads)
-                for _ in range(workers)]
+        return [
+            TorchRequest(self.torch, compiled, (batch, *self.shape), threads)
+            for _ in range(workers)
+        ]
 
 
 class TorchRequest:

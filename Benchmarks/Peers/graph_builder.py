@@ -39,7 +39,11 @@ class GraphBuilder:
         if bias is not None:
             inputs.append(self.parameter(f"{name}.bias", bias))
         return self.node(
-            "Conv", name, inputs, kernel_shape=list(weight.shape[2:]), pads=[pad] * 4,
+            "Conv",
+            name,
+            inputs,
+            kernel_shape=list(weight.shape[2:]),
+            pads=[pad] * 4,
             strides=[stride] * 2,
         )
 
@@ -88,7 +92,9 @@ class GraphBuilder:
             self.nodes, self.graph_name, [self.input], [output], self.initializers
         )
         model = helper.make_model(
-            graph, producer_name="coalition", ir_version=IR_VERSION,
+            graph,
+            producer_name="coalition",
+            ir_version=IR_VERSION,
             opset_imports=[helper.make_opsetid("", OPSET)],
         )
         onnx.checker.check_model(model, full_check=True)

@@ -9,6 +9,7 @@ forward throughput depends on shapes, not on what the network knows.
 """
 
 import argparse
+import itertools
 import pathlib
 import zlib
 
@@ -44,10 +45,13 @@ class Weights:
 def dense_network(name, sizes):
     """Dense layers with ReLU between them."""
     weights, graph = Weights(name), GraphBuilder(name, "input", sizes[:1])
-    for layer, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:]), start=1):
+    for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes), start=1):
         last = layer == len(sizes) - 1
-        graph.dense("logits" if last else f"dense{layer}", weights.he(fan_out, fan_in),
-                    weights.bias(fan_out))
+        graph.dense(
+            "logits" if last else f"dense{layer}",
+            weights.he(fan_out, fan_in),
+            weights.bias(fan_out),
+        )
         if not last:
             graph.relu(f"relu{layer}")
     return graph.model(sizes[-1:])
@@ -87,8 +91,9 @@ def vgg16():
     ):
         for _ in range(depth):
             layer += 1
-            graph.conv(f"conv{layer}", weights.he(width, channels, 3, 3), weights.bias(width),
-                       pad=1)
+            graph.conv(
+                f"conv{layer}", weights.he(width, channels, 3, 3), weights.bias(width), pad=1
+            )
             graph.batch_norm(f"norm{layer}", *weights.batch_norm(width))
             graph.relu(f"relu{layer}")
             channels = width
@@ -130,11 +135,10 @@ def basic_block(graph, weights, name, channels, width, stride):
     branch = graph.batch_norm(f"{name}.norm2", *weights.batch_norm(width, scale=0.5))
     shortcut = source
     if stride != 1 or channels != width:
-        graph.conv(f"{name}.shortcut.conv", weights.he(width, channels, 1, 1), stride=stride,
-                   source=source)
-        shortcut = graph.batch_norm(
-            f"{name}.shortcut.norm", *weights.batch_norm(width, scale=0.7)
+        graph.conv(
+            f"{name}.shortcut.conv", weights.he(width, channels, 1, 1), stride=stride, source=source
         )
+        shortcut = graph.batch_norm(f"{name}.shortcut.norm", *weights.batch_norm(width, scale=0.7))
     graph.add(f"{name}.sum", branch, shortcut)
     graph.relu(f"{name}.relu2")
 

@@ -17,7 +17,9 @@ class GraphModule(nn.Module):
     def __init__(self, model):
         super().__init__()
         graph = model.graph
-        arrays = {t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer}
+        arrays = {
+            t.name: torch.from_numpy(numpy_helper.to_array(t).copy()) for t in graph.initializer
+        }
         names = {name: f"p{index}" for index, name in enumerate(arrays)}
         for name, array in arrays.items():
             self.register_buffer(names[name], array)

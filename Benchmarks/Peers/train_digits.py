@@ -120,9 +120,7 @@ def main():
     write(exported(model), DATA / "digits.onnx")
 
     # Accuracy and logits are those of the written file, by another library than the one that trained.
-    session = onnxruntime.InferenceSession(
-        DATA / "digits.onnx", providers=["CPUExecutionProvider"]
-    )
+    session = onnxruntime.InferenceSession(DATA / "digits.onnx", providers=["CPUExecutionProvider"])
     images = read_idx(mnist / "t10k-images-idx3-ubyte.gz")
     labels = read_idx(mnist / "t10k-labels-idx1-ubyte.gz")
     (logits,) = session.run(None, {"image": scaled(images).numpy()})

@@ -77,9 +77,7 @@ def write_tensors(folder, prefix, values, arrays):
         file = f"{prefix}_{position}.npy"
         # ascontiguousarray would turn a scalar into one dimension.
         np.save(folder / file, np.array(array, order="C"), allow_pickle=False)
-        entries.append(
-            {"name": value.name, "file": f"{folder.name}/{file}", "dtype": dtype.name}
-        )
+        entries.append({"name": value.name, "file": f"{folder.name}/{file}", "dtype": dtype.name})
     return entries
 
 
