@@ -3,17 +3,21 @@
 // #embed is C23; clang has it in every language mode and says so unless told not to.
 #pragma clang diagnostic ignored "-Wc23-extensions"
 
-const unsigned char demo_digits_model[] = {
+static const unsigned char model[] = {
 #embed "data/digits.onnx"
 };
-const size_t demo_digits_model_size = sizeof demo_digits_model;
-
-const unsigned char demo_digits_images[] = {
+static const unsigned char images[] = {
 #embed "data/digits-images.idx.gz"
 };
-const size_t demo_digits_images_size = sizeof demo_digits_images;
-
-const unsigned char demo_digits_labels[] = {
+static const unsigned char labels[] = {
 #embed "data/digits-labels.idx.gz"
 };
-const size_t demo_digits_labels_size = sizeof demo_digits_labels;
+
+const unsigned char *const demo_digits_model = model;
+const size_t demo_digits_model_size = sizeof model;
+
+const unsigned char *const demo_digits_images = images;
+const size_t demo_digits_images_size = sizeof images;
+
+const unsigned char *const demo_digits_labels = labels;
+const size_t demo_digits_labels_size = sizeof labels;
