@@ -1,0 +1,124 @@
+// pool.c: max and average pooling, in [N][H][W][C] to out [N][OH][OW][C].
+//
+// Channels and lanes of a pixel are one array, so the narrow form is the same code. Taps go in the order
+// ky, kx; an average is their sum divided by the count. A NaN among the taps is the result of either kind.
+// A window without any tap on the map gives -infinity, or 0 for the average.
+
+#ifndef LN_TARGET
+#include "../engine/family.h"
+
+// A unit is one pixel of the output.
+static size_t units(const ln_step *step, int lanes) {
+  (void)lanes;
+  return (size_t)step->pool.images * (size_t)step->pool.out_height * (size_t)step->pool.out_width;
+}
+
+// Taps of a window along one axis: `first` .. `last` - 1 lie on the map, `counted` of them make the divisor.
+typedef struct taps {
+  int first, last, counted;
+} taps;
+
+// `at` is where tap 0 lies, `limit` the first place past the far padding.
+static taps taps_of(int at, int kernel, int dilation, int size, int limit, int count_padding) {
+  taps t;
+  t.first = at >= 0 ? 0 : (-at + dilation - 1) / dilation;
+  t.last = at + (kernel - 1) * dilation < size ? kernel : (size - at + dilation - 1) / dilation;
+  if (t.first > kernel) t.first = kernel;
+  if (t.last < t.first) t.last = t.first;
+  t.counted = t.last - t.first;
+  if (count_padding)
+    t.counted = at + (kernel - 1) * dilation < limit ? kernel : (limit - at + dilation - 1) / dilation;
+  return t;
+}
+
+#define LN_TEMPLATE "../ops/pool.c"
+#include "../simd/each_target.h"
+
+const ln__family ln__family_pool = {"pool", units, NULL, LN_TABLE(run_pool)};
+
+#else
+
+// Vectors of a pixel that go through the taps together.
+#ifndef LN_POOL_BLOCK
+#define LN_POOL_BLOCK 4
+#endif
+
+LN_INLINE vec LN_NAME(pool_tap)(int kind, vec sum, vec x) {
+  if (kind == LN_POOL_AVERAGE) return sum + x;
+  return v_select((x > sum) | (x != x), x, sum);
+}
+
+// `vectors` vectors of one output pixel; `in` points at the first tap on the map.
+LN_INLINE void LN_NAME(pool_block)(int kind, int vectors, real *out, const real *in, taps rows, taps columns,
+                                   ptrdiff_t row_step, ptrdiff_t column_step, vec divisor) {
+  vec sum[LN_POOL_BLOCK];
+  for (int v = 0; v < vectors; v++) sum[v] = v_set(kind == LN_POOL_MAX ? -(real)__builtin_inf() : 0);
+  for (int ky = rows.first; ky < rows.last; ky++, in += row_step) {
+    const real *tap = in;
+    for (int kx = columns.first; kx < columns.last; kx++, tap += column_step)
+      for (int v = 0; v < vectors; v++)
+        sum[v] = LN_NAME(pool_tap)(kind, sum[v], v_load(tap + v * LN_WIDTH));
+  }
+  for (int v = 0; v < vectors; v++)
+    v_store(out + v * LN_WIDTH, kind == LN_POOL_MAX ? sum[v] : sum[v] / divisor);
+}
+
+// The last `count` elements of a pixel, fewer than a vector.
+static void LN_NAME(pool_rest)(int kind, real *out, const real *in, taps rows, taps columns,
+                               ptrdiff_t row_step, ptrdiff_t column_step, vec divisor, size_t count) {
+  vec sum = v_set(kind == LN_POOL_MAX ? -(real)__builtin_inf() : 0);
+  for (int ky = rows.first; ky < rows.last; ky++, in += row_step) {
+    const real *tap = in;
+    for (int kx = columns.first; kx < columns.last; kx++, tap += column_step)
+      sum = LN_NAME(pool_tap)(kind, sum, v_load_first(tap, count));
+  }
+  v_store_first(out, kind == LN_POOL_MAX ? sum : sum / divisor, count);
+}
+
+LN_INLINE void LN_NAME(pool_pixels)(int kind, const ln_pool *s, const ln__frame *frame, size_t begin,
+                                    size_t end) {
+  const ptrdiff_t pixel = (ptrdiff_t)s->channels * frame->lanes;
+  const ptrdiff_t row_step = pixel * s->width * s->dilation_h, column_step = pixel * s->dilation_w;
+  const real *values = operand_values(frame, s->in);
+  real *out = arena_values(frame, s->out) + (ptrdiff_t)begin * pixel;
+  int ox = (int)(begin % (size_t)s->out_width);
+  int oy = (int)(begin / (size_t)s->out_width % (size_t)s->out_height);
+  ptrdiff_t image = (ptrdiff_t)(begin / (size_t)s->out_width / (size_t)s->out_height);
+  for (size_t unit = begin; unit < end; unit++, out += pixel) {
+    const int y = oy * s->stride_h - s->pad_top, x = ox * s->stride_w - s->pad_left;
+    const taps rows = taps_of(y, s->kernel_h, s->dilation_h, s->height, s->height + s->pad_bottom,
+                              s->count_padding);
+    const taps columns =
+        taps_of(x, s->kernel_w, s->dilation_w, s->width, s->width + s->pad_right, s->count_padding);
+    const real *in =
+        values + ((image * s->height + y + rows.first * s->dilation_h) * s->width + x +
+                  columns.first * s->dilation_w) *
+                     pixel;
+    const int count = rows.counted * columns.counted;
+    const vec divisor = v_set(count > 0 ? (real)count : 1);
+    ptrdiff_t i = 0;
+    for (; i + LN_POOL_BLOCK * LN_WIDTH <= pixel; i += LN_POOL_BLOCK * LN_WIDTH)
+      LN_NAME(pool_block)
+      (kind, LN_POOL_BLOCK, out + i, in + i, rows, columns, row_step, column_step, divisor);
+    for (; i + LN_WIDTH <= pixel; i += LN_WIDTH)
+      LN_NAME(pool_block)(kind, 1, out + i, in + i, rows, columns, row_step, column_step, divisor);
+    if (i < pixel)
+      LN_NAME(pool_rest)
+      (kind, out + i, in + i, rows, columns, row_step, column_step, divisor, (size_t)(pixel - i));
+    if (++ox == s->out_width) {
+      ox = 0;
+      if (++oy == s->out_height) {
+        oy = 0;
+        image++;
+      }
+    }
+  }
+}
+
+static void LN_NAME(run_pool)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end) {
+  if (step->pool.kind == LN_POOL_MAX)
+    LN_NAME(pool_pixels)(LN_POOL_MAX, &step->pool, frame, begin, end);
+  else
+    LN_NAME(pool_pixels)(LN_POOL_AVERAGE, &step->pool, frame, begin, end);
+}
+#endif
