@@ -1,0 +1,211 @@
+// dense_kernel.h: the one micro-kernel of convolution and dense layers, for the target being compiled.
+//
+//     sum[b][a] += A[a] * B[b]      A: na vectors, B: nb scalars, sums in registers
+//
+// walked over rows x hops x run steps of both operands. Wide form (many lanes): A is input (a vector of
+// lanes each), B is weights. Narrow form (one lane): A is weights (a vector of output channels each), B is
+// input, one scalar per position. Either way a sum is one chain of v_fma in order (ky, kx, c).
+// Then the write-out: bias, function, and the running maximum of a pooling window, in registers.
+
+// Most sums that stay in registers beside the operands.
+#define LN_SUMS (LN_REGISTERS == 32 ? 24 : 12)
+
+#define walk LN_NAME(walk)
+typedef struct walk {
+  const real *a, *b;               // first step
+  ptrdiff_t a_step, a_hop, a_row;  // elements from one step, hop, row to the next
+  ptrdiff_t b_step, b_hop, b_row;
+  int32_t rows, hops, run;
+} walk;
+
+// What is done to a finished sum x: x + bias, then one of
+//   x < 0 ? slope * x : x        when `leaky`
+//   min(max(x, low), high)       else (identity: -inf, +inf; relu: 0, +inf)
+#define finish LN_NAME(finish)
+typedef struct finish {
+  real low, high, slope;
+  int leaky;
+} finish;
+
+#define v_finish LN_NAME(v_finish)
+LN_INLINE vec v_finish(vec x, const finish *f) {
+  if (f->leaky) return v_select(x < 0, v_set(f->slope) * x, x);
+  return v_min(v_set(f->high), v_max(v_set(f->low), x));
+}
+
+// The larger one; a NaN on either side stays; of equal ones `m`.
+#define v_pool_max LN_NAME(v_pool_max)
+LN_INLINE vec v_pool_max(vec m, vec x) { return v_select(x == x, v_max(x, m), x); }
+
+#define LN_UNROLL _Pragma("clang loop unroll(full)")
+
+// a_at, b_at: offsets of the na vectors and nb scalars; b_at is NULL for adjacent scalars.
+LN_INLINE void LN_NAME(accumulate)(vec *sum, const walk *w, const ptrdiff_t *a_at,
+                                   const ptrdiff_t *b_at, const int na, const int nb,
+                                   const int adjacent) {
+  for (int32_t row = 0; row < w->rows; row++)
+    for (int32_t hop = 0; hop < w->hops; hop++) {
+      const real *a = w->a + row * w->a_row + hop * w->a_hop;
+      const real *b = w->b + row * w->b_row + hop * w->b_hop;
+      const real *scalar[LN_SUMS], *vector[8];
+      LN_UNROLL for (int i = 0; i < na; i++) vector[i] = a + a_at[i];
+      if (!adjacent) LN_UNROLL for (int j = 0; j < nb; j++) scalar[j] = b + b_at[j];
+      const ptrdiff_t a_step = w->a_step, b_step = w->b_step;
+      const int32_t run = w->run;
+      ptrdiff_t a_now = 0;
+      for (int32_t k = 0; k < run; k++) {
+        vec x[8];
+        LN_UNROLL for (int i = 0; i < na; i++) x[i] = v_load(vector[i] + a_now);
+        LN_UNROLL for (int j = 0; j < nb; j++) {
+          const vec y = v_set(adjacent ? b[j] : scalar[j][k]);
+          LN_UNROLL for (int i = 0; i < na; i++) sum[j * na + i] = v_fma(x[i], y, sum[j * na + i]);
+        }
+        a_now += a_step;
+        if (adjacent) b += b_step;
+      }
+    }
+}
+
+// The wide form: na vectors of lanes (of one or several positions) x nb adjacent output channels.
+#define wide_tile LN_NAME(wide_tile)
+typedef struct wide_tile {
+  walk walk;
+  ptrdiff_t in[8], out[8];  // of each vector
+  unsigned char merge[8];   // pooling: this vector joins a maximum that is already in `out`
+  int count;                // of vectors
+  real *result;             // channel 0 of `out` offset 0
+  ptrdiff_t channel_step;   // from one channel to the next in `result`
+  const real *bias;         // of the nb channels, or NULL
+  const finish *finish;
+  int pooled;
+} wide_tile;
+
+LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
+  vec sum[LN_SUMS];
+  LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = v_set(0);
+  LN_NAME(accumulate)(sum, &t->walk, t->in, NULL, na, nb, 1);
+  const real *bias = t->bias;
+  if (bias)
+    LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = sum[s] + v_set(bias[s / na]);
+  const finish f = *t->finish;
+  LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = v_finish(sum[s], &f);
+  const ptrdiff_t step = t->channel_step;
+  LN_UNROLL for (int i = 0; i < na; i++) {
+    real *to = t->result + t->out[i];
+    if (t->pooled && t->merge[i])
+      LN_UNROLL for (int j = 0; j < nb; j++)
+        sum[j * na + i] = v_pool_max(v_load(to + j * step), sum[j * na + i]);
+    LN_UNROLL for (int j = 0; j < nb; j++) v_store(to + j * step, sum[j * na + i]);
+  }
+}
+
+#undef LN_WIDE_CHANNELS
+#undef LN_WIDE_VECTORS
+#undef LN_WIDE_SHAPES
+#undef LN_NARROW_POSITIONS
+#undef LN_NARROW_SHAPES
+
+// Shapes that exist: X(na, nb). A tile of nb channels takes up to LN_WIDE_VECTORS(nb) vectors.
+#if LN_REGISTERS == 32
+#define LN_WIDE_CHANNELS 16
+#define LN_WIDE_VECTORS(nb) ((nb) <= 4 ? 4 : (nb) <= 8 ? 2 : 1)
+#define LN_WIDE_SHAPES(X)                                                                          \
+  X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11)        \
+  X(1, 12) X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6)     \
+  X(2, 7) X(2, 8) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
+#else
+#define LN_WIDE_CHANNELS 6
+#define LN_WIDE_VECTORS(nb) ((nb) <= 3 ? 4 : 2)
+#define LN_WIDE_SHAPES(X)                                                                          \
+  X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(4, 1) X(4, 2) X(4, 3)
+#endif
+
+#define X(na, nb)                                                                                  \
+  static void LN_NAME(wide_##na##x##nb)(const wide_tile *t) { LN_NAME(wide)(t, na, nb); }
+LN_WIDE_SHAPES(X)
+#undef X
+
+static void (*const LN_NAME(wide_kernels)[5][LN_WIDE_CHANNELS + 1])(const wide_tile *) = {
+#define X(na, nb) [na][nb] = LN_NAME(wide_##na##x##nb),
+    LN_WIDE_SHAPES(X)
+#undef X
+};
+
+// The narrow form: na vectors of output channels x nb positions. A tile whose positions do not have the same
+// taps on the map is summed tap by tap over the positions that have it; its sums wait in `waiting`.
+#define narrow_tile LN_NAME(narrow_tile)
+typedef struct narrow_tile {
+  walk walk;
+  ptrdiff_t weights[4];        // of each vector of channels
+  ptrdiff_t in[LN_SUMS];       // of each position
+  unsigned char sum[LN_SUMS];  // which rows of `waiting` hold the positions
+  int resume, suspend;         // sums start from `waiting`; sums go back there
+  vec *waiting;                // [position][4]
+  real *out[LN_SUMS];          // of each position
+  unsigned char merge[LN_SUMS];
+  int last;                    // channels that the last vector holds
+  const real *bias;            // of the channels, or NULL
+  const finish *finish;
+  int pooled;
+} narrow_tile;
+
+LN_INLINE vec LN_NAME(load_channels)(const real *p, int n) {
+  return n == LN_WIDTH ? v_load(p) : v_load_first(p, (size_t)n);
+}
+
+LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb) {
+  vec sum[LN_SUMS];
+  if (t->resume)
+    LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = t->waiting[t->sum[s / na] * 4 + s % na];
+  else
+    LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = v_set(0);
+  LN_NAME(accumulate)(sum, &t->walk, t->weights, t->in, na, nb, 0);
+  if (t->suspend) {
+    LN_UNROLL for (int s = 0; s < na * nb; s++) t->waiting[t->sum[s / na] * 4 + s % na] = sum[s];
+    return;
+  }
+  const finish f = *t->finish;
+  LN_UNROLL for (int i = 0; i < na; i++) {
+    const int held = i == na - 1 ? t->last : LN_WIDTH;
+    if (t->bias) {
+      const vec bias = LN_NAME(load_channels)(t->bias + i * LN_WIDTH, held);
+      LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] = sum[j * na + i] + bias;
+    }
+    LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] = v_finish(sum[j * na + i], &f);
+    for (int j = 0; j < nb; j++) {
+      real *to = t->out[j] + i * LN_WIDTH;
+      if (t->pooled && t->merge[j])
+        sum[j * na + i] = v_pool_max(LN_NAME(load_channels)(to, held), sum[j * na + i]);
+      if (held == LN_WIDTH)
+        v_store(to, sum[j * na + i]);
+      else
+        v_store_first(to, sum[j * na + i], (size_t)held);
+    }
+  }
+}
+
+// Shapes that exist: X(na, nb). A tile of na vectors takes up to LN_NARROW_POSITIONS(na) positions.
+#if LN_REGISTERS == 32
+#define LN_NARROW_POSITIONS(na) ((na) == 1 ? 16 : (na) == 2 ? 10 : 6)
+#define LN_NARROW_SHAPES(X) \
+  X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) \
+  X(1, 12) X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) \
+  X(2, 7) X(2, 8) X(2, 9) X(2, 10) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) \
+  X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6)
+#else
+#define LN_NARROW_POSITIONS(na) ((na) == 1 ? 8 : (na) == 2 ? 6 : 3)
+#define LN_NARROW_SHAPES(X) \
+  X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) \
+  X(2, 4) X(2, 5) X(2, 6) X(3, 1) X(3, 2) X(3, 3) X(4, 1) X(4, 2) X(4, 3)
+#endif
+
+#define X(na, nb) \
+  static void LN_NAME(narrow_##na##x##nb)(const narrow_tile *t) { LN_NAME(narrow)(t, na, nb); }
+LN_NARROW_SHAPES(X)
+#undef X
+
+static void (*const LN_NAME(narrow_kernels)[5][17])(const narrow_tile *) = {
+#define X(na, nb) [na][nb] = LN_NAME(narrow_##na##x##nb),
+    LN_NARROW_SHAPES(X)
+#undef X
+};
