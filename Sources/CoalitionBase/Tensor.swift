@@ -44,6 +44,13 @@ public struct Tensor: Hashable, Sendable {
     self.elements = elements
   }
 
+  /// A tensor whose elements are known to fill the shape.
+  package init(filling shape: [Int], with elements: Elements) {
+    assert(Self.count(of: shape) == elements.count)
+    self.shape = shape
+    self.elements = elements
+  }
+
   /// A tensor of one axis.
   public init(_ elements: Elements) {
     shape = [elements.count]

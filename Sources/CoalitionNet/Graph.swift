@@ -125,7 +125,8 @@ extension Graph {
     var known = Set(constants.keys)
     for port in inputs {
       guard known.insert(port.name).inserted else {
-        throw CoalitionError(.invalidData, "two inputs or constants have this name", node: port.name)
+        throw CoalitionError(
+          .invalidData, "two inputs or constants have this name", node: port.name)
       }
     }
     for (index, node) in nodes.enumerated() {

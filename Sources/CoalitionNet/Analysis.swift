@@ -1,0 +1,109 @@
+// Analysis: what every value of a graph is, for given input shapes.
+//
+// One pass in execution order reads each node, infers shapes for one example, follows the example axis and folds
+// what is constant. Sizes that depend on the number of examples are folded as for one example; the probe of
+// `Constant` remembers where two would have made a difference.
+
+package import CoalitionBase
+
+package struct Analysis: Sendable {
+  package let graph: Graph
+  /// What is known of every value.
+  package private(set) var values: [String: ValueInfo] = [:]
+  /// Per node of the graph.
+  package private(set) var operators: [any Operator] = []
+  /// The first node that mixes examples: nil when the model can run many at once.
+  package private(set) var mixingNode: String?
+
+  /// - Parameters:
+  ///   - inputs: shape for one example and example axis of every input of the graph.
+  package init(_ graph: Graph, inputs: [String: (shape: [Int], axis: Int?)]) throws(CoalitionError)
+  {
+    self.graph = graph
+    for (name, tensor) in graph.constants {
+      values[name] = ValueInfo(
+        shape: tensor.shape, elementType: tensor.elementType, constant: Constant(tensor))
+    }
+    for port in graph.inputs {
+      guard let (shape, axis) = inputs[port.name] else {
+        throw CoalitionError(.usage, "the input has no shape", node: port.name)
+      }
+      _ = try ValueInfo.checkedCount(shape)
+      guard !shape.contains(0) else {
+        throw CoalitionError(
+          .unsupported, "the input has no elements", node: port.name, found: "\(shape)")
+      }
+      values[port.name] = ValueInfo(
+        shape: shape, elementType: port.elementType, example: axis.map { .at($0) } ?? .none)
+    }
+    for node in graph.nodes {
+      do throws(CoalitionError) {
+        try add(node)
+      } catch {
+        throw error.at(node.label)
+      }
+    }
+    for port in graph.outputs where values[port.name] == nil {
+      throw CoalitionError(.invalidData, "no node makes this output", node: port.name)
+    }
+  }
+
+  private mutating func add(_ node: Node) throws(CoalitionError) {
+    let operation = try Catalogue.read(node, opsets: graph.opsets)
+    operators.append(operation)
+    let inputs = Inputs(node: node, values: node.inputs.map { $0.isEmpty ? nil : values[$0] })
+    var outputs = try operation.infer(inputs)
+    for (index, info) in outputs.enumerated() {
+      let count = try ValueInfo.checkedCount(info.shape)
+      guard count > 0 || info.constant != nil || inputs.allConstant else {
+        throw CoalitionError(
+          .unsupported, "\(node.operation) makes a tensor without elements", found: "\(info.shape)")
+      }
+      // A shape that depends on the number of examples stands for one of them. Used as data, it would give
+      // results that differ from those of the same examples run together.
+      if operation.kind != .shape, operation.kind != .movement, info.example != .none,
+        inputs.values.contains(where: { $0?.constant?.probe != nil })
+      {
+        outputs[index].example = .mixed
+      }
+    }
+    if inputs.allConstant, outputs.contains(where: { $0.constant == nil }) {
+      let folded = try fold(operation, node, inputs, outputs)
+      for index in outputs.indices where index < folded.count {
+        outputs[index].shape = folded[index].value.shape
+        outputs[index].elementType = folded[index].value.elementType
+        outputs[index].constant = folded[index]
+      }
+    }
+    for (name, info) in zip(node.outputs, outputs) where !name.isEmpty {
+      values[name] = info
+      if info.example == .mixed && mixingNode == nil { mixingNode = node.label }
+    }
+  }
+
+  private func fold(
+    _ operation: any Operator, _ node: Node, _ inputs: Inputs, _ outputs: [ValueInfo]
+  ) throws(CoalitionError) -> [Constant] {
+    let tensors = inputs.values.map { $0?.constant?.value }
+    guard let values = try operation.fold(tensors) else {
+      return try Folding.run(operation, node, inputs, outputs, opsets: graph.opsets).map {
+        Constant($0)
+      }
+    }
+    guard inputs.values.contains(where: { $0?.constant?.probe != nil }) else {
+      return values.map { Constant($0) }
+    }
+    let probes = try? operation.fold(
+      inputs.values.map { $0.flatMap { $0.constant.map { $0.probe ?? $0.value } } })
+    return values.enumerated().map { index, value in
+      Constant(value, probe: probes.map { $0[index] } ?? Tensor(.bool([])))
+    }
+  }
+}
+
+extension Inputs {
+  /// Whether every input that is given is known.
+  var allConstant: Bool {
+    !values.contains { $0 != nil && $0?.constant == nil } && !node.inputs.isEmpty
+  }
+}

@@ -1,0 +1,117 @@
+// Steps: the instructions of a program, before buffers have their places.
+//
+// Every family declares its step beside its operators; a step knows what it reads and writes, and how
+// it becomes the C struct of csrc/include/lanes.h once the arena is planned.
+
+import CLanes
+import CoalitionBase
+
+protocol Step: Sendable {
+  /// Everything the step reads, constants included.
+  var reads: [Operand] { get }
+  /// nil for a step that writes to the caller's arrays.
+  var writes: Operand? { get }
+  /// A buffer that is read position by position just before the same position is written: the output may take its
+  /// place when nobody reads it later.
+  var overwrites: Operand? { get }
+  /// The same step with another operand in place of each.
+  func encoded(_ places: Places) -> ln_step
+  /// A line for `coalition plan`, without operands.
+  var summary: String { get }
+  /// Floating-point operations for one lane: two per multiply-add, taps on padding not counted.
+  var operations: Int { get }
+}
+
+extension Step {
+  var overwrites: Operand? { nil }
+  var operations: Int { 0 }
+}
+
+/// Where the planned operands lie.
+struct Places {
+  /// Per buffer: the position that it starts at, in elements from the start of the arena for one lane.
+  var bufferStarts: [Int]
+  var lanes: Int
+
+  func callAsFunction(_ operand: Operand) -> ln_ref {
+    switch operand.space {
+    case .buffer(let id):
+      ln_ref(offset: Int64((bufferStarts[id] + operand.offset) * lanes), block: Int32(LN_ARENA))
+    case .constant(let id):
+      ln_ref(offset: Int64(operand.offset), block: Int32(id))
+    }
+  }
+
+  func callAsFunction(_ operand: Operand?) -> ln_ref {
+    operand.map { self($0) } ?? ln_ref(offset: 0, block: Int32(LN_ABSENT))
+  }
+}
+
+/// What a block of constants is made from.
+struct ConstantSource: Sendable {
+  /// The order of the numbers in memory.
+  enum Layout: Hashable, Sendable {
+    case rowMajor
+    case convolution(ConvolutionGeometry)
+  }
+
+  var tensor: Tensor
+  var layout: Layout
+  /// Names the numbers within a model, so that programs can share one block; nil: a block of this program alone.
+  var name: String?
+}
+
+/// A program whose buffers have sizes but no places yet.
+struct Draft: Sendable {
+  /// Positions per buffer.
+  var buffers: [Int] = []
+  var constants: [ConstantSource] = []
+  var steps: [any Step] = []
+  /// Per step: the node that it belongs to.
+  var labels: [String] = []
+}
+
+// MARK: - C forms
+
+extension Nest {
+  var encoded: ln_nest {
+    var nest = ln_nest()
+    nest.axes = Int32(sizes.count)
+    withUnsafeMutableBytes(of: &nest.size) { bytes in
+      for (axis, size) in sizes.enumerated() {
+        bytes.storeBytes(of: Int32(size), toByteOffset: axis * 4, as: Int32.self)
+      }
+    }
+    return nest
+  }
+
+  func encodedStrides(_ view: Int) -> ln_strides {
+    var result = ln_strides()
+    withUnsafeMutableBytes(of: &result.stride) { bytes in
+      for (axis, stride) in strides[view].enumerated() {
+        bytes.storeBytes(of: Int64(stride), toByteOffset: axis * 8, as: Int64.self)
+      }
+    }
+    return result
+  }
+}
+
+/// A function of one number with its parameters, as lanes.h defines it.
+struct Function: Hashable, Sendable {
+  var id: Int32
+  var a = 0.0
+  var b = 0.0
+  var c = 0.0
+
+  init(_ id: ln_function_id, _ a: Double = 0, _ b: Double = 0, _ c: Double = 0) {
+    self.id = Int32(id.rawValue)
+    self.a = a
+    self.b = b
+    self.c = c
+  }
+
+  static let identity = Function(LN_FUNCTION_identity)
+
+  var encoded: ln_function { ln_function(id: id, a: a, b: b, c: c) }
+  var name: String { String(cString: ln_function_name(ln_function_id(rawValue: UInt32(id)))) }
+}

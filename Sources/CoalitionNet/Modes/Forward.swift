@@ -1,0 +1,124 @@
+// The forward mode: values of the graph's outputs for every example.
+
+import CoalitionBase
+
+enum ForwardMode {
+  /// The steps that compute `outputs` from the graph's inputs, in the order of the graph.
+  /// - Returns: the draft and, per output, nothing for an output that is constant: it has no rows.
+  static func draft(
+    _ analysis: Analysis, outputs: [String]
+  ) throws(CoalitionError) -> (draft: Draft, outputSlots: [String: Int]) {
+    let graph = analysis.graph
+    let uses = graph.uses()
+    var lowering = Lowering(analysis.values)
+    for (slot, port) in graph.inputs.enumerated() {
+      guard uses[port.name] != nil, let info = analysis.values[port.name] else { continue }
+      let order =
+        isReadByWindows(port.name, graph, uses)
+        ? channelsLast(rank: info.shape.count) : Array(info.shape.indices)
+      lowering.set(
+        value: port.name, try lowering.input(shape: info.shape, order: order, slot: slot))
+    }
+    var done = Set<Int>()
+    for (index, node) in graph.nodes.enumerated() where !done.contains(index) {
+      let isConstant = node.outputs.allSatisfy {
+        $0.isEmpty || analysis.values[$0]?.constant != nil
+      }
+      if isConstant { continue }
+      let chain = try fusion(from: index, analysis, uses)
+      done.formUnion(chain.nodes)
+      try lowering.lower(
+        node, analysis.operators[index], fusion: chain.fusion,
+        outputs: chain.nodes.last.map { graph.nodes[$0].outputs })
+    }
+    var slots: [String: Int] = [:]
+    for name in outputs where analysis.values[name]?.constant == nil && slots[name] == nil {
+      let view = try lowering.view(of: name)
+      slots[name] = slots.count
+      try lowering.output(view, slot: slots.count - 1)
+    }
+    return (lowering.draft, slots)
+  }
+
+  /// The nodes behind an affine one that its step can do in the same go: a function, then a max pool whose windows
+  /// tile the map.
+  private static func fusion(
+    from index: Int, _ analysis: Analysis, _ uses: [String: [Int?]]
+  ) throws(CoalitionError) -> (fusion: Lowering.Fusion, nodes: [Int]) {
+    let graph = analysis.graph
+    var fusion = Lowering.Fusion()
+    var nodes: [Int] = []
+    var last = index
+    func inputs(_ index: Int) -> Inputs {
+      Inputs(
+        node: graph.nodes[index], values: graph.nodes[index].inputs.map { analysis.values[$0] })
+    }
+    func next() -> Int? {
+      soleReader(of: graph.nodes[last].outputs[0], uses).flatMap { reader in
+        graph.nodes[reader].input(0) == graph.nodes[last].outputs[0] ? reader : nil
+      }
+    }
+    let operation = analysis.operators[index]
+    guard operation is any FusesFunction,
+      (operation as? any FusesFunction)?.fusesFunction(inputs(index)) == true
+    else { return (fusion, nodes) }
+    if let reader = next(), let pointwise = analysis.operators[reader] as? Pointwise {
+      fusion.function = try pointwise.function(inputs(reader))
+      nodes.append(reader)
+      last = reader
+    }
+    if operation is Convolution, let reader = next(),
+      let pool = analysis.operators[reader] as? Pooling,
+      let window = try pool.tiling(inputs(reader))
+    {
+      fusion.pool = window
+      nodes.append(reader)
+    }
+    return (fusion, nodes)
+  }
+
+  /// Whether an input goes, perhaps through functions of one number, into an operator that works channels-last.
+  private static func isReadByWindows(
+    _ name: String, _ graph: Graph, _ uses: [String: [Int?]]
+  ) -> Bool {
+    var open = [name]
+    var seen = Set(open)
+    while let value = open.popLast() {
+      for case let reader? in uses[value] ?? [] {
+        let node = graph.nodes[reader]
+        if Convolution.operations.contains(node.operation)
+          || Pooling.operations.contains(node.operation)
+        {
+          return true
+        }
+        let keepsOrder =
+          Pointwise.operations.contains(node.operation)
+          || Arithmetic.operations.contains(node.operation)
+          || BatchNormalization.operations.contains(node.operation)
+        if keepsOrder {
+          for output in node.outputs where seen.insert(output).inserted { open.append(output) }
+        }
+      }
+    }
+    return false
+  }
+}
+
+/// An operator whose step can apply a function to its output.
+protocol FusesFunction: Operator {
+  func fusesFunction(_ inputs: Inputs) -> Bool
+}
+
+extension Convolution: FusesFunction {
+  func fusesFunction(_ inputs: Inputs) -> Bool { true }
+}
+
+extension Gemm: FusesFunction {
+  func fusesFunction(_ inputs: Inputs) -> Bool {
+    // A term that is added after the step keeps the function from going into it.
+    guard let c = inputs[optional: 2], beta != 0 else { return true }
+    let outputs = inputs[optional: 1].map { $0.shape[transposesB ? 0 : 1] } ?? 0
+    let isRight = inputs[optional: 1]?.constant != nil
+    return isRight && DenseTerm(info: c, index: 2, scale: beta).perOutput(outputs) != nil
+  }
+}

@@ -1,0 +1,120 @@
+// MaxPool, AveragePool and their global forms (csrc/ops/pool.c).
+
+import CLanes
+import CoalitionBase
+
+struct Pooling: Operator {
+  static let operations = ["MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"]
+
+  private let operation: String
+  private let isMaximum: Bool
+  /// nil: the window covers the map.
+  private let window: Window?
+  private let countsPadding: Bool
+
+  init(reading node: NodeReader) throws(CoalitionError) {
+    operation = node.operation
+    isMaximum = node.operation.hasSuffix("MaxPool")
+    countsPadding = try node.flag("count_include_pad", false)
+    window = node.operation.hasPrefix("Global") ? nil : try Window(reading: node)
+    if node.node.outputs.dropFirst().contains(where: { !$0.isEmpty }) {
+      throw node.unsupported("the indices of the maxima as an output")
+    }
+  }
+
+  var kind: OperatorKind { isMaximum ? .select : .affine }
+
+  private func windows(_ inputs: Inputs) throws(CoalitionError) -> [PlacedWindow] {
+    let x = try inputs.required(0)
+    guard x.shape.count >= 3 else {
+      throw CoalitionError(
+        .shapeMismatch, "\(operation) takes [N, C, space]", found: "\(x.shape)")
+    }
+    let spatial = Array(x.shape[2...])
+    return try (window ?? Window(covering: spatial)).placed(over: spatial, operation: operation)
+  }
+
+  func infer(_ inputs: Inputs) throws(CoalitionError) -> [ValueInfo] {
+    let x = try inputs.required(0)
+    let sizes = try windows(inputs).map(\.outputSize)
+    return [
+      ValueInfo(
+        shape: Array(x.shape[..<2]) + sizes, elementType: x.elementType,
+        example: x.example.moved { $0 < 2 ? $0 : nil })
+    ]
+  }
+
+  /// The window of a max pool whose windows tile the map, for fusion with the convolution before it.
+  func tiling(_ inputs: Inputs) throws(CoalitionError) -> (height: Int, width: Int)? {
+    guard isMaximum else { return nil }
+    let (vertical, horizontal) = plane(try windows(inputs))
+    guard vertical.tiles && horizontal.tiles else { return nil }
+    guard vertical.outputSize == vertical.size / vertical.kernel,
+      horizontal.outputSize == horizontal.size / horizontal.kernel
+    else { return nil }
+    return (vertical.kernel, horizontal.kernel)
+  }
+
+  func lower(_ lowering: inout Lowering) throws(CoalitionError) {
+    let info = try lowering.inputs.required(0)
+    let shape = try lowering.outputInfo().shape
+    let (vertical, horizontal) = plane(try windows(lowering.inputs))
+    let order = channelsLast(rank: shape.count)
+    let input = try lowering.lanes(0, inOrder: order)
+    let output = lowering.buffer(shape.reduce(1, *))
+    lowering.emit(
+      PoolStep(
+        isMaximum: isMaximum, countsPadding: countsPadding, images: info.shape[0],
+        channels: info.shape[1], vertical: vertical, horizontal: horizontal, input: input.operand,
+        output: output))
+    lowering.set(View(output, shape: shape, order: order))
+  }
+}
+
+struct PoolStep: Step {
+  var isMaximum: Bool
+  var countsPadding: Bool
+  var images: Int
+  var channels: Int
+  var vertical: PlacedWindow
+  var horizontal: PlacedWindow
+  var input: Operand
+  var output: Operand
+
+  var reads: [Operand] { [input] }
+  var writes: Operand? { output }
+  var operations: Int { images * channels * vertical.tapsOnInput * horizontal.tapsOnInput }
+  var summary: String {
+    "\(isMaximum ? "max" : "average") pool \(vertical.kernel)x\(horizontal.kernel) "
+      + "\(channels)x\(vertical.size)x\(horizontal.size) -> "
+      + "\(channels)x\(vertical.outputSize)x\(horizontal.outputSize)"
+  }
+
+  func encoded(_ places: Places) -> ln_step {
+    var pool = ln_pool()
+    pool.in = places(input)
+    pool.out = places(output)
+    pool.kind = Int32((isMaximum ? LN_POOL_MAX : LN_POOL_AVERAGE).rawValue)
+    pool.count_padding = countsPadding ? 1 : 0
+    pool.channels = Int32(channels)
+    pool.images = Int32(images)
+    pool.height = Int32(vertical.size)
+    pool.width = Int32(horizontal.size)
+    pool.out_height = Int32(vertical.outputSize)
+    pool.out_width = Int32(horizontal.outputSize)
+    pool.kernel_h = Int32(vertical.kernel)
+    pool.kernel_w = Int32(horizontal.kernel)
+    pool.stride_h = Int32(vertical.stride)
+    pool.stride_w = Int32(horizontal.stride)
+    pool.dilation_h = Int32(vertical.dilation)
+    pool.dilation_w = Int32(horizontal.dilation)
+    pool.pad_top = Int32(vertical.padBegin)
+    pool.pad_left = Int32(horizontal.padBegin)
+    pool.pad_bottom = Int32(vertical.padEnd)
+    pool.pad_right = Int32(horizontal.padEnd)
+    var step = ln_step()
+    step.family = Int32(LN_pool.rawValue)
+    step.pool = pool
+    return step
+  }
+}

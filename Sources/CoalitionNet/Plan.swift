@@ -1,0 +1,215 @@
+// A plan: a model made ready to run forward, for given input shapes.
+
+public import CoalitionBase
+import Synchronization
+
+/// How a plan is made.
+public struct PlanOptions: Sendable, Hashable {
+  public var precision = Precision.single
+  /// Values to compute; empty: the outputs of the model.
+  public var outputs: [String] = []
+  /// Sizes for axes that the model leaves open, per input (one example).
+  public var inputShapes: [String: [Int]] = [:]
+
+  public init() {}
+}
+
+/// How a plan is run.
+public struct RunOptions: Sendable {
+  /// nil: OMP_NUM_THREADS, or all processors.
+  public var threads: Int?
+  /// nil: LANES_ISA, or the widest one available.
+  public var instructionSet: InstructionSet?
+  /// Bytes that a run may use for its arenas and arrays.
+  public var memoryLimit = Int.max
+  /// Examples in a tile: 1, or a multiple of 16 up to 64; nil: chosen by the number of examples and the arena's size.
+  public var lanes: Int?
+
+  public init() {}
+}
+
+/// A model made ready to run. Immutable and safe to share; programs for different numbers of lanes are made when they
+/// are first needed.
+public final class Plan: Sendable {
+  public let model: Model
+  public let options: PlanOptions
+  public let batching: Model.Batching
+  public let inputs: [Value]
+  public let outputs: [Value]
+
+  let analysis: Analysis
+  let draft: Draft
+  private let slots: [String: Int]
+  private let programs = Mutex<[Int: Program]>([:])
+
+  /// An input or output of the plan.
+  public struct Value: Sendable, Equatable {
+    public let name: String
+    public let elementType: ElementType
+    /// The shape of one example, without an axis of examples.
+    public let shape: [Int]
+    /// Whether the value is the same for all examples; it then has no axis of examples at all.
+    public let isConstant: Bool
+
+    public var count: Int { shape.reduce(1, *) }
+  }
+
+  /// - Throws: `CoalitionError` for what the model, the shapes or the operators do not allow.
+  public init(_ model: Model, _ options: PlanOptions = PlanOptions()) throws(CoalitionError) {
+    self.model = model
+    self.options = options
+    let wanted = options.outputs.isEmpty ? model.graph.outputs.map(\.name) : options.outputs
+    let ports = try wanted.map { name throws(CoalitionError) in try Self.port(name, model.graph) }
+    let (analysis, batching) = try model.analysed(options.inputShapes) { graph in
+      var graph = graph
+      graph.outputs = ports
+      return graph.withoutDeadNodes().foldingBatchNormalization()
+    }
+    self.analysis = analysis
+    self.batching = batching
+    (draft, slots) = try ForwardMode.draft(analysis, outputs: wanted)
+    inputs = analysis.graph.inputs.compactMap { port in
+      analysis.values[port.name].map { Self.value(port.name, $0) }
+    }
+    outputs = wanted.compactMap { name in analysis.values[name].map { Self.value(name, $0) } }
+  }
+
+  private static func port(_ name: String, _ graph: Graph) throws(CoalitionError) -> Port {
+    if let port = graph.outputs.first(where: { $0.name == name }) { return port }
+    guard graph.nodes.contains(where: { $0.outputs.contains(name) }) else {
+      throw CoalitionError(
+        .usage, "no value of the model has this name", node: name,
+        expected: graph.outputs.map(\.name).joined(separator: ", "))
+    }
+    return Port(name, shape: nil)
+  }
+
+  private static func value(_ name: String, _ info: ValueInfo) -> Value {
+    var shape = info.shape
+    if let axis = info.example.axis, shape[axis] == 1 { shape.remove(at: axis) }
+    return Value(
+      name: name, elementType: info.elementType, shape: shape, isConstant: info.constant != nil)
+  }
+
+  // MARK: Running
+
+  /// The outputs for all examples.
+  /// - Parameter inputs: per input, [N, one example's shape]; the axis of examples may be left out for one.
+  /// - Throws: `shapeMismatch`, `notFinite` for inputs that do not fit, `limitExceeded` past the memory limit,
+  ///   `cancelled` when the task is.
+  /// - Returns: per output, [N, one example's shape].
+  public func run(
+    _ inputs: [String: Tensor], _ options: RunOptions = RunOptions()
+  ) async throws(CoalitionError) -> [String: Tensor] {
+    let (rows, examples) = try rows(inputs)
+    let set: InstructionSet
+    if let chosen = options.instructionSet { set = chosen } else { set = try .selected() }
+    guard set.isAvailable else {
+      throw CoalitionError(.usage, "the instruction set \(set.rawValue) cannot run here")
+    }
+    let threads = try Self.threads(options.threads)
+    let lanes = options.lanes ?? chooseLanes(examples: examples, threads: threads)
+    let forecast = try memory(examples: examples, lanes: lanes, threads: threads)
+    guard forecast.total <= options.memoryLimit else {
+      throw CoalitionError(
+        .limitExceeded, "the run needs more memory than allowed",
+        expected: "at most \(options.memoryLimit) bytes", found: "\(forecast.total)")
+    }
+    let program = try program(lanes: lanes)
+    let control = CallControl()
+    let counts = rowOutputs.map { $0.count * examples }
+    let finished = await withTaskCancellationHandler {
+      await Engine.shared.run {
+        program.results(
+          of: rows, counts: counts, examples: examples, threads: threads, instructionSet: set,
+          control: control)
+      }
+    } onCancel: {
+      control.cancel()
+    }
+    guard let results = try finished.get() else {
+      throw CoalitionError(.cancelled, "the run was cancelled")
+    }
+    return try assembled(results, examples: examples)
+  }
+
+  /// The outputs that the program writes, in the order of its slots.
+  private var rowOutputs: [Value] {
+    outputs.filter { slots[$0.name] != nil }.sorted {
+      (slots[$0.name] ?? 0) < (slots[$1.name] ?? 0)
+    }
+  }
+
+  private func rows(
+    _ tensors: [String: Tensor]
+  ) throws(CoalitionError) -> (rows: [InputRows], examples: Int) {
+    for name in tensors.keys.sorted() where !inputs.contains(where: { $0.name == name }) {
+      throw CoalitionError(
+        .usage, "the model has no such input", node: name,
+        expected: inputs.map(\.name).joined(separator: ", "))
+    }
+    var examples: Int?
+    var rows: [InputRows] = []
+    for input in inputs {
+      guard let tensor = tensors[input.name] else {
+        throw CoalitionError(.usage, "the input is not given", node: input.name)
+      }
+      let count: Int
+      if tensor.rank == input.shape.count + 1 && Array(tensor.shape.dropFirst()) == input.shape {
+        count = tensor.shape[0]
+      } else if tensor.shape == input.shape {
+        count = 1
+      } else {
+        throw CoalitionError(
+          .shapeMismatch, "the input has a wrong shape", node: input.name,
+          expected: "[N" + input.shape.map { ", \($0)" }.joined() + "]", found: "\(tensor.shape)")
+      }
+      if let place = tensor.firstNonFinite {
+        throw CoalitionError(
+          .notFinite, "the input is not finite at element \(place)", node: input.name)
+      }
+      guard examples == nil || examples == count else {
+        throw CoalitionError(
+          .shapeMismatch, "inputs have different numbers of examples", node: input.name,
+          expected: "\(examples ?? 0)", found: "\(count)")
+      }
+      examples = count
+      rows.append(InputRows(tensor, options.precision))
+    }
+    guard examples != 0 else {
+      throw CoalitionError(.shapeMismatch, "there are no examples")
+    }
+    return (rows, examples ?? 1)
+  }
+
+  private func assembled(
+    _ results: [Tensor.Elements], examples: Int
+  ) throws(CoalitionError) -> [String: Tensor] {
+    var tensors: [String: Tensor] = [:]
+    for output in outputs {
+      if let slot = slots[output.name] {
+        tensors[output.name] = try Tensor(
+          shape: [examples] + output.shape, elements: results[slot])
+      } else {
+        tensors[output.name] = analysis.values[output.name]?.constant?.value
+      }
+    }
+    return tensors
+  }
+
+  // MARK: Programs
+
+  func program(lanes: Int) throws(CoalitionError) -> Program {
+    guard lanes == 1 || lanes % 16 == 0 && (16...64).contains(lanes) else {
+      throw CoalitionError(.usage, "lanes are 1, 16, 32, 48 or 64", found: "\(lanes)")
+    }
+    if let program = programs.withLock({ $0[lanes] }) { return program }
+    let program = try Program(
+      draft, lanes: lanes, precision: options.precision, store: model.store)
+    return programs.withLock { programs in
+      if let other = programs[lanes] { return other }
+      programs[lanes] = program
+      return program
+    }
+  }
+}
