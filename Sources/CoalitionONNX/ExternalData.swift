@@ -41,8 +41,10 @@ struct ExternalData {
     return value
   }
 
-  /// Reads `expected` bytes, which `length` must confirm if it is there.
-  func read(expected: Int, folder: String?) throws(CoalitionError) -> [UInt8] {
+  /// Reads `expected` bytes, which `length` must confirm if it is there, and charges the budget for them.
+  func read(
+    expected: Int, folder: String?, budget: inout MemoryBudget
+  ) throws(CoalitionError) -> [UInt8] {
     if let length, length != expected {
       throw CoalitionError(
         .invalidData, "the external data does not fill the shape", expected: "\(expected) bytes",
@@ -62,6 +64,7 @@ struct ExternalData {
         .invalidData, "the external data file '\(location)' is too short",
         expected: "\(expected) bytes from byte \(offset)", found: "\(size) bytes in all")
     }
+    try budget.charge(expected)
     var reason = ""
     let bytes = LittleEndian.bytes(count: expected) { buffer in
       var filled = 0

@@ -222,7 +222,8 @@ extension ModelDecoder {
         }
       }
       dimensions.append(dimension)
-      if case .fixed(let size) = dimension { sizes.append(size) }
+      // A zero must not hide that the others overflow.
+      if case .fixed(let size) = dimension, size != 0 { sizes.append(size) }
     }
     guard Tensor.count(of: sizes) != nil else {
       throw CoalitionError(

@@ -37,6 +37,10 @@ struct ModelEncoder {
   }
 
   private func body(_ writer: inout WireWriter) throws(CoalitionError) {
+    let ports = graph.inputs + graph.outputs
+    guard graph.constants[""] == nil, !ports.contains(where: { $0.name.isEmpty }) else {
+      throw CoalitionError(.invalidData, "an input, output or constant of the graph has no name")
+    }
     for node in graph.nodes {
       do throws(CoalitionError) {
         try writer.message(Schema.Graph.node) { writer throws(CoalitionError) in
@@ -55,6 +59,9 @@ struct ModelEncoder {
   }
 
   private static func write(_ node: Node, _ writer: inout WireWriter) throws(CoalitionError) {
+    guard !node.operation.isEmpty, node.attributes[""] == nil else {
+      throw CoalitionError(.invalidData, "an operator or attribute has no name")
+    }
     for input in node.inputs { writer.string(Schema.Node.input, input) }
     for output in node.outputs { writer.string(Schema.Node.output, output) }
     if !node.name.isEmpty { writer.string(Schema.Node.name, node.name) }

@@ -81,100 +81,106 @@ extension TensorRecord {
     guard !isSegment else {
       throw CoalitionError(.unsupported, "\(subject) is stored in segments")
     }
-    guard let count = Tensor.count(of: dims) else {
+    // Strides are products of the sizes besides a zero, which must not hide their overflow.
+    guard let count = Tensor.count(of: dims), Tensor.count(of: dims.filter { $0 != 0 }) != nil,
+      case let (byteCount, overflow) = count.multipliedReportingOverflow(by: type.byteCount),
+      !overflow
+    else {
       throw CoalitionError(
         .invalidData, "\(subject) has a negative or too large size", found: "\(dims)")
-    }
-    let (byteCount, overflow) = count.multipliedReportingOverflow(by: type.byteCount)
-    guard !overflow else {
-      throw CoalitionError(.invalidData, "\(subject) has a too large size", found: "\(dims)")
     }
     let hasRaw = raw.map { !$0.isEmpty || typed.isEmpty } ?? false
     guard [isExternal, hasRaw, !typed.isEmpty].count(where: { $0 }) <= 1 else {
       throw CoalitionError(.invalidData, "\(subject) has its data in more than one place")
     }
-    try budget.charge(count, of: held.byteCount)
 
     let elements: Tensor.Elements
     if isExternal {
-      try budget.charge(byteCount)
-      let file = try ExternalData(external).read(expected: byteCount, folder: folder)
+      let file = try ExternalData(external).read(
+        expected: byteCount, folder: folder, budget: &budget)
+      try budget.charge(count, of: held.byteCount)
       elements = try FixedElements(bytes: file, ranges: [file.indices], subject: subject)
         .decode(type)
-      budget.refund(byteCount)
-    } else if hasRaw || count == 0 || type == .float || type == .double {
+      budget.refund(file.count)
+    } else if hasRaw || type == .float || type == .double {
       // `float_data` and `double_data` hold the same bytes as `raw_data` would.
-      let ranges =
-        hasRaw
-        ? raw.map { [$0] }
-        : typed[type == .float ? Schema.Tensor.floatData : Schema.Tensor.doubleData]
-      let found = (ranges ?? []).reduce(0) { $0 + $1.count }
-      guard found == byteCount else {
-        throw CoalitionError(
-          .invalidData, "the data of \(subject) do not fill its shape \(dims)",
-          expected: "\(byteCount) bytes of \(type)", found: "\(found)")
-      }
-      elements = try FixedElements(bytes: bytes, ranges: ranges ?? [], subject: subject)
-        .decode(type)
+      let ranges = raw.flatMap { hasRaw ? [$0] : nil } ?? payloads(of: type)
+      let found = ranges.reduce(0) { $0 + $1.count }
+      guard found == byteCount else { throw unfilled("\(byteCount) bytes of \(type)", "\(found)") }
+      try budget.charge(count, of: held.byteCount)
+      elements = try FixedElements(bytes: bytes, ranges: ranges, subject: subject).decode(type)
     } else {
-      elements = try variableElements(type, count: count)
+      let ranges = payloads(of: type)
+      // The last byte of each varint has its top bit clear.
+      let found = ranges.reduce(0) { $0 + bytes[$1].count { $0 < 0x80 } }
+      guard found == count else { throw unfilled("\(count) elements", "\(found)") }
+      try budget.charge(count, of: held.byteCount)
+      elements = try variableElements(type, ranges, count: count)
     }
     return try Tensor(shape: dims, elements: elements)
   }
 
+  /// Where the elements lie in the typed field that belongs to the type.
+  private func payloads(of type: DataType) -> [Range<Int>] {
+    let field =
+      switch type {
+      case .float: Schema.Tensor.floatData
+      case .double: Schema.Tensor.doubleData
+      case .int64: Schema.Tensor.int64Data
+      case .uint32, .uint64: Schema.Tensor.uint64Data
+      default: Schema.Tensor.int32Data
+      }
+    return typed[field] ?? []
+  }
+
+  private func unfilled(_ expected: String, _ found: String) -> CoalitionError {
+    CoalitionError(
+      .invalidData, "the data of \(subject) do not fill its shape \(dims)", expected: expected,
+      found: found)
+  }
+
   /// Elements that stand as varints in `int32_data`, `int64_data` or `uint64_data`.
   private func variableElements(
-    _ type: DataType, count: Int
+    _ type: DataType, _ ranges: [Range<Int>], count: Int
   ) throws(CoalitionError) -> Tensor.Elements {
+    // Writers extend a negative `int32` to ten bytes, or do not: its low half is what counts.
+    func int32<Number: FixedWidthInteger>() throws(CoalitionError) -> [Number] {
+      try integers(ranges, count) { Number(exactly: Int32(truncatingIfNeeded: $0)) }
+    }
     switch type {
-    case .int8: .int32(try integers(Int8.self, count).map { Int32($0) })
-    case .int16: .int32(try integers(Int16.self, count).map { Int32($0) })
-    case .uint16: .int32(try integers(UInt16.self, count).map { Int32($0) })
-    case .int32: .int32(try integers(Int32.self, count))
-    case .uint8: .uint8(try integers(UInt8.self, count))
-    case .bool: .bool(try integers(UInt8.self, count).map { $0 != 0 })
-    case .float16: .float32(try integers(UInt16.self, count).map(HalfPrecision.float16))
-    case .bfloat16: .float32(try integers(UInt16.self, count).map(HalfPrecision.bfloat16))
-    case .int64: .int64(try integers(Int64.self, count, field: Schema.Tensor.int64Data))
+    case .int8: return .int32((try int32() as [Int8]).map { Int32($0) })
+    case .int16: return .int32((try int32() as [Int16]).map { Int32($0) })
+    case .uint16: return .int32((try int32() as [UInt16]).map { Int32($0) })
+    case .int32: return .int32(try int32())
+    case .uint8: return .uint8(try int32())
+    case .bool: return .bool((try int32() as [UInt8]).map { $0 != 0 })
+    case .float16: return .float32((try int32() as [UInt16]).map(HalfPrecision.float16))
+    case .bfloat16: return .float32((try int32() as [UInt16]).map(HalfPrecision.bfloat16))
+    case .int64: return .int64(try integers(ranges, count) { Int64(bitPattern: $0) })
     case .uint32:
-      .int64(
-        try integers(UInt32.self, count, field: Schema.Tensor.uint64Data).map { Int64($0) })
-    case .uint64: .int64(try integers(Int64.self, count, field: Schema.Tensor.uint64Data))
+      return .int64(try integers(ranges, count) { UInt32(exactly: $0).map { Int64($0) } })
+    case .uint64: return .int64(try integers(ranges, count) { Int64(exactly: $0) })
     default:
       throw CoalitionError(.internalFault, "\(subject) has elements of type \(type)")
     }
   }
 
-  private func integers<Number: FixedWidthInteger>(
-    _ number: Number.Type, _ count: Int, field: Int = Schema.Tensor.int32Data
+  /// The varints of `ranges`, `count` of them, converted.
+  private func integers<Number>(
+    _ ranges: [Range<Int>], _ count: Int, _ convert: (UInt64) -> Number?
   ) throws(CoalitionError) -> [Number] {
     var values: [Number] = []
-    let ranges = typed[field] ?? []
-    // A varint takes a byte at least, so that the file bounds what is reserved.
-    values.reserveCapacity(min(count, ranges.reduce(0) { $0 + $1.count }))
-    var found = 0
+    values.reserveCapacity(count)
     for range in ranges {
       var reader = WireReader(bytes, range)
       while !reader.isAtEnd {
         let bits = try reader.varint()
-        found += 1
-        let value: Number? =
-          switch field {
-          case Schema.Tensor.int32Data: Number(exactly: Int32(truncatingIfNeeded: bits))
-          case Schema.Tensor.uint64Data: Number(exactly: bits)
-          default: Number(exactly: Int64(bitPattern: bits))
-          }
-        guard let value else {
+        guard let value = convert(bits) else {
           throw CoalitionError(
-            .invalidData, "an element of \(subject) does not fit \(number)", found: "\(bits)")
+            .invalidData, "an element of \(subject) does not fit its type", found: "\(bits)")
         }
-        if found <= count { values.append(value) }
+        values.append(value)
       }
-    }
-    guard found == count else {
-      throw CoalitionError(
-        .invalidData, "the data of \(subject) do not fill its shape \(dims)",
-        expected: "\(count) elements", found: "\(found)")
     }
     return values
   }
