@@ -7,7 +7,8 @@ and as one single-threaded request per thread at the same time, chooses the fast
 Then, one JSON object a line, so that runs of several libraries can be interleaved:
 
     (start)        {"ready": true, "peer", "version", "batch", "requests", "threads", "sweep": [...]}
-    run SECONDS    {"examples", "seconds", "cpu_seconds"}: whole batches for about that long
+    run SECONDS    {"examples", "seconds", "cpu_seconds"}: whole batches for about that long (at least
+                   one a request: ask for many times as long as a batch takes)
     check          {"shape", "outputs"}: for 4 examples with input x[i] = sin(0.1 i), i over the flat array
     quit           (ends; so does end of input)
 
@@ -49,8 +50,12 @@ class Measurement:
         self.run(0.05)
 
     def run(self, seconds):
-        """Runs whole batches until the time is over; every thread runs at least one."""
-        counts = [0] * len(self.requests)
+        """Runs whole batches until the time is over; every request runs at least one.
+
+        The requests start together and end each with its own last batch: the time is the mean of
+        theirs, so that the wait for the slowest is not held against the library.
+        """
+        counts, times = [0] * len(self.requests), [0.0] * len(self.requests)
         failures = []
         start_line = threading.Barrier(len(self.requests))
 
@@ -58,12 +63,11 @@ class Measurement:
             try:
                 request = self.requests[index]
                 start_line.wait()
-                deadline = time.perf_counter() + seconds
-                while True:
+                start = time.perf_counter()
+                while counts[index] == 0 or times[index] < seconds:
                     request.run()
                     counts[index] += 1
-                    if time.perf_counter() >= deadline:
-                        return
+                    times[index] = time.perf_counter() - start
             except Exception as failure:
                 failures.append(failure)
                 start_line.abort()
@@ -71,14 +75,15 @@ class Measurement:
         others = [threading.Thread(target=work, args=(i,)) for i in range(1, len(self.requests))]
         for thread in others:
             thread.start()
-        cpu, wall = time.process_time(), time.perf_counter()
+        cpu = time.process_time()
         work(0)
         for thread in others:
             thread.join()
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        cpu = time.process_time() - cpu
         if failures:
             raise failures[0]
-        return {"examples": sum(counts) * self.batch, "seconds": wall, "cpu_seconds": cpu}
+        mean_time = sum(times) / len(times)
+        return {"examples": sum(counts) * self.batch, "seconds": mean_time, "cpu_seconds": cpu}
 
     def outputs(self, examples):
         """The outputs for the given examples, through the very request that is measured."""
