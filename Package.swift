@@ -55,6 +55,7 @@ let package = Package(
     // MARK: Tests
     .testTarget(
       name: "CoalitionDataTests", dependencies: ["CoalitionBase", "CoalitionData"],
+      exclude: ["Fixtures", "make_fixtures.py"],
       swiftSettings: swift),
     .testTarget(
       name: "CoalitionONNXTests", dependencies: ["CoalitionBase", "CoalitionNet", "CoalitionONNX"],

@@ -14,7 +14,8 @@ public enum Files {
   /// - Parameter limit: the largest size that is accepted, checked before anything is allocated.
   /// - Throws: `unreadable` when it cannot be opened or read, `limitExceeded` past `limit`.
   public static func read(_ path: String, limit: Int = .max) throws(CoalitionError) -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // Without O_NONBLOCK a named pipe would wait for a writer before it can be refused below.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       throw CoalitionError(.unreadable, "cannot open the file: \(lastSystemError)", node: path)
     }
@@ -49,10 +50,17 @@ public enum Files {
     return bytes
   }
 
+  /// Whether the path names a file, folder or device.
+  public static func exists(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0
+  }
+
   /// Writes a file under a temporary name beside its place and renames it, so that the final name never
   /// shows a partial file.
   /// - Throws: `cannotCreate` before anything is written, `writeFailed` after.
   public static func writeAtomically(_ bytes: [UInt8], to path: String) throws(CoalitionError) {
+    try checkReplaceable(path)
     let temporary = "\(path).\(getpid()).partial"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
@@ -79,6 +87,7 @@ public enum Files {
   /// Checks that a file of this name could be created, without touching an existing one, so that a long
   /// computation does not fail at its end.
   public static func checkCreatable(_ path: String) throws(CoalitionError) {
+    try checkReplaceable(path)
     let temporary = "\(path).\(getpid()).partial"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
@@ -86,10 +95,16 @@ public enum Files {
     }
     _ = close(descriptor)
     unlink(temporary)
+  }
+
+  /// Renaming onto a device such as /dev/null would replace the device.
+  private static func checkReplaceable(_ path: String) throws(CoalitionError) {
     var status = stat()
-    if stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR {
-      throw CoalitionError(.cannotCreate, "a folder has this name", node: path)
-    }
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { return }
+    throw CoalitionError(
+      .cannotCreate,
+      status.st_mode & S_IFMT == S_IFDIR
+        ? "a folder has this name" : "a device or pipe has this name", node: path)
   }
 }
 

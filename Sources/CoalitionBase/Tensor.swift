@@ -75,14 +75,14 @@ public struct Tensor: Hashable, Sendable {
   /// The number of elements that a shape describes: nil for a negative dimension or past `Int.max`.
   public static func count(of shape: [Int]) -> Int? {
     var product = 1
-    for size in shape {
+    // Without the zeros, which would hide an overflow of the other sizes: strides are their products.
+    for size in shape where size != 0 {
       guard size >= 0 else { return nil }
       let (next, overflow) = product.multipliedReportingOverflow(by: size)
-      // A zero further on must not hide an overflow of the sizes before it, nor the reverse.
       if overflow { return nil }
       product = next
     }
-    return product
+    return shape.contains(0) ? 0 : product
   }
 }
 
