@@ -8,7 +8,6 @@
 #ifndef LN_TARGET
 #define LN_TEMPLATE "../ops/conv.c"
 #include "conv_geometry.h"
-#include <assert.h>
 #include <math.h>
 #include "../simd/each_target.h"
 
@@ -17,7 +16,24 @@ static size_t units(const ln_step *step, int lanes) {
   return (size_t)u.groups * (size_t)u.slices * (size_t)u.bands;
 }
 
-const ln__family ln__family_conv = {"conv", units, NULL, LN_TABLE(run_conv)};
+// Only pooling behind a function that is applied by itself needs room: the outputs of a unit.
+static size_t scratch(const ln_step *step, ln_type type, int lanes) {
+  const ln_conv *s = &step->conv;
+  switch (s->function.id) {
+  case LN_FUNCTION_identity:
+  case LN_FUNCTION_relu:
+  case LN_FUNCTION_clip:
+  case LN_FUNCTION_leaky_relu: return 0;
+  default: break;
+  }
+  if (s->pool_h == 0) return 0;
+  const size_t window = (size_t)s->pool_h * (size_t)s->pool_w;
+  const size_t columns = (size_t)(s->out_width / s->pool_w);
+  const size_t channels = (size_t)ln__conv_slice_channels(s, lanes);
+  return window * columns * channels * (size_t)lanes * (type == LN_FLOAT32 ? 4 : 8);
+}
+
+const ln__family ln__family_conv = {"conv", units, scratch, LN_TABLE(run_conv)};
 
 #else
 #include "../simd/dense_kernel.h"
@@ -31,19 +47,23 @@ typedef struct layer {
   real *out;
   ptrdiff_t lanes, in_channels, out_channels; // channels of all groups
   ptrdiff_t depth;                            // KH * KW * C
-  int inner_begin, inner_end;                 // columns ox whose taps are all on the map
+  int applied;  // the function is applied by itself, after the sums (conv_function.h)
+  int merged;   // maxima are taken at the write-out
+  ptrdiff_t place_channels, first_channel; // of a position of `out`
+  ln__taps inner_y, inner_x; // rows and columns of outputs whose taps are all on the map
   finish finish;
 } layer;
 
-// The function as a write-out of the kernel.
-static finish LN_NAME(finish_of)(const ln_function *f) {
+// The function as a write-out of the kernel; others than these four are applied by themselves.
+static finish LN_NAME(finish_of)(const ln_function *f, int *applied) {
   finish e = {.low = (real)-INFINITY, .high = (real)INFINITY};
+  *applied = 0;
   switch (f->id) {
   case LN_FUNCTION_identity: break;
   case LN_FUNCTION_relu: e.low = 0; break;
   case LN_FUNCTION_clip: e.low = (real)f->a, e.high = (real)f->b; break;
   case LN_FUNCTION_leaky_relu: e.leaky = 1, e.slope = (real)f->a; break;
-  default: assert(!"function");
+  default: *applied = 1;
   }
   return e;
 }
@@ -61,22 +81,24 @@ static layer LN_NAME(layer_of)(const ln_step *step, const ln__frame *frame) {
       .in_channels = (ptrdiff_t)s->groups * s->in_channels,
       .out_channels = (ptrdiff_t)s->groups * s->out_channels,
       .depth = (ptrdiff_t)ln__conv_depth(s),
-      .finish = LN_NAME(finish_of)(&s->function),
+      .place_channels = (ptrdiff_t)s->groups * s->out_channels,
   };
-  const int reach = (s->kernel_w - 1) * s->dilation_w - s->pad_left; // last tap of column 0
-  y.inner_begin = ln__min(s->out_width, ln__ceil_div(ln__max(0, s->pad_left), s->stride_w));
-  y.inner_end = reach >= s->width ? 0 : (s->width - 1 - reach) / s->stride_w + 1;
-  y.inner_end = ln__max(y.inner_begin, ln__min(s->out_width, y.inner_end));
+  y.finish = LN_NAME(finish_of)(&s->function, &y.applied);
+  y.merged = s->pool_h > 0 && !y.applied;
+  y.inner_y = ln__inner(s->stride_h, s->dilation_h, s->pad_top, s->kernel_h, s->height, s->out_height);
+  y.inner_x = ln__inner(s->stride_w, s->dilation_w, s->pad_left, s->kernel_w, s->width, s->out_width);
   return y;
 }
 
-// Walks the outputs of a band: row by row, or, pooled, window by window.
+// Walks the outputs of a band: row by row, or, pooled, window by window. The outputs of a window have one
+// place when maxima are merged; else they are numbered from 0 on.
 #define cursor LN_NAME(cursor)
 typedef struct cursor {
   int image, oy, ox;
   int rows;        // left after this one, when not pooled
   int dy, dx;      // inside the pooling window
-  ptrdiff_t place; // position in `out`; later outputs of a window have that of the first
+  ptrdiff_t place; // position in `out`
+  int merge;       // joins the maximum of the window, which lies at `place`
   int more;
 } cursor;
 
@@ -85,7 +107,7 @@ LN_INLINE cursor LN_NAME(start_of)(const layer *l, int band) {
   if (s->pool_h > 0) {
     const int per_image = l->units.image_bands, columns = s->out_width / s->pool_w;
     return (cursor){.image = band / per_image, .oy = band % per_image * s->pool_h,
-                    .place = (ptrdiff_t)band * columns, .more = columns > 0};
+                    .place = l->merged ? (ptrdiff_t)band * columns : 0, .more = columns > 0};
   }
   const int row = band * l->units.rows;
   return (cursor){.image = row / s->out_height, .oy = row % s->out_height,
@@ -96,15 +118,19 @@ LN_INLINE cursor LN_NAME(start_of)(const layer *l, int band) {
 LN_INLINE void LN_NAME(advance)(const layer *l, cursor *c) {
   const ln_conv *s = l->shape;
   if (s->pool_h > 0) {
-    c->ox++;
-    if (++c->dx < s->pool_w) return;
-    c->dx = 0, c->oy++;
-    if (++c->dy < s->pool_h) {
-      c->ox -= s->pool_w;
-      return;
+    c->ox++, c->dx++;
+    if (c->dx == s->pool_w) {
+      c->dx = 0, c->dy++;
+      if (c->dy < s->pool_h) {
+        c->ox -= s->pool_w, c->oy++;
+      } else {
+        c->dy = 0, c->oy -= s->pool_h - 1;
+        c->more = c->ox + s->pool_w <= s->out_width;
+      }
     }
-    c->dy = 0, c->oy -= s->pool_h, c->place++;
-    c->more = c->ox + s->pool_w <= s->out_width;
+    const int begins = c->dy == 0 && c->dx == 0;
+    c->place += begins || !l->merged;
+    c->merge = l->merged && !begins;
   } else {
     c->place++;
     if (++c->ox < s->out_width) return;
@@ -126,11 +152,13 @@ LN_INLINE window LN_NAME(window_at)(const layer *l, const cursor *c) {
   const ln_conv *s = l->shape;
   const int oy = c->oy, ox = c->ox;
   const ln__taps y =
-      ln__taps_at(oy, s->stride_h, s->dilation_h, s->pad_top, s->kernel_h, s->height);
-  const int inner = ox >= l->inner_begin && ox < l->inner_end;
+      oy >= l->inner_y.begin && oy < l->inner_y.end
+          ? (ln__taps){0, s->kernel_h}
+          : ln__taps_at(oy, s->stride_h, s->dilation_h, s->pad_top, s->kernel_h, s->height);
   const ln__taps x =
-      inner ? (ln__taps){0, s->kernel_w}
-            : ln__taps_at(ox, s->stride_w, s->dilation_w, s->pad_left, s->kernel_w, s->width);
+      ox >= l->inner_x.begin && ox < l->inner_x.end
+          ? (ln__taps){0, s->kernel_w}
+          : ln__taps_at(ox, s->stride_w, s->dilation_w, s->pad_left, s->kernel_w, s->width);
   if (y.begin == y.end || x.begin == x.end) return (window){{0, 0}, {0, 0}, 0};
   const ptrdiff_t iy = (ptrdiff_t)oy * s->stride_h - s->pad_top + y.begin * s->dilation_h;
   const ptrdiff_t ix = (ptrdiff_t)ox * s->stride_w - s->pad_left + x.begin * s->dilation_w;
@@ -145,6 +173,17 @@ LN_INLINE int LN_NAME(same_taps)(const window *a, const window *b) {
 #include "../ops/conv_wide.h"
 #include "../ops/conv_narrow.h"
 #include "../ops/conv_depthwise.h"
+
+LN_INLINE void LN_NAME(any_unit)(const layer *l, int slice, int band) {
+  if (ln__conv_is_depthwise(l->shape))
+    LN_NAME(depthwise_unit)(l, slice, band);
+  else if (l->lanes > 1)
+    LN_NAME(wide_unit)(l, slice, band);
+  else
+    LN_NAME(narrow_unit)(l, slice, band);
+}
+
+#include "../ops/conv_function.h"
 
 // Whether units go slice by slice. Bytes from beyond the cache, for either order: what does not fit is
 // read again for each slice or band.
@@ -167,12 +206,10 @@ static void LN_NAME(run_conv)(const ln_step *step, const ln__frame *frame, size_
   for (size_t unit = begin; unit < end; unit++) {
     const int slice = (int)(slices_outer ? unit / bands : unit % slices);
     const int band = (int)(slices_outer ? unit % bands : unit / slices);
-    if (ln__conv_is_depthwise(l.shape))
-      LN_NAME(depthwise_unit)(&l, slice, band);
-    else if (l.lanes > 1)
-      LN_NAME(wide_unit)(&l, slice, band);
+    if (l.applied)
+      LN_NAME(applied_unit)(&l, frame, slice, band);
     else
-      LN_NAME(narrow_unit)(&l, slice, band);
+      LN_NAME(any_unit)(&l, slice, band);
   }
 }
 #endif

@@ -26,7 +26,7 @@ LN_INLINE void LN_NAME(depthwise_tile)(const layer *l, const window *w, ptrdiff_
       }
     }
   const ptrdiff_t multiple = s->out_channels;
-  real *out = l->out + place * l->out_channels * lanes;
+  real *out = l->out + (place * l->place_channels - l->first_channel) * lanes;
   LN_UNROLL for (int i = 0; i < n; i++) {
     const ptrdiff_t element = start + i * LN_WIDTH;
     if (lanes > 1) {
@@ -62,12 +62,12 @@ static void LN_NAME(depthwise_unit)(const layer *l, int slice, int band) {
     for (int m = 0; m < s->out_channels; m++) {
       int v = 0;
       for (; v + many <= whole; v += many)
-        LN_NAME(depthwise_tile)(l, &w, c.place, c.dy + c.dx > 0, m, first + v, LN_NAME(DEPTHWISE_VECTORS),
+        LN_NAME(depthwise_tile)(l, &w, c.place, c.merge, m, first + v, LN_NAME(DEPTHWISE_VECTORS),
                                 LN_WIDTH);
       for (; v < whole; v++)
-        LN_NAME(depthwise_tile)(l, &w, c.place, c.dy + c.dx > 0, m, first + v, 1, LN_WIDTH);
+        LN_NAME(depthwise_tile)(l, &w, c.place, c.merge, m, first + v, 1, LN_WIDTH);
       if (elements % LN_WIDTH)
-        LN_NAME(depthwise_tile)(l, &w, c.place, c.dy + c.dx > 0, m, first + v, 1, elements % LN_WIDTH);
+        LN_NAME(depthwise_tile)(l, &w, c.place, c.merge, m, first + v, 1, elements % LN_WIDTH);
     }
   }
 }

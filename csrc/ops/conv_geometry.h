@@ -27,7 +27,7 @@ static inline int ln__min(int a, int b) { return a < b ? a : b; }
 static inline int ln__max(int a, int b) { return a > b ? a : b; }
 static inline int ln__ceil_div(int a, int b) { return (a + b - 1) / b; }
 
-// Taps `begin` .. `end` - 1 of a window lie on the map; none when begin == end.
+// A range begin .. end - 1, empty when begin == end: of taps that lie on the map, or of outputs.
 typedef struct ln__taps {
   int begin, end;
 } ln__taps;
@@ -38,6 +38,14 @@ static inline ln__taps ln__taps_at(int o, int stride, int dilation, int pad, int
   const int begin = start >= 0 ? 0 : ln__ceil_div(-start, dilation);
   const int end = start >= size ? 0 : ln__min(kernel, (size - 1 - start) / dilation + 1);
   return begin < end ? (ln__taps){begin, end} : (ln__taps){0, 0};
+}
+
+// The output coordinates whose taps are all on the map.
+static inline ln__taps ln__inner(int stride, int dilation, int pad, int kernel, int size, int outputs) {
+  const int reach = (kernel - 1) * dilation - pad; // last tap of output 0
+  const int begin = ln__min(outputs, ln__ceil_div(ln__max(0, pad), stride));
+  const int end = reach >= size ? 0 : ln__min(outputs, (size - 1 - reach) / stride + 1);
+  return (ln__taps){begin, ln__max(begin, end)};
 }
 
 // How the work of a step is cut. A unit is one slice of output channels on one band of rows.
@@ -73,6 +81,11 @@ static inline ln__conv_units ln__conv_units_of(const ln_conv *s, int lanes) {
     while (u.slice > 4 && u.groups * ln__ceil_div(channels, u.slice) * u.bands < 8) u.slice /= 2;
   u.slices = ln__ceil_div(channels, u.slice);
   return u;
+}
+
+// Output channels of a slice, at most.
+static inline int ln__conv_slice_channels(const ln_conv *s, int lanes) {
+  return ln__conv_units_of(s, lanes).slice * (ln__conv_is_depthwise(s) ? s->out_channels : 1);
 }
 
 #endif

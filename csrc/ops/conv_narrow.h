@@ -82,7 +82,7 @@ static void LN_NAME(narrow_channels)(const layer *l, int g, int first, int vecto
       .last = ln__min(LN_WIDTH, s->out_channels - first - (vectors - 1) * LN_WIDTH),
       .bias = l->bias ? l->bias + channel : NULL,
       .finish = &l->finish,
-      .pooled = s->pool_h > 0,
+      .pooled = l->merged,
   };
   for (int v = 0; v < vectors; v++) {
     const int offset = first - block + v * LN_WIDTH;
@@ -96,8 +96,8 @@ static void LN_NAME(narrow_channels)(const layer *l, int g, int first, int vecto
   for (cursor c = LN_NAME(start_of)(l, band); c.more; LN_NAME(advance)(l, &c)) {
     at[count] = LN_NAME(window_at)(l, &c);
     t.in[count] = at[count].in;
-    t.out[count] = l->out + c.place * l->out_channels + channel;
-    t.merge[count] = c.dy + c.dx > 0;
+    t.out[count] = l->out + c.place * l->place_channels + channel - l->first_channel;
+    t.merge[count] = (unsigned char)c.merge;
     if (++count == limit) {
       LN_NAME(narrow_flush)(l, &t, vectors, count, at);
       count = 0;

@@ -66,24 +66,37 @@ LN_INLINE void LN_NAME(accumulate)(vec *sum, const walk *w, const ptrdiff_t *a_a
     }
 }
 
-// The wide form: na vectors of lanes (of one or several positions) x nb adjacent output channels.
+// The wide form: na vectors of lanes (of one or several positions) x nb adjacent output channels. Sums that
+// are not finished, because the walk is cut into parts that fit the cache, wait in memory.
 #define wide_tile LN_NAME(wide_tile)
 typedef struct wide_tile {
   walk walk;
-  ptrdiff_t in[8], out[8];  // of each vector
-  unsigned char merge[8];   // pooling: this vector joins a maximum that is already in `out`
-  int count;                // of vectors
-  real *result;             // channel 0 of `out` offset 0
-  ptrdiff_t channel_step;   // from one channel to the next in `result`
-  const real *bias;         // of the nb channels, or NULL
+  const ptrdiff_t *in, *out;   // of each vector
+  const unsigned char *merge;  // pooling: this vector joins a maximum that is already in `out`; else NULL
+  int resume, suspend;         // sums start from `waiting`; sums go back there
+  vec *waiting;                // [channel][LN_WIDE_WAITING]
+  real *result;                // channel 0 of `out` offset 0
+  ptrdiff_t channel_step;      // from one channel to the next in `result`
+  const real *bias;            // of the nb channels, or NULL
   const finish *finish;
-  int pooled;
 } wide_tile;
+
+enum { LN_NAME(WIDE_WAITING) = 4 };
+#define LN_WIDE_WAITING LN_NAME(WIDE_WAITING)
 
 LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
   vec sum[LN_SUMS];
-  LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = v_set(0);
+  if (t->resume)
+    LN_UNROLL for (int s = 0; s < na * nb; s++)
+      sum[s] = t->waiting[s / na * LN_WIDE_WAITING + s % na];
+  else
+    LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = v_set(0);
   LN_NAME(accumulate)(sum, &t->walk, t->in, NULL, na, nb, 1);
+  if (t->suspend) {
+    LN_UNROLL for (int s = 0; s < na * nb; s++)
+      t->waiting[s / na * LN_WIDE_WAITING + s % na] = sum[s];
+    return;
+  }
   const real *bias = t->bias;
   if (bias)
     LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = sum[s] + v_set(bias[s / na]);
@@ -92,7 +105,7 @@ LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
   const ptrdiff_t step = t->channel_step;
   LN_UNROLL for (int i = 0; i < na; i++) {
     real *to = t->result + t->out[i];
-    if (t->pooled && t->merge[i])
+    if (t->merge && t->merge[i])
       LN_UNROLL for (int j = 0; j < nb; j++)
         sum[j * na + i] = v_pool_max(v_load(to + j * step), sum[j * na + i]);
     LN_UNROLL for (int j = 0; j < nb; j++) v_store(to + j * step, sum[j * na + i]);
@@ -153,6 +166,20 @@ LN_INLINE vec LN_NAME(load_channels)(const real *p, int n) {
   return n == LN_WIDTH ? v_load(p) : v_load_first(p, (size_t)n);
 }
 
+// Finished sums of one vector of channels to `nb` positions, where the vector is not full or joins a maximum.
+static void LN_NAME(narrow_store)(const narrow_tile *t, const vec *sum, ptrdiff_t channel, int held,
+                                  int nb) {
+  for (int j = 0; j < nb; j++) {
+    real *to = t->out[j] + channel;
+    vec x = sum[j];
+    if (t->merge[j]) x = v_pool_max(LN_NAME(load_channels)(to, held), x);
+    if (held == LN_WIDTH)
+      v_store(to, x);
+    else
+      v_store_first(to, x, (size_t)held);
+  }
+}
+
 LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb) {
   vec sum[LN_SUMS];
   if (t->resume)
@@ -172,14 +199,12 @@ LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb)
       LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] = sum[j * na + i] + bias;
     }
     LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] = v_finish(sum[j * na + i], &f);
-    for (int j = 0; j < nb; j++) {
-      real *to = t->out[j] + i * LN_WIDTH;
-      if (t->pooled && t->merge[j])
-        sum[j * na + i] = v_pool_max(LN_NAME(load_channels)(to, held), sum[j * na + i]);
-      if (held == LN_WIDTH)
-        v_store(to, sum[j * na + i]);
-      else
-        v_store_first(to, sum[j * na + i], (size_t)held);
+    if (held == LN_WIDTH && !t->pooled) {
+      LN_UNROLL for (int j = 0; j < nb; j++) v_store(t->out[j] + i * LN_WIDTH, sum[j * na + i]);
+    } else {
+      vec column[LN_SUMS];
+      LN_UNROLL for (int j = 0; j < nb; j++) column[j] = sum[j * na + i];
+      LN_NAME(narrow_store)(t, column, i * LN_WIDTH, held, nb);
     }
   }
 }
