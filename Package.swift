@@ -53,6 +53,7 @@ let package = Package(
       swiftSettings: swift),
 
     // MARK: Tests
+    .testTarget(name: "CLanesTests", dependencies: ["CLanes"], swiftSettings: swift),
     .testTarget(
       name: "CoalitionDataTests", dependencies: ["CoalitionBase", "CoalitionData"],
       exclude: ["Fixtures", "make_fixtures.py"],

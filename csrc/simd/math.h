@@ -137,7 +137,7 @@ LN_INLINE vec v_exp_moderate(vec x) {
   return (v_exp_rest(r) + v_set(1)) * v_power_of_two(shifted, 0);
 }
 
-// exp(x) - 1 = 2 (2^(n-1) (exp(r) - 1) + (2^(n-1) - 1/2)); keeps -0.
+// exp(x) - 1 = 2 (2^(n-1) (exp(r) - 1) + (2^(n-1) - 1/2)); the smallest numbers, and -0, are their own result.
 #define v_expm1 LN_NAME(v_expm1)
 LN_INLINE vec v_expm1(vec x) {
   vec r;
@@ -146,7 +146,7 @@ LN_INLINE vec v_expm1(vec x) {
   const vec shifted = v_exp_reduce(bounded, &r);
   const vec scale = v_power_of_two(shifted, -1);
   const vec half = v_fma(scale, v_exp_rest(r), scale - v_set((real)0.5));
-  return v_select(x == v_set(0), x, half + half);
+  return v_select(v_abs(x) < v_set((real)0x1p-60), x, half + half);
 }
 
 // ---------------------------------------------------------------------------------------------------
