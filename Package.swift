@@ -52,6 +52,11 @@ let package = Package(
       name: "CoalitionCLI", dependencies: ["CDemoData", "Coalition", "CoalitionData"],
       swiftSettings: swift),
 
+    // MARK: Benchmarks
+    .executableTarget(
+      name: "Bench", dependencies: ["Coalition", "CoalitionNet"], path: "Benchmarks/Harness",
+      swiftSettings: swift),
+
     // MARK: Tests
     .testTarget(name: "CLanesTests", dependencies: ["CLanes"], swiftSettings: swift),
     .testTarget(

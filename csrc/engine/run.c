@@ -5,6 +5,7 @@
 #include "../include/lanes.h"
 #include "family.h"
 #include "threads.h"
+#include <time.h> // clock_gettime
 
 static const ln__family *const families[LN_FAMILY_COUNT] = {
 #define X(name) [LN_##name] = &ln__family_##name,
@@ -110,6 +111,29 @@ int ln_run(const ln_program *program, const ln_call *call) {
     ln__team(call->threads, work, &j);
   }
   return !cancelled(call);
+}
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+void ln_profile(const ln_program *p, const ln_call *call, double *seconds) {
+  const size_t lanes = (size_t)p->lanes, tiles = (call->examples + lanes - 1) / lanes;
+  const job j = {p, call, tiles, tiles, 0, 0};
+  for (size_t tile = 0; tile < tiles && !cancelled(call); tile++) {
+    const ln__frame frame = frame_for(&j, tile, 0, call->arenas);
+    double before = now();
+    for (size_t i = 0; i < p->step_count; i++) {
+      const ln_step *step = &p->steps[i];
+      const ln__family *family = families[step->family];
+      family->run[call->isa][p->type](step, &frame, 0, family->units(step, p->lanes));
+      const double after = now();
+      seconds[i] += after - before;
+      before = after;
+    }
+  }
 }
 
 void ln_flag_raise(int32_t *flag) { __atomic_store_n(flag, 1, __ATOMIC_RELAXED); }

@@ -296,6 +296,9 @@ uint64_t ln_counter_read(const uint64_t *counter);
 // out[i] = f(in[i]) by the kernels of one instruction set; arrays of `count` elements of `type`.
 void ln_apply(ln_function function, ln_type type, ln_isa isa, const void *in, void *out, size_t count);
 
+// Runs the program over all examples in one thread and adds the time of every step to seconds[step].
+void ln_profile(const ln_program *program, const ln_call *call, double *seconds);
+
 // Fused multiply-adds per second, times two, that `threads` threads reach in registers for about
 // `seconds`: the peak against which kernels are measured.
 double ln_measure_peak(ln_isa isa, ln_type type, int threads, double seconds);

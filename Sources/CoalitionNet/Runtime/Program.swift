@@ -85,18 +85,32 @@ final class Program: Sendable {
     inputs: [UnsafeRawPointer?], outputs: [UnsafeMutableRawPointer?], examples: Int, threads: Int,
     instructionSet: InstructionSet, control: CallControl
   ) throws(CoalitionError) -> Bool {
-    let bytes = threads * arenaByteCount
-    var spare = spareArena.withLock { spare in
-      defer { spare = nil }
-      return spare
-    }
-    if let kept = spare, kept.byteCount < bytes { spare = nil }
-    let arenas: AlignedMemory
-    if let spare {
-      arenas = spare
-    } else {
-      arenas = try AlignedMemory(byteCount: bytes, zeroed: false)
-    }
+    try withCall(
+      inputs: inputs, outputs: outputs, examples: examples, threads: threads,
+      instructionSet: instructionSet, control: control
+    ) { ln_run($0, $1) != 0 }
+  }
+
+  /// Runs in one thread and returns the seconds of every step.
+  func profile(
+    inputs: [UnsafeRawPointer?], outputs: [UnsafeMutableRawPointer?], examples: Int,
+    instructionSet: InstructionSet
+  ) throws(CoalitionError) -> [Double] {
+    var seconds = [Double](repeating: 0, count: stepCount)
+    try withCall(
+      inputs: inputs, outputs: outputs, examples: examples, threads: 1,
+      instructionSet: instructionSet, control: CallControl()
+    ) { ln_profile($0, $1, &seconds) }
+    return seconds
+  }
+
+  /// The C form of the program and of a call, with arenas for all threads.
+  private func withCall<Outcome>(
+    inputs: [UnsafeRawPointer?], outputs: [UnsafeMutableRawPointer?], examples: Int, threads: Int,
+    instructionSet: InstructionSet, control: CallControl,
+    _ body: (UnsafePointer<ln_program>, UnsafePointer<ln_call>) -> Outcome
+  ) throws(CoalitionError) -> Outcome {
+    let arenas = try arenas(byteCount: threads * arenaByteCount)
     defer { spareArena.withLock { $0 = arenas } }
     var outputs = outputs
     return inputs.withUnsafeBufferPointer { inputs in
@@ -112,9 +126,19 @@ final class Program: Sendable {
           inputs: inputs.baseAddress, outputs: outputs.baseAddress, examples: examples,
           arenas: arenas.address, threads: Int32(threads), isa: instructionSet.encoded,
           cancel: UnsafePointer(control.cancelFlag), progress: control.counter)
-        return ln_run(&program, &call) != 0
+        return body(&program, &call)
       }
     }
+  }
+
+  /// The arenas that the last run left, when they are large enough, or new ones.
+  private func arenas(byteCount: Int) throws(CoalitionError) -> AlignedMemory {
+    let spare = spareArena.withLock { spare in
+      defer { spare = nil }
+      return spare
+    }
+    if let spare, spare.byteCount >= byteCount { return spare }
+    return try AlignedMemory(byteCount: byteCount, zeroed: false)
   }
 
   /// Runs a program without inputs once, on the calling thread.

@@ -1,0 +1,83 @@
+// A peer library in a process of its own (Benchmarks/Peers/peers.py), driven over pipes.
+
+import Foundation
+
+/// One library on one model. It sleeps between measurements, so that runs can be interleaved.
+final class Peer {
+  let name: String
+  private(set) var version = ""
+  private(set) var batch = 0
+  private let process = Process()
+  private let toProcess = Pipe()
+  private let fromProcess = Pipe()
+  private var unread = Data()
+
+  enum Outcome {
+    case ready(Peer)
+    case missing(reason: String)
+  }
+
+  /// Starts a peer and waits until it has chosen its best batch size.
+  static func start(_ name: String, model: URL, threads: Int, python: String, folder: URL) -> Outcome {
+    let peer = Peer(name)
+    peer.process.executableURL = URL(filePath: "/usr/bin/env")
+    peer.process.arguments = [
+      python, folder.appending(path: "peers.py").path, "--model", model.path, "--peer", name,
+      "--threads", "\(threads)",
+    ]
+    peer.process.standardInput = peer.toProcess
+    peer.process.standardOutput = peer.fromProcess
+    peer.process.standardError = FileHandle.nullDevice
+    do { try peer.process.run() } catch { return .missing(reason: "\(error)") }
+    guard let reply = peer.reply() else { return .missing(reason: "no Python with this library") }
+    guard reply["ready"] as? Bool == true else {
+      return .missing(reason: reply["reason"] as? String ?? reply["error"] as? String ?? "not ready")
+    }
+    peer.version = reply["version"] as? String ?? ""
+    peer.batch = reply["batch"] as? Int ?? 0
+    return .ready(peer)
+  }
+
+  private init(_ name: String) { self.name = name }
+
+  /// Examples per second over about `seconds`.
+  func rate(seconds: Double) -> Double? {
+    send("run \(seconds)")
+    guard let reply = reply(), let examples = reply["examples"] as? Double,
+      let time = reply["seconds"] as? Double, time > 0
+    else { return nil }
+    return examples / time
+  }
+
+  /// The outputs for four examples x[i] = sin(0.1 i).
+  func checkOutputs() -> [Double]? {
+    send("check")
+    return reply()?["outputs"] as? [Double]
+  }
+
+  func quit() {
+    send("quit")
+    process.waitUntilExit()
+  }
+
+  private func send(_ line: String) {
+    try? toProcess.fileHandleForWriting.write(contentsOf: Data((line + "\n").utf8))
+  }
+
+  /// The next line as JSON: nil at the end of the output.
+  private func reply() -> [String: Any]? {
+    while true {
+      if let end = unread.firstIndex(of: 10) {
+        let line = unread[..<end]
+        unread = unread[(end + 1)...]
+        if let object = try? JSONSerialization.jsonObject(with: line) as? [String: Any] {
+          return object
+        }
+        continue
+      }
+      let more = fromProcess.fileHandleForReading.availableData
+      if more.isEmpty { return nil }
+      unread.append(more)
+    }
+  }
+}
