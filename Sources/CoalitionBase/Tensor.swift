@@ -151,9 +151,27 @@ extension Tensor {
   /// The first element that is NaN or infinite, as a flat index.
   public var firstNonFinite: Int? {
     switch elements {
-    case .float32(let values): values.firstIndex { !$0.isFinite }
-    case .float64(let values): values.firstIndex { !$0.isFinite }
+    case .float32(let values):
+      Self.firstNonFinite(values, infinity: Float.infinity.bitPattern) { $0.magnitude.bitPattern }
+    case .float64(let values):
+      Self.firstNonFinite(values, infinity: Double.infinity.bitPattern) { $0.magnitude.bitPattern }
     case .int32, .int64, .uint8, .bool: nil
     }
+  }
+
+  /// Without their sign, numbers order like their bits, infinity and NaN last: blocks are searched only where the
+  /// largest bits are those of no finite number, and finding these is a vector operation.
+  @inline(__always)
+  private static func firstNonFinite<Number, Bits: FixedWidthInteger>(
+    _ values: [Number], infinity: Bits, _ bits: (Number) -> Bits
+  ) -> Int? {
+    let block = 4096
+    for start in stride(from: 0, to: values.count, by: block) {
+      let range = start..<min(start + block, values.count)
+      var largest: Bits = 0
+      for index in range { largest = max(largest, bits(values[index])) }
+      if largest >= infinity { return range.first { bits(values[$0]) >= infinity } }
+    }
+    return nil
   }
 }

@@ -28,7 +28,7 @@ extension Plan {
   }
 
   /// Lanes for a number of examples. It decides speed only: results are the same for every choice.
-  func chooseLanes(examples: Int, threads: Int) -> Int {
+  package func chooseLanes(examples: Int, threads: Int) -> Int {
     // The narrow form wastes nothing on a few examples; a tile costs about as much as so many of them.
     if examples <= 8 { return 1 }
     // Wider tiles use each weight more often, until their values leave the second-level cache.

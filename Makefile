@@ -1,0 +1,46 @@
+# The commands that everyone relies on. Each installs what is missing first (see .ci/setup).
+#
+#   make demo     build and run `coalition demo`
+#   make test     the tests
+#   make check    the tests, lint, format, sanitizers, the public symbols, the consumer package
+#   make bench    measure against the naive reference and the peers that are installed
+#   make format   format all Swift and C sources
+#   make fuzz     100,000 mutated files per reader
+
+SWIFT ?= swift
+# Python with the peer libraries (Benchmarks/Peers/requirements.txt); without them ratios print "not measured".
+PYTHON ?= python3
+
+.PHONY: demo test check bench format lint fuzz setup sanitize consumer symbols
+
+demo: setup
+	$(SWIFT) run -c release coalition demo
+
+test: setup
+	$(SWIFT) test -c release --parallel
+
+check: test lint symbols sanitize consumer
+
+bench: setup
+	$(SWIFT) run -c release Bench --layers --python $(PYTHON)
+
+setup:
+	@bash .ci/setup
+
+lint:
+	@bash .ci/lint
+
+format:
+	$(SWIFT) format -i -r Package.swift Sources Tests Benchmarks Examples
+
+sanitize: setup
+	@bash .ci/sanitize
+
+consumer: setup
+	@bash .ci/consumer
+
+symbols: setup
+	@bash .ci/symbols
+
+fuzz: setup
+	@bash Tests/Fuzzing/fuzz.sh

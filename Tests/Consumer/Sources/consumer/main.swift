@@ -1,0 +1,46 @@
+// Builds a small network, runs it, and checks that the engine used more than one thread.
+
+import Coalition
+import Glibc
+
+/// The number of threads of this process.
+func threadCount() -> Int {
+  guard let file = fopen("/proc/self/status", "r") else { return 0 }
+  defer { fclose(file) }
+  var line = [CChar](repeating: 0, count: 256)
+  while fgets(&line, 256, file) != nil {
+    let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    if text.hasPrefix("Threads:") {
+      return Int(text.dropFirst(8).trimmingPrefix { $0.isWhitespace }.prefix { $0.isNumber }) ?? 0
+    }
+  }
+  return 0
+}
+
+let size = 64
+let graph = Graph(
+  nodes: [
+    Node("MatMul", inputs: ["x", "weight"], outputs: ["product"]),
+    Node("Relu", inputs: ["product"], outputs: ["y"]),
+  ],
+  inputs: [Port("x", shape: ["N", 64])], outputs: [Port("y", shape: ["N", 64])],
+  constants: [
+    "weight": try Tensor(
+      shape: [size, size], elements: .float32((0..<size * size).map { $0 % 65 == 0 ? 2 : 0 }))
+  ])
+let plan = try Plan(Model(graph))
+let input = try Tensor(
+  shape: [4096, size], elements: .float32((0..<4096 * size).map { Float($0 % 7) - 3 }))
+let before = threadCount()
+let output = try await plan.run(["x": input])["y"]
+let after = threadCount()
+guard output?.floats == input.floats.map({ max(2 * $0, 0) }) else {
+  print("consumer: wrong result")
+  exit(1)
+}
+print("consumer: right result, \(before) threads before the run and \(after) after")
+// The engine thread, and at least one more of the OpenMP team.
+guard after >= before + 2 else {
+  print("consumer: the engine did not start a second thread")
+  exit(1)
+}
