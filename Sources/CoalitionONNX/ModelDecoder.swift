@@ -222,8 +222,7 @@ extension ModelDecoder {
         }
       }
       dimensions.append(dimension)
-      // A zero must not hide that the others overflow.
-      if case .fixed(let size) = dimension, size != 0 { sizes.append(size) }
+      if case .fixed(let size) = dimension { sizes.append(size) }
     }
     guard Tensor.count(of: sizes) != nil else {
       throw CoalitionError(

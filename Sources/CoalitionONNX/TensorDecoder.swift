@@ -81,16 +81,16 @@ extension TensorRecord {
     guard !isSegment else {
       throw CoalitionError(.unsupported, "\(subject) is stored in segments")
     }
-    // Strides are products of the sizes besides a zero, which must not hide their overflow.
-    guard let count = Tensor.count(of: dims), Tensor.count(of: dims.filter { $0 != 0 }) != nil,
+    guard let count = Tensor.count(of: dims),
       case let (byteCount, overflow) = count.multipliedReportingOverflow(by: type.byteCount),
       !overflow
     else {
       throw CoalitionError(
         .invalidData, "\(subject) has a negative or too large size", found: "\(dims)")
     }
-    let hasRaw = raw.map { !$0.isEmpty || typed.isEmpty } ?? false
-    guard [isExternal, hasRaw, !typed.isEmpty].count(where: { $0 }) <= 1 else {
+    // Some writers add an empty `raw_data` to typed data.
+    let raw = raw.flatMap { $0.isEmpty && !typed.isEmpty ? nil : $0 }
+    guard [isExternal, raw != nil, !typed.isEmpty].count(where: { $0 }) <= 1 else {
       throw CoalitionError(.invalidData, "\(subject) has its data in more than one place")
     }
 
@@ -102,9 +102,9 @@ extension TensorRecord {
       elements = try FixedElements(bytes: file, ranges: [file.indices], subject: subject)
         .decode(type)
       budget.refund(file.count)
-    } else if hasRaw || type == .float || type == .double {
+    } else if raw != nil || type == .float || type == .double {
       // `float_data` and `double_data` hold the same bytes as `raw_data` would.
-      let ranges = raw.flatMap { hasRaw ? [$0] : nil } ?? payloads(of: type)
+      let ranges = raw.map { [$0] } ?? payloads(of: type)
       let found = ranges.reduce(0) { $0 + $1.count }
       guard found == byteCount else { throw unfilled("\(byteCount) bytes of \(type)", "\(found)") }
       try budget.charge(count, of: held.byteCount)
