@@ -60,9 +60,13 @@ codec_status codec_png_header(codec_image *image, const uint8_t *in, size_t in_c
   png_structp png = reader(&input);
   if (!png) return CODEC_MEMORY;
   png_infop info = png_create_info_struct(png);
-  if (!info || setjmp(png_jmpbuf(png))) {
-    png_destroy_read_struct(&png, info ? &info : NULL, NULL);
-    return !info ? CODEC_MEMORY : input.truncated ? CODEC_TRUNCATED : CODEC_BROKEN;
+  if (!info) {
+    png_destroy_read_struct(&png, NULL, NULL);
+    return CODEC_MEMORY;
+  }
+  if (setjmp(png_jmpbuf(png))) {
+    png_destroy_read_struct(&png, &info, NULL);
+    return input.truncated ? CODEC_TRUNCATED : CODEC_BROKEN;
   }
   png_read_info(png, info);
   describe(image, png, info);
@@ -85,9 +89,13 @@ codec_status codec_png_decode(uint8_t *pixels, const codec_image *image, const u
   png_structp png = reader(&input);
   if (!png) return CODEC_MEMORY;
   png_infop info = png_create_info_struct(png);
-  if (!info || setjmp(png_jmpbuf(png))) {
-    png_destroy_read_struct(&png, info ? &info : NULL, NULL);
-    return !info ? CODEC_MEMORY : input.truncated ? CODEC_TRUNCATED : CODEC_BROKEN;
+  if (!info) {
+    png_destroy_read_struct(&png, NULL, NULL);
+    return CODEC_MEMORY;
+  }
+  if (setjmp(png_jmpbuf(png))) {
+    png_destroy_read_struct(&png, &info, NULL);
+    return input.truncated ? CODEC_TRUNCATED : CODEC_BROKEN;
   }
   png_read_info(png, info);
   png_set_expand(png); // palettes to RGB, fewer than 8 bits to 8, tRNS to alpha
