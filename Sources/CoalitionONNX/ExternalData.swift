@@ -41,7 +41,8 @@ struct ExternalData {
     return value
   }
 
-  /// Reads `expected` bytes, which `length` must confirm if it is there, and charges the budget for them.
+  /// Reads `expected` bytes, which `length` must confirm if it is there, and charges the budget for
+  /// them.
   func read(
     expected: Int, folder: String?, budget: inout MemoryBudget
   ) throws(CoalitionError) -> [UInt8] {

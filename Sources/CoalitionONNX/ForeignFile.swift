@@ -1,8 +1,8 @@
 // Names what a file is that turned out not to be an ONNX model.
 
 enum ForeignFile {
-  /// A description with its article: nil when the bytes look like no common kind of file. Asked only after
-  /// reading failed, so that no model can be mistaken.
+  /// A description with its article: nil when the bytes look like no common kind of file. Asked
+  /// only after reading failed, so that no model can be mistaken.
   static func kind(_ bytes: [UInt8]) -> String? {
     if bytes.isEmpty { return "an empty file" }
     for (signature, kind) in signatures where bytes.starts(with: signature.utf8) { return kind }

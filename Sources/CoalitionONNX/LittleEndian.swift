@@ -7,8 +7,8 @@
   #error("weights are copied as they lie in the file, which is little-endian")
 #endif
 
-/// Numbers whose bytes in a file are their bytes in memory and for which every bit pattern is a value
-/// (so not Bool).
+/// Numbers whose bytes in a file are their bytes in memory and for which every bit pattern is a
+/// value (so not Bool).
 protocol PlainNumber: BitwiseCopyable {}
 extension Float: PlainNumber {}
 extension Double: PlainNumber {}
@@ -22,8 +22,8 @@ extension UInt32: PlainNumber {}
 extension UInt64: PlainNumber {}
 
 enum LittleEndian {
-  /// The numbers whose bytes are `ranges` of `bytes`, one range after the other. Bytes that do not fill a
-  /// whole number at the end are left out: callers compare lengths first.
+  /// The numbers whose bytes are `ranges` of `bytes`, one range after the other. Bytes that do not
+  /// fill a whole number at the end are left out: callers compare lengths first.
   static func numbers<Number: PlainNumber>(
     _ type: Number.Type, from bytes: [UInt8], _ ranges: [Range<Int>]
   ) -> [Number] {
@@ -63,8 +63,8 @@ enum LittleEndian {
 
 /// Values of the two 16-bit formats, widened without loss.
 enum HalfPrecision {
-  /// IEEE binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits. Subnormals are built by arithmetic on
-  /// normal numbers, so that a thread that flushes subnormals reads the same values.
+  /// IEEE binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits. Subnormals are built by
+  /// arithmetic on normal numbers, so that a thread that flushes subnormals reads the same values.
   static func float16(_ bits: UInt16) -> Float {
     let sign = UInt32(bits & 0x8000) << 16
     let exponent = UInt32(bits >> 10) & 0x1F

@@ -2,8 +2,9 @@
 
 import CoalitionBase
 
-/// Counts allocations against a limit before they are made. A file can describe objects in fewer bytes than
-/// they take in memory (an empty text: 2 bytes for 16), so that the size of the file alone bounds too little.
+/// Counts allocations against a limit before they are made. A file can describe objects in fewer
+/// bytes than they take in memory (an empty text: 2 bytes for 16), so that the size of the file
+/// alone bounds too little.
 struct MemoryBudget {
   private let limit: Int
   private var used = 0

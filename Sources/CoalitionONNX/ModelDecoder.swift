@@ -1,9 +1,9 @@
 // ModelProto -> Graph. Operators are not interpreted: a node keeps its name, attributes and values.
 //
 // Read: operator sets, nodes, initializers, inputs, outputs. Refused as unsupported: training
-// information, sparse initializers, nodes that call the model's own functions. Attributes that hold graphs, sparse
-// tensors or types become `Attribute.unsupported`, so that the graph can be inspected. Skipped:
-// documentation, metadata, inferred shapes, quantization annotations.
+// information, sparse initializers, nodes that call the model's own functions. Attributes that hold
+// graphs, sparse tensors or types become `Attribute.unsupported`, so that the graph can be
+// inspected. Skipped: documentation, metadata, inferred shapes, quantization annotations.
 //
 // Messages nest five deep at most (model, graph, node, attribute, tensor), since graphs inside of
 // attributes are not entered: recursion is bounded by the code.

@@ -67,7 +67,8 @@ extension ModelDecoder {
         }
       }
       guard !name.isEmpty else { throw CoalitionError(.invalidData, "an attribute has no name") }
-      // Files of IR version 1 leave the kind to the field that is there; a 0 in later ones means the same.
+      // Files of IR version 1 leave the kind to the field that is there; a 0 in later ones means
+      // the same.
       let kind: AttributeKind?
       if let declared, declared != 0 {
         kind = AttributeKind(rawValue: declared)
@@ -89,7 +90,8 @@ extension ModelDecoder {
     }
   }
 
-  /// Takes another occurrence of an attribute's value: lists grow, of a single value the last one counts.
+  /// Takes another occurrence of an attribute's value: lists grow, of a single value the last one
+  /// counts.
   private mutating func add(
     _ field: WireField, _ kind: AttributeKind, to value: inout Attribute?
   ) throws(CoalitionError) {
@@ -137,7 +139,8 @@ extension ModelDecoder {
   /// Attribute texts are bytes to ONNX, and text to all operators that are supported.
   private static let notText = Attribute.unsupported("string that is not UTF-8")
 
-  /// The value of an attribute whose value field is absent: writers leave out zeros and empty lists.
+  /// The value of an attribute whose value field is absent: writers leave out zeros and empty
+  /// lists.
   private static func empty(_ kind: AttributeKind?) throws(CoalitionError) -> Attribute {
     switch kind {
     case .int: .int(0)

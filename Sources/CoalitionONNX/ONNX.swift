@@ -1,9 +1,10 @@
 // ONNX files in and out, without generated code or a protobuf library.
 //
-// Reading promises `CoalitionError` for anything a file can contain, never a trap, and no allocation that
-// was not compared with the file's size or the memory limit. Writing gives the same bytes for
-// equal graphs. A graph keeps what operators mean, not how a file looked: documentation, metadata and inferred shapes
-// are not kept, narrow numbers are widened, and all data is written in the one file.
+// Reading promises `CoalitionError` for anything a file can contain, never a trap, and no
+// allocation that was not compared with the file's size or the memory limit. Writing gives the same
+// bytes for equal graphs. A graph keeps what operators mean, not how a file looked: documentation,
+// metadata and inferred shapes are not kept, narrow numbers are widened, and all data is written in
+// the one file.
 
 public import CoalitionBase
 public import CoalitionNet
@@ -12,8 +13,8 @@ public import CoalitionNet
 public enum ONNX {
   /// Reads a model, with weights from files in the same folder where it says so.
   /// - Parameter memoryLimit: bytes that the file and the graph together may take.
-  /// - Throws: `unreadable`, `limitExceeded`, `invalidData` for a file that is broken or no model, `unsupported` for
-  ///   element types, versions and constructs that have no place in a `Graph`.
+  /// - Throws: `unreadable`, `limitExceeded`, `invalidData` for a file that is broken or no model,
+  ///   `unsupported` for element types, versions and constructs that have no place in a `Graph`.
   public static func read(
     contentsOf path: String, memoryLimit: Int = .max
   ) throws(CoalitionError) -> Graph {
@@ -44,9 +45,10 @@ public enum ONNX {
     }
   }
 
-  /// The bytes of a model file: weights as raw data in the order of their names, attributes likewise.
-  /// - Throws: what `Graph.sorted()` throws, `unsupported` for an attribute that was not read or an operator set
-  ///   of another age, `limitExceeded` past the 2 GiB that the format can hold.
+  /// The bytes of a model file: weights as raw data in the order of their names, attributes
+  /// likewise.
+  /// - Throws: what `Graph.sorted()` throws, `unsupported` for an attribute that was not read or an
+  ///   operator set of another age, `limitExceeded` past the 2 GiB that the format can hold.
   public static func encode(_ graph: Graph) throws(CoalitionError) -> [UInt8] {
     try ModelEncoder(graph: graph.sorted()).bytes()
   }

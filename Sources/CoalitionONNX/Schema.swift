@@ -1,6 +1,6 @@
-// The numbers of the ONNX schema (onnx.proto, proto2): which field of which message is what, element
-// types, kinds of attributes, versions. Fields that carry documentation or metadata are left out:
-// the reader skips what it does not know.
+// The numbers of the ONNX schema (onnx.proto, proto2): which field of which message is what,
+// element types, kinds of attributes, versions. Fields that carry documentation or metadata are
+// left out: the reader skips what it does not know.
 
 import CoalitionBase
 
@@ -48,8 +48,8 @@ enum DataType: Int {
   case float8e4m3fn, float8e4m3fnuz, float8e5m2, float8e5m2fnuz
   case uint4, int4, float4e2m1, float8e8m0, uint2, int2, float6e2m3, float6e3m2
 
-  /// The type that values are held in: narrow integers and 16-bit floats are widened. nil where there is
-  /// no support.
+  /// The type that values are held in: narrow integers and 16-bit floats are widened. nil where
+  /// there is no support.
   var held: ElementType? {
     switch self {
     case .float, .float16, .bfloat16: .float32
@@ -72,7 +72,8 @@ enum DataType: Int {
     }
   }
 
-  /// What `number` stands for, or `unsupported`/`invalidData` with `subject` as grammatical subject.
+  /// What `number` stands for, or `unsupported`/`invalidData` with `subject` as grammatical
+  /// subject.
   static func held(
     number: Int, subject: String
   ) throws(CoalitionError) -> (type: DataType, held: ElementType) {
@@ -140,7 +141,8 @@ enum Version {
   static let opsets = 7...28
   static let newestIR = 14
 
-  /// The file format version that a writer declares: the first that came with the operator set, 8 at least.
+  /// The file format version that a writer declares: the first that came with the operator set, 8
+  /// at least.
   static func ir(opset: Int) -> Int {
     switch opset {
     case ...18: 8

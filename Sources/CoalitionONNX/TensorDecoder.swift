@@ -1,8 +1,9 @@
-// TensorProto -> Tensor: the elements from `raw_data`, from the typed fields or from a file beside the model.
+// TensorProto -> Tensor: the elements from `raw_data`, from the typed fields or from a file beside
+// the model.
 //
-// The first pass over the message notes where things lie, the second copies or converts the elements once:
-// fields may come in any order. The number of elements that the shape asks for is compared with
-// the data before anything is allocated for them.
+// The first pass over the message notes where things lie, the second copies or converts the
+// elements once: fields may come in any order. The number of elements that the shape asks for is
+// compared with the data before anything is allocated for them.
 
 import CoalitionBase
 

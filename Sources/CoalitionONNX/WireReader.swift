@@ -1,9 +1,9 @@
 // Reader of the protobuf wire format: a message as a sequence of numbered fields.
 //
-// Promises: no read outside the message, nothing allocated from a length that was not compared with the
-// bytes that are left, and `invalidData` with the byte's position for anything malformed. Groups
-// (deprecated, never written for ONNX) are refused. Nothing here recurses: a caller descends into a
-// message by asking for it, so depth is bounded by the caller's code.
+// Promises: no read outside the message, nothing allocated from a length that was not compared with
+// the bytes that are left, and `invalidData` with the byte's position for anything malformed.
+// Groups (deprecated, never written for ONNX) are refused. Nothing here recurses: a caller descends
+// into a message by asking for it, so depth is bounded by the caller's code.
 
 import CoalitionBase
 
@@ -63,7 +63,8 @@ struct WireReader {
     return WireField(number: Int(number), type: type, payload: payload, bytes: bytes)
   }
 
-  /// A base-128 number: seven bits a byte, low ones first, the top bit set on all bytes but the last.
+  /// A base-128 number: seven bits a byte, low ones first, the top bit set on all bytes but the
+  /// last.
   mutating func varint() throws(CoalitionError) -> UInt64 {
     let start = position
     var value: UInt64 = 0
@@ -98,12 +99,13 @@ struct WireReader {
 struct WireField {
   let number: Int
   let type: WireType
-  /// The encoded value, without the length of a length-delimited one. So the payloads of a repeated number,
-  /// one after the other, are the same bytes whether the writer packed them or not.
+  /// The encoded value, without the length of a length-delimited one. So the payloads of a repeated
+  /// number, one after the other, are the same bytes whether the writer packed them or not.
   let payload: Range<Int>
   let bytes: [UInt8]
 
-  /// The value of a varint field in two's complement, as `int64`, `int32` and enumerations are written.
+  /// The value of a varint field in two's complement, as `int64`, `int32` and enumerations are
+  /// written.
   func integer() throws(CoalitionError) -> Int {
     try require(.varint)
     var reader = WireReader(bytes, payload)

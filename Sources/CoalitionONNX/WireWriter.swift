@@ -1,8 +1,8 @@
 // Writer of the protobuf wire format, in shortest form.
 //
-// The length of a message stands before it. So a message is described by a closure that runs twice: on a
-// writer that only counts, then on the one that stores. Weights are copied once, and the whole size is
-// known before the first byte is allocated.
+// The length of a message stands before it. So a message is described by a closure that runs twice:
+// on a writer that only counts, then on the one that stores. Weights are copied once, and the whole
+// size is known before the first byte is allocated.
 
 import CoalitionBase
 

@@ -55,7 +55,8 @@ private let specimen: [UInt8] = {
     #expect(try ONNX.decode(specimen).nodes.count == 2)
     for length in 0..<specimen.count {
       let cut = Array(specimen.prefix(length))
-      // After the graph only the function and the producer's name follow: ends between fields are complete.
+      // After the graph only the function and the producer's name follow: ends between fields are
+      // complete.
       if let graph = try? ONNX.decode(cut) {
         #expect(graph.nodes.count == 2)
         #expect(length > specimen.count - 40)

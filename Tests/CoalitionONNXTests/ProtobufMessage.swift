@@ -1,5 +1,5 @@
-// Builds protobuf messages byte by byte, well-formed or not. Deliberately not the module's own writer: fixtures
-// are an independent statement of the format, with field numbers from onnx.proto.
+// Builds protobuf messages byte by byte, well-formed or not. Deliberately not the module's own
+// writer: fixtures are an independent statement of the format, with field numbers from onnx.proto.
 
 /// A message under construction: every method returns it with a field more.
 struct Message {

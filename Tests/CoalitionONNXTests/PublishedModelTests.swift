@@ -1,4 +1,5 @@
-// Models of other exporters, where the checkout has them beside it: they are read, and survive a round trip.
+// Models of other exporters, where the checkout has them beside it: they are read, and survive a
+// round trip.
 
 import CoalitionBase
 import CoalitionNet

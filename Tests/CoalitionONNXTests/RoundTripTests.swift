@@ -6,8 +6,8 @@ import CoalitionONNX
 import Glibc
 import Testing
 
-/// A model made by the Python package onnx 1.23.2 (checked by its checker): Conv with a float16 weight,
-/// LeakyRelu, Constant, Reshape; opsets 21 and ai.onnx.ml 4, metadata, a doc string.
+/// A model made by the Python package onnx 1.23.2 (checked by its checker): Conv with a float16
+/// weight, LeakyRelu, Constant, Reshape; opsets 21 and ai.onnx.ml 4, metadata, a doc string.
 private let fixture = """
   080a12046f6e6e783acd020a620a01780a01770a01621201631a04636f6e762204436f6e762a150a
   086175746f5f70616422064e4f54534554a001032a0c0a0567726f75701801a001022a110a047061
