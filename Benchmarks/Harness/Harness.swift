@@ -73,7 +73,7 @@ struct Harness {
       lanes: ours.lanes, rates: rates.mapValues(median),
       naiveRate: .nan,
       naiveDifference: .nan,
-      peers: peers.map { .init(name: $0.name, version: $0.version, batch: $0.batch) },
+      peers: peers.map { .init(name: $0.name, version: $0.version, batch: $0.batch, requests: $0.requests) },
       missing: missing, agreement: agreement,
       layers: arguments.showsLayers ? try layers(ours) : [])
   }

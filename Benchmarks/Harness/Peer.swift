@@ -7,6 +7,8 @@ final class Peer {
   let name: String
   private(set) var version = ""
   private(set) var batch = 0
+  /// Requests that the peer runs at the same time, each with its share of the threads.
+  private(set) var requests = 1
   private let process = Process()
   private let toProcess = Pipe()
   private let fromProcess = Pipe()
@@ -35,6 +37,7 @@ final class Peer {
     }
     peer.version = reply["version"] as? String ?? ""
     peer.batch = reply["batch"] as? Int ?? 0
+    peer.requests = reply["requests"] as? Int ?? 1
     return .ready(peer)
   }
 

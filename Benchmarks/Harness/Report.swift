@@ -46,6 +46,7 @@ struct WorkloadResult: Codable {
     var name: String
     var version: String
     var batch: Int
+    var requests: Int
   }
   struct Layer: Codable {
     var node: String
@@ -89,7 +90,7 @@ struct WorkloadResult: Codable {
     for peer in peers {
       guard let rate = rates[peer.name] else { continue }
       lines.append(
-        "  \(peer.name) \(peer.version), batch \(peer.batch): \(grouped(rate)) examples/s, ratio "
+        "  \(peer.name) \(peer.version), \(peer.requests) x batch \(peer.batch): \(grouped(rate)) examples/s, ratio "
           + "\(fixed(ours / rate, 2)) (outputs differ by \(agreement[peer.name].map(scientific) ?? "?"))")
     }
     for (name, reason) in missing.sorted(by: { $0.key < $1.key }) {

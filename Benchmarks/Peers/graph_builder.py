@@ -47,16 +47,6 @@ class GraphBuilder:
             strides=[stride] * 2,
         )
 
-    def batch_norm(self, name, scale, shift, mean, variance, source=None):
-        parameters = [
-            self.parameter(f"{name}.{part}", array)
-            for part, array in zip(
-                ("scale", "shift", "mean", "variance"), (scale, shift, mean, variance)
-            )
-        ]
-        inputs = [source or self.current, *parameters]
-        return self.node("BatchNormalization", name, inputs, epsilon=1e-5)
-
     def relu(self, name, source=None):
         return self.node("Relu", name, [source or self.current])
 
@@ -64,12 +54,6 @@ class GraphBuilder:
         return self.node(
             "MaxPool", name, [source or self.current], kernel_shape=[size] * 2, strides=[size] * 2
         )
-
-    def global_average_pool(self, name):
-        return self.node("GlobalAveragePool", name, [self.current])
-
-    def add(self, name, left, right):
-        return self.node("Add", name, [left, right])
 
     def flatten(self, name):
         return self.node("Flatten", name, [self.current], axis=1)
