@@ -44,8 +44,7 @@ const ln__family ln__family_pool = {"pool", units, NULL, LN_TABLE(run_pool)};
 #endif
 
 LN_INLINE vec LN_NAME(pool_tap)(int kind, vec sum, vec x) {
-  if (kind == LN_POOL_AVERAGE) return sum + x;
-  return v_select((x > sum) | (x != x), x, sum);
+  return kind == LN_POOL_AVERAGE ? sum + x : v_pool_max(sum, x);
 }
 
 // `vectors` vectors of one output pixel; `in` points at the first tap on the map.

@@ -33,10 +33,6 @@ LN_INLINE vec v_finish(vec x, const finish *f) {
   return v_min(v_set(f->high), v_max(v_set(f->low), x));
 }
 
-// The larger one; a NaN on either side stays; of equal ones `m`.
-#define v_pool_max LN_NAME(v_pool_max)
-LN_INLINE vec v_pool_max(vec m, vec x) { return v_select(x == x, v_max(x, m), x); }
-
 #define LN_UNROLL _Pragma("clang loop unroll(full)")
 
 // a_at, b_at: offsets of the na vectors and nb scalars; b_at is NULL for adjacent scalars.

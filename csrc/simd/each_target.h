@@ -18,6 +18,9 @@
 
 #include "../engine/family.h"
 #include <string.h> // memcpy
+#if defined(__x86_64__)
+#include <immintrin.h> // the first few elements of a vector
+#endif
 
 #define LN__JOIN3(a, b, c) a##_##b##_##c
 #define LN__JOIN(a, b, c) LN__JOIN3(a, b, c)

@@ -26,18 +26,51 @@ LN_INLINE void v_store(real *p, vec x) { memcpy(p, &x, sizeof x); }
 
 // The first n reals (0 < n < LN_WIDTH) of an array whose end may be near; the others read as zero.
 #define v_load_first LN_NAME(v_load_first)
+#define v_store_first LN_NAME(v_store_first)
+#if LN_VECTOR_BYTES == 64 && LN_SINGLE
+LN_INLINE vec v_load_first(const real *p, size_t n) {
+  return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+}
+LN_INLINE void v_store_first(real *p, vec x, size_t n) {
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)x);
+}
+#elif LN_VECTOR_BYTES == 64
+LN_INLINE vec v_load_first(const real *p, size_t n) {
+  return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+}
+LN_INLINE void v_store_first(real *p, vec x, size_t n) {
+  _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)x);
+}
+#elif LN_VECTOR_BYTES == 32 && LN_SINGLE
+LN_INLINE __m256i LN_NAME(first)(size_t n) {
+  return (__m256i)((mask){0, 1, 2, 3, 4, 5, 6, 7} < (mask)(int32_t)n);
+}
+LN_INLINE vec v_load_first(const real *p, size_t n) {
+  return (vec)_mm256_maskload_ps(p, LN_NAME(first)(n));
+}
+LN_INLINE void v_store_first(real *p, vec x, size_t n) {
+  _mm256_maskstore_ps(p, LN_NAME(first)(n), (__m256)x);
+}
+#elif LN_VECTOR_BYTES == 32
+LN_INLINE __m256i LN_NAME(first)(size_t n) {
+  return (__m256i)((mask){0, 1, 2, 3} < (mask)(int64_t)n);
+}
+LN_INLINE vec v_load_first(const real *p, size_t n) {
+  return (vec)_mm256_maskload_pd(p, LN_NAME(first)(n));
+}
+LN_INLINE void v_store_first(real *p, vec x, size_t n) {
+  _mm256_maskstore_pd(p, LN_NAME(first)(n), (__m256d)x);
+}
+#else
 LN_INLINE vec v_load_first(const real *p, size_t n) {
   real buffer[LN_WIDTH] = {0};
-  memcpy(buffer, p, n * sizeof(real));
+  for (size_t i = 0; i < n; i++) buffer[i] = p[i];
   return v_load(buffer);
 }
-
-#define v_store_first LN_NAME(v_store_first)
 LN_INLINE void v_store_first(real *p, vec x, size_t n) {
-  real buffer[LN_WIDTH];
-  v_store(buffer, x);
-  memcpy(p, buffer, n * sizeof(real));
+  for (size_t i = 0; i < n; i++) p[i] = x[i];
 }
+#endif
 
 // a * b + c with one rounding.
 #define v_fma LN_NAME(v_fma)
@@ -54,6 +87,10 @@ LN_INLINE vec v_max(vec a, vec b) { return v_select(a > b, a, b); }
 // The smaller one; a NaN in b stays.
 #define v_min LN_NAME(v_min)
 LN_INLINE vec v_min(vec a, vec b) { return v_select(a < b, a, b); }
+
+// The larger one, of equal ones `m`; a NaN on either side stays: a tap x joins the maximum m so far.
+#define v_pool_max LN_NAME(v_pool_max)
+LN_INLINE vec v_pool_max(vec m, vec x) { return v_select(x == x, v_max(x, m), x); }
 
 #define v_abs LN_NAME(v_abs)
 LN_INLINE vec v_abs(vec a) { return __builtin_elementwise_abs(a); }
