@@ -1,8 +1,9 @@
 // binary.c: out[...] = f(a[...], b[...]) over a loop nest; either operand may be a constant.
 //
-// A span of positions is one of three things: a flat array (operands contiguous or one number for all of it),
-// positions of whole lanes with steps between them, or, in the narrow form with steps, single numbers that
-// are brought together a vector at a time. What happens to each number is the same in all of them.
+// A span of positions is one of three things: a flat array (operands contiguous or one number for
+// all of it), positions of whole lanes with steps between them, or, in the narrow form with steps,
+// single numbers that are brought together a vector at a time. What happens to each number is the
+// same in all of them.
 
 #ifndef LN_TARGET
 #include "nest.h"
@@ -17,8 +18,8 @@ static size_t units(const ln_step *step, int lanes) {
   return ln__span_count(&loops, lanes);
 }
 
-// An operand of a span: where it starts, elements from one position to the next, and whether a position holds
-// one number for all lanes.
+// An operand of a span: where it starts, elements from one position to the next, and whether a
+// position holds one number for all lanes.
 typedef struct operand {
   const void *start;
   ptrdiff_t step;
@@ -55,10 +56,12 @@ LN__BINARY(prelu) { return v_select(a < v_set(0), b * a, a); }
 LN_INLINE vec LN_NAME(v_binary)(ln_binary_id function, vec a, vec b) {
   switch (function) {
 #define X(name)                                                                                    \
-  case LN_BINARY_##name: return LN_NAME(v_binary_##name)(a, b);
+  case LN_BINARY_##name:                                                                           \
+    return LN_NAME(v_binary_##name)(a, b);
     LN_BINARY_FUNCTIONS(X)
 #undef X
-  case LN_BINARY_COUNT: break;
+  case LN_BINARY_COUNT:
+    break;
   }
   return a;
 }
@@ -92,8 +95,8 @@ LN_INLINE void LN_NAME(binary_lanes)(ln_binary_id function, int a_single, int b_
 }
 
 // `count` numbers with steps between them.
-LN_INLINE void LN_NAME(binary_strided)(ln_binary_id function, real *out, ptrdiff_t out_step, operand a,
-                                       operand b, int64_t count) {
+LN_INLINE void LN_NAME(binary_strided)(ln_binary_id function, real *out, ptrdiff_t out_step,
+                                       operand a, operand b, int64_t count) {
   const real *pa = a.start, *pb = b.start;
   real x[LN_WIDTH] = {0}, y[LN_WIDTH] = {0};
   for (int64_t i = 0; i < count; i += LN_WIDTH) {
@@ -113,10 +116,14 @@ LN_INLINE void LN_NAME(binary_span)(ln_binary_id function, real *out, ptrdiff_t 
   const int b_flat = b_still || (!b.single && b.step == lanes);
   const size_t all = (size_t)count * (size_t)lanes;
   if (out_step == lanes && a_flat && b_flat) {
-    if (!a_still && !b_still) LN_NAME(binary_flat)(function, 0, 0, out, a.start, b.start, all);
-    else if (!a_still) LN_NAME(binary_flat)(function, 0, 1, out, a.start, b.start, all);
-    else if (!b_still) LN_NAME(binary_flat)(function, 1, 0, out, a.start, b.start, all);
-    else LN_NAME(binary_flat)(function, 1, 1, out, a.start, b.start, all);
+    if (!a_still && !b_still)
+      LN_NAME(binary_flat)(function, 0, 0, out, a.start, b.start, all);
+    else if (!a_still)
+      LN_NAME(binary_flat)(function, 0, 1, out, a.start, b.start, all);
+    else if (!b_still)
+      LN_NAME(binary_flat)(function, 1, 0, out, a.start, b.start, all);
+    else
+      LN_NAME(binary_flat)(function, 1, 1, out, a.start, b.start, all);
   } else if (lanes == 1) {
     LN_NAME(binary_strided)(function, out, out_step, a, b, count);
   } else if (!a.single && !b.single) {
@@ -130,14 +137,15 @@ LN_INLINE void LN_NAME(binary_span)(ln_binary_id function, real *out, ptrdiff_t 
   }
 }
 
-// In the narrow form a number that stays where it is counts as single, wherever it lies, and a number that
-// moves as one lane.
+// In the narrow form a number that stays where it is counts as single, wherever it lies, and a
+// number that moves as one lane.
 LN_INLINE operand LN_NAME(operand_of)(const real *start, int64_t stride, int constant, int lanes) {
   if (lanes == 1) return (operand){start, (ptrdiff_t)stride, stride == 0};
   return (operand){start, (ptrdiff_t)stride * (constant ? 1 : lanes), constant};
 }
 
-static void LN_NAME(run_binary)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end) {
+static void LN_NAME(run_binary)(const ln_step *step, const ln__frame *frame, size_t begin,
+                                size_t end) {
   const ln_binary *s = &step->binary;
   const int lanes = frame->lanes, a_constant = s->a.block >= 0, b_constant = s->b.block >= 0;
   const real *a = operand_values(frame, s->a);
@@ -160,7 +168,8 @@ static void LN_NAME(run_binary)(const ln_step *step, const ln__frame *frame, siz
     break;
       LN_BINARY_FUNCTIONS(X)
 #undef X
-    case LN_BINARY_COUNT: break;
+    case LN_BINARY_COUNT:
+      break;
     }
   }
 }

@@ -1,7 +1,8 @@
 // copy.c: out[...] = in[...] over a loop nest.
 //
-// in and out are strided views: transposition, concatenation, slices, padding (a constant with strides 0
-// first, then the interior), broadcasting. A constant holds one scalar a position and fills all lanes.
+// in and out are strided views: transposition, concatenation, slices, padding (a constant with
+// strides 0 first, then the interior), broadcasting. A constant holds one scalar a position and
+// fills all lanes.
 
 #ifndef LN_TARGET
 #include "nest.h"
@@ -22,7 +23,8 @@ const ln__family ln__family_copy = {"copy", units, NULL, LN_TABLE(run_copy)};
 
 #else
 
-// `count` positions of L lanes, steps in elements. L is a number that the compiler knows wherever it matters.
+// `count` positions of L lanes, steps in elements. L is a number that the compiler knows wherever
+// it matters.
 LN_INLINE void LN_NAME(copy_positions)(real *out, ptrdiff_t out_step, const real *in,
                                        ptrdiff_t in_step, int64_t count, size_t lanes) {
   for (int64_t i = 0; i < count; i++, out += out_step, in += in_step)
@@ -48,16 +50,26 @@ static void LN_NAME(copy_span)(real *out, int64_t out_stride, const real *in, in
   } else {
     const ptrdiff_t in_step = (ptrdiff_t)in_stride * lanes;
     switch (lanes) {
-    case 1: LN_NAME(copy_positions)(out, out_step, in, in_step, count, 1); break;
-    case 16: LN_NAME(copy_positions)(out, out_step, in, in_step, count, 16); break;
-    case 32: LN_NAME(copy_positions)(out, out_step, in, in_step, count, 32); break;
-    case 48: LN_NAME(copy_positions)(out, out_step, in, in_step, count, 48); break;
-    default: LN_NAME(copy_positions)(out, out_step, in, in_step, count, (size_t)lanes);
+    case 1:
+      LN_NAME(copy_positions)(out, out_step, in, in_step, count, 1);
+      break;
+    case 16:
+      LN_NAME(copy_positions)(out, out_step, in, in_step, count, 16);
+      break;
+    case 32:
+      LN_NAME(copy_positions)(out, out_step, in, in_step, count, 32);
+      break;
+    case 48:
+      LN_NAME(copy_positions)(out, out_step, in, in_step, count, 48);
+      break;
+    default:
+      LN_NAME(copy_positions)(out, out_step, in, in_step, count, (size_t)lanes);
     }
   }
 }
 
-static void LN_NAME(run_copy)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end) {
+static void LN_NAME(run_copy)(const ln_step *step, const ln__frame *frame, size_t begin,
+                              size_t end) {
   const ln_copy *s = &step->copy;
   const int from_constant = s->in.block >= 0, lanes = frame->lanes;
   const real *in = operand_values(frame, s->in);
@@ -68,7 +80,7 @@ static void LN_NAME(run_copy)(const ln_step *step, const ln__frame *frame, size_
   ln__span span = ln__span_at(&loops, lanes, begin);
   for (size_t unit = begin; unit < end; unit++, ln__span_next(&span, &loops, lanes))
     LN_NAME(copy_span)
-    (out + span.offset[1] * lanes, out_stride, in + span.offset[0] * (from_constant ? 1 : lanes), in_stride,
-     span.count, lanes, from_constant);
+  (out + span.offset[1] * lanes, out_stride, in + span.offset[0] * (from_constant ? 1 : lanes),
+   in_stride, span.count, lanes, from_constant);
 }
 #endif

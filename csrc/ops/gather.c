@@ -1,6 +1,7 @@
 // gather.c: rows of a constant table chosen by each lane, out[i][d] = table[index[i]][d].
 //
-// Negative indices count from the end, what lies outside is clamped to the table (a NaN to its first row).
+// Negative indices count from the end, what lies outside is clamped to the table (a NaN to its
+// first row).
 
 #ifndef LN_TARGET
 #include "../engine/family.h"
@@ -24,7 +25,8 @@ LN_INLINE int64_t LN_NAME(table_row)(real index, int64_t rows) {
   return wanted < (double)rows ? (int64_t)wanted : rows - 1;
 }
 
-static void LN_NAME(run_gather)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end) {
+static void LN_NAME(run_gather)(const ln_step *step, const ln__frame *frame, size_t begin,
+                                size_t end) {
   const ln_gather *s = &step->gather;
   const int lanes = frame->lanes;
   const real *table = operand_values(frame, s->table);
@@ -34,7 +36,8 @@ static void LN_NAME(run_gather)(const ln_step *step, const ln__frame *frame, siz
     const real *index = indices + i * (size_t)lanes;
     real *out = values + i * (size_t)s->width * (size_t)lanes;
     const real *rows[LN_LANE_LIMIT];
-    for (int l = 0; l < lanes; l++) rows[l] = table + LN_NAME(table_row)(index[l], s->rows) * s->width;
+    for (int l = 0; l < lanes; l++)
+      rows[l] = table + LN_NAME(table_row)(index[l], s->rows) * s->width;
     if (lanes == 1)
       memcpy(out, rows[0], (size_t)s->width * sizeof(real));
     else

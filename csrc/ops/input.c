@@ -1,8 +1,8 @@
 // input.c: rows of the caller to lanes, out[position][lane] = row[example][sum index * stride].
 //
-// The innermost loop is an axis along which rows are contiguous, wherever it stands in the nest, so that
-// blocks can be transposed in registers: [C][H][W] rows are read along H W and written C positions apart.
-// Lanes past the last example repeat it.
+// The innermost loop is an axis along which rows are contiguous, wherever it stands in the nest, so
+// that blocks can be transposed in registers: [C][H][W] rows are read along H W and written C
+// positions apart. Lanes past the last example repeat it.
 
 #ifndef LN_TARGET
 #include "nest.h"
@@ -33,13 +33,15 @@ const ln__family ln__family_input = {"input", units, NULL, LN_TABLE(run_input)};
 #else
 #include "../simd/transpose.h"
 
-static void LN_NAME(run_input)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end) {
+static void LN_NAME(run_input)(const ln_step *step, const ln__frame *frame, size_t begin,
+                               size_t end) {
   const ln_input *s = &step->input;
   const int lanes = frame->lanes;
   const real *rows[LN_LANE_LIMIT];
   for (int l = 0; l < lanes; l++) {
     const size_t used = (size_t)l < frame->count ? (size_t)l : frame->count - 1;
-    rows[l] = (const real *)frame->call->inputs[s->slot] + (frame->first + used) * (size_t)s->row_count;
+    rows[l] =
+        (const real *)frame->call->inputs[s->slot] + (frame->first + used) * (size_t)s->row_count;
   }
   real *values = arena_values(frame, s->out);
   const ln__loops loops = loops_of(s);

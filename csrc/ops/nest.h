@@ -1,7 +1,8 @@
-// nest.h: walking a loop nest in spans: pieces of the innermost axis, short enough to share among threads.
+// nest.h: walking a loop nest in spans: pieces of the innermost axis, short enough to share among
+// threads.
 //
-// Axes of size 1 are dropped and neighbours that all operands walk as one axis are merged, so that a
-// contiguous array is one axis however many it was written with.
+// Axes of size 1 are dropped and neighbours that all operands walk as one axis are merged, so that
+// a contiguous array is one axis however many it was written with.
 
 #ifndef LN__NEST_H
 #define LN__NEST_H
@@ -38,7 +39,8 @@ static inline ln__loops ln__loops_of(const ln_nest *nest, const ln_strides *cons
   return loops;
 }
 
-// The axis along which an operand has stride 1: the longest of them, or the last axis when there is none.
+// The axis along which an operand has stride 1: the longest of them, or the last axis when there is
+// none.
 static inline int ln__loops_contiguous_axis(const ln__loops *loops, int operand) {
   int axis = loops->axes - 1;
   for (int a = axis; a >= 0; a--) {
@@ -74,7 +76,8 @@ static inline size_t ln__span_count(const ln__loops *loops, int lanes) {
   return (size_t)count;
 }
 
-// A place in the nest: `count` positions of the innermost axis, `offset` positions from each operand's start.
+// A place in the nest: `count` positions of the innermost axis, `offset` positions from each
+// operand's start.
 typedef struct ln__span {
   int64_t count;
   int64_t offset[LN__OPERANDS];
@@ -114,7 +117,8 @@ static inline void ln__span_next(ln__span *span, const ln__loops *loops, int lan
       span->offset[o] += span->count * loops->stride[o][last];
     span->start += span->count;
   } else {
-    for (int o = 0; o < loops->operands; o++) span->offset[o] -= span->start * loops->stride[o][last];
+    for (int o = 0; o < loops->operands; o++)
+      span->offset[o] -= span->start * loops->stride[o][last];
     span->start = 0;
     for (int a = last - 1; a >= 0; a--) {
       for (int o = 0; o < loops->operands; o++) span->offset[o] += loops->stride[o][a];

@@ -1,12 +1,14 @@
-// output.c: lanes to rows of the caller, row[example][position] = in[sum index * stride][lane], for the lanes
-// that hold an example.
+// output.c: lanes to rows of the caller, row[example][position] = in[sum index * stride][lane], for
+// the lanes that hold an example.
 //
-// The innermost loop is an axis along which rows are contiguous (their last one, unless its size is 1).
+// The innermost loop is an axis along which rows are contiguous (their last one, unless its size is
+// 1).
 
 #ifndef LN_TARGET
 #include "nest.h"
 
-// Operand 0 is the row, operand 1 the positions. Rows are row-major, so their last axis is contiguous.
+// Operand 0 is the row, operand 1 the positions. Rows are row-major, so their last axis is
+// contiguous.
 static ln__loops loops_of(const ln_output *s) {
   ln_strides row;
   int64_t stride = 1;
@@ -30,13 +32,14 @@ const ln__family ln__family_output = {"output", units, NULL, LN_TABLE(run_output
 #else
 #include "../simd/transpose.h"
 
-static void LN_NAME(run_output)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end) {
+static void LN_NAME(run_output)(const ln_step *step, const ln__frame *frame, size_t begin,
+                                size_t end) {
   const ln_output *s = &step->output;
   const int lanes = frame->lanes, used = (int)frame->count;
   real *rows[LN_LANE_LIMIT];
   for (int l = 0; l < used; l++)
-    rows[l] = (real *)frame->call->outputs[s->slot] +
-              (frame->first + (size_t)l) * (size_t)s->row_count;
+    rows[l] =
+        (real *)frame->call->outputs[s->slot] + (frame->first + (size_t)l) * (size_t)s->row_count;
   const real *values = operand_values(frame, s->in);
   const ln__loops loops = loops_of(s);
   const ptrdiff_t in_step = (ptrdiff_t)loops.stride[1][loops.axes - 1] * lanes;

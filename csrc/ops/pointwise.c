@@ -20,7 +20,8 @@ const ln__family ln__family_pointwise = {"pointwise", units, NULL, LN_TABLE(run_
 typedef void (*apply)(const ln_function *f, const void *in, void *out, size_t count);
 static const apply appliers[LN_ISA_COUNT][LN_TYPE_COUNT] = LN_TABLE(apply_array);
 
-void ln_apply(ln_function function, ln_type type, ln_isa isa, const void *in, void *out, size_t count) {
+void ln_apply(ln_function function, ln_type type, ln_isa isa, const void *in, void *out,
+              size_t count) {
   appliers[isa][type](&function, in, out, count);
 }
 

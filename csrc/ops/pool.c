@@ -1,8 +1,8 @@
 // pool.c: max and average pooling, in [N][H][W][C] to out [N][OH][OW][C].
 //
-// Channels and lanes of a pixel are one array, so the narrow form is the same code. Taps go in the order
-// ky, kx; an average is their sum divided by the count. A NaN among the taps is the result of either kind.
-// A window without any tap on the map gives -infinity, or 0 for the average.
+// Channels and lanes of a pixel are one array, so the narrow form is the same code. Taps go in the
+// order ky, kx; an average is their sum divided by the count. A NaN among the taps is the result of
+// either kind. A window without any tap on the map gives -infinity, or 0 for the average.
 
 #ifndef LN_TARGET
 #include "../engine/family.h"
@@ -13,7 +13,8 @@ static size_t units(const ln_step *step, int lanes) {
   return (size_t)step->pool.images * (size_t)step->pool.out_height * (size_t)step->pool.out_width;
 }
 
-// Taps of a window along one axis: `first` .. `last` - 1 lie on the map, `counted` of them make the divisor.
+// Taps of a window along one axis: `first` .. `last` - 1 lie on the map, `counted` of them make the
+// divisor.
 typedef struct taps {
   int first, last, counted;
 } taps;
@@ -27,7 +28,8 @@ static taps taps_of(int at, int kernel, int dilation, int size, int limit, int c
   if (t.last < t.first) t.last = t.first;
   t.counted = t.last - t.first;
   if (count_padding)
-    t.counted = at + (kernel - 1) * dilation < limit ? kernel : (limit - at + dilation - 1) / dilation;
+    t.counted =
+        at + (kernel - 1) * dilation < limit ? kernel : (limit - at + dilation - 1) / dilation;
   return t;
 }
 
@@ -48,10 +50,12 @@ LN_INLINE vec LN_NAME(pool_tap)(int kind, vec sum, vec x) {
 }
 
 // `vectors` vectors of one output pixel; `in` points at the first tap on the map.
-LN_INLINE void LN_NAME(pool_block)(int kind, int vectors, real *out, const real *in, taps rows, taps columns,
-                                   ptrdiff_t row_step, ptrdiff_t column_step, vec divisor) {
+LN_INLINE void LN_NAME(pool_block)(int kind, int vectors, real *out, const real *in, taps rows,
+                                   taps columns, ptrdiff_t row_step, ptrdiff_t column_step,
+                                   vec divisor) {
   vec sum[LN_POOL_BLOCK];
-  for (int v = 0; v < vectors; v++) sum[v] = v_set(kind == LN_POOL_MAX ? -(real)__builtin_inf() : 0);
+  for (int v = 0; v < vectors; v++)
+    sum[v] = v_set(kind == LN_POOL_MAX ? -(real)__builtin_inf() : 0);
   for (int ky = rows.first; ky < rows.last; ky++, in += row_step) {
     const real *tap = in;
     for (int kx = columns.first; kx < columns.last; kx++, tap += column_step)
@@ -64,7 +68,8 @@ LN_INLINE void LN_NAME(pool_block)(int kind, int vectors, real *out, const real 
 
 // The last `count` elements of a pixel, fewer than a vector.
 static void LN_NAME(pool_rest)(int kind, real *out, const real *in, taps rows, taps columns,
-                               ptrdiff_t row_step, ptrdiff_t column_step, vec divisor, size_t count) {
+                               ptrdiff_t row_step, ptrdiff_t column_step, vec divisor,
+                               size_t count) {
   vec sum = v_set(kind == LN_POOL_MAX ? -(real)__builtin_inf() : 0);
   for (int ky = rows.first; ky < rows.last; ky++, in += row_step) {
     const real *tap = in;
@@ -74,8 +79,8 @@ static void LN_NAME(pool_rest)(int kind, real *out, const real *in, taps rows, t
   v_store_first(out, kind == LN_POOL_MAX ? sum : sum / divisor, count);
 }
 
-LN_INLINE void LN_NAME(pool_pixels)(int kind, const ln_pool *s, const ln__frame *frame, size_t begin,
-                                    size_t end) {
+LN_INLINE void LN_NAME(pool_pixels)(int kind, const ln_pool *s, const ln__frame *frame,
+                                    size_t begin, size_t end) {
   const ptrdiff_t pixel = (ptrdiff_t)s->channels * frame->lanes;
   const ptrdiff_t row_step = pixel * s->width * s->dilation_h, column_step = pixel * s->dilation_w;
   const real *values = operand_values(frame, s->in);
@@ -89,21 +94,18 @@ LN_INLINE void LN_NAME(pool_pixels)(int kind, const ln_pool *s, const ln__frame 
                               s->count_padding);
     const taps columns =
         taps_of(x, s->kernel_w, s->dilation_w, s->width, s->width + s->pad_right, s->count_padding);
-    const real *in =
-        values + ((image * s->height + y + rows.first * s->dilation_h) * s->width + x +
-                  columns.first * s->dilation_w) *
-                     pixel;
+    const real *in = values + ((image * s->height + y + rows.first * s->dilation_h) * s->width + x +
+                               columns.first * s->dilation_w) *
+                                  pixel;
     const int count = rows.counted * columns.counted;
     const vec divisor = v_set(count > 0 ? (real)count : 1);
     ptrdiff_t i = 0;
-    for (; i + LN_POOL_BLOCK * LN_WIDTH <= pixel; i += LN_POOL_BLOCK * LN_WIDTH)
-      LN_NAME(pool_block)
-      (kind, LN_POOL_BLOCK, out + i, in + i, rows, columns, row_step, column_step, divisor);
+    for (; i + LN_POOL_BLOCK * LN_WIDTH <= pixel; i += LN_POOL_BLOCK * LN_WIDTH) LN_NAME(pool_block)
+    (kind, LN_POOL_BLOCK, out + i, in + i, rows, columns, row_step, column_step, divisor);
     for (; i + LN_WIDTH <= pixel; i += LN_WIDTH)
       LN_NAME(pool_block)(kind, 1, out + i, in + i, rows, columns, row_step, column_step, divisor);
-    if (i < pixel)
-      LN_NAME(pool_rest)
-      (kind, out + i, in + i, rows, columns, row_step, column_step, divisor, (size_t)(pixel - i));
+    if (i < pixel) LN_NAME(pool_rest)
+    (kind, out + i, in + i, rows, columns, row_step, column_step, divisor, (size_t)(pixel - i));
     if (++ox == s->out_width) {
       ox = 0;
       if (++oy == s->out_height) {
@@ -114,7 +116,8 @@ LN_INLINE void LN_NAME(pool_pixels)(int kind, const ln_pool *s, const ln__frame 
   }
 }
 
-static void LN_NAME(run_pool)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end) {
+static void LN_NAME(run_pool)(const ln_step *step, const ln__frame *frame, size_t begin,
+                              size_t end) {
   if (step->pool.kind == LN_POOL_MAX)
     LN_NAME(pool_pixels)(LN_POOL_MAX, &step->pool, frame, begin, end);
   else

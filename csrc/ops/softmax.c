@@ -1,9 +1,11 @@
 // softmax.c: softmax over the middle axis of in [outer][axis][inner], or its logarithm.
 //
-//     exp(x - max) / sum          x - max - log(sum)          sum of exp(x - max) in the order of the axis
+//     exp(x - max) / sum          x - max - log(sum)          sum of exp(x - max) in the order of
+//     the axis
 //
-// inner and lanes are one array of `span` elements; a unit is one outer index and a piece of the span. With
-// a span of 1 the narrow form takes the exponentials along the axis and adds them one by one: same bytes.
+// inner and lanes are one array of `span` elements; a unit is one outer index and a piece of the
+// span. With a span of 1 the narrow form takes the exponentials along the axis and adds them one by
+// one: same bytes.
 
 #ifndef LN_TARGET
 #include "../engine/family.h"
@@ -27,7 +29,7 @@ const ln__family ln__family_softmax = {"softmax", units, NULL, LN_TABLE(run_soft
 // `count` elements (at most a vector) of each of `axis` rows, `step` elements apart.
 LN_INLINE void LN_NAME(softmax_column)(real *out, const real *in, int64_t axis, int64_t step,
                                        size_t count, int logarithm) {
-#define LN__LOAD(p) (count == LN_WIDTH ? v_load(p) : v_load_first(p, count))
+#define LN__LOAD(p)     (count == LN_WIDTH ? v_load(p) : v_load_first(p, count))
 #define LN__STORE(p, x) (count == LN_WIDTH ? v_store(p, x) : v_store_first(p, x, count))
   vec largest = v_set(-LN_INFINITY), sum = v_set(0);
   for (int64_t k = 0; k < axis; k++) largest = v_max(LN__LOAD(in + k * step), largest);
@@ -48,8 +50,8 @@ LN_INLINE void LN_NAME(softmax_column)(real *out, const real *in, int64_t axis, 
 #undef LN__STORE
 }
 
-static void LN_NAME(softmax_piece)(real *out, const real *in, int64_t axis, int64_t step, size_t count,
-                                   int logarithm) {
+static void LN_NAME(softmax_piece)(real *out, const real *in, int64_t axis, int64_t step,
+                                   size_t count, int logarithm) {
   size_t i = 0;
   for (; i + LN_WIDTH <= count; i += LN_WIDTH)
     LN_NAME(softmax_column)(out + i, in + i, axis, step, LN_WIDTH, logarithm);
@@ -77,7 +79,8 @@ static void LN_NAME(softmax_row)(real *out, const real *in, size_t axis, int log
   }
 }
 
-static void LN_NAME(run_softmax)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end) {
+static void LN_NAME(run_softmax)(const ln_step *step, const ln__frame *frame, size_t begin,
+                                 size_t end) {
   const ln_softmax *s = &step->softmax;
   const int64_t span = s->inner * frame->lanes, pieces = (span + PIECE - 1) / PIECE;
   const real *in = operand_values(frame, s->in);
@@ -89,8 +92,8 @@ static void LN_NAME(run_softmax)(const ln_step *step, const ln__frame *frame, si
       LN_NAME(softmax_row)(out + offset, in + offset, (size_t)s->axis, s->logarithm);
     else
       LN_NAME(softmax_piece)
-      (out + offset, in + offset, s->axis, span, (size_t)(span - from < PIECE ? span - from : PIECE),
-       s->logarithm);
+    (out + offset, in + offset, s->axis, span, (size_t)(span - from < PIECE ? span - from : PIECE),
+     s->logarithm);
   }
 }
 #endif

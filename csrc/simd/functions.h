@@ -1,8 +1,9 @@
 // functions.h: the functions of one number (LN_FUNCTIONS) on vectors, and on arrays.
 //
-// v_function_x(x, p) is row x of LN_FUNCTIONS; apply_function chooses a row once and runs it over an array.
-// What a function does to each number depends on nothing but that number and the parameters. A NaN goes
-// through all of them; the limits at both infinities are the right ones, gelu(-infinity) = 0 included.
+// v_function_x(x, p) is row x of LN_FUNCTIONS; apply_function chooses a row once and runs it over
+// an array. What a function does to each number depends on nothing but that number and the
+// parameters. A NaN goes through all of them; the limits at both infinities are the right ones,
+// gelu(-infinity) = 0 included.
 
 #include "math.h"
 
@@ -16,7 +17,8 @@ LN_INLINE parameters LN_NAME(parameters_of)(const ln_function *f) {
   return (parameters){v_set((real)f->a), v_set((real)f->b), v_set((real)(f->a * f->b))};
 }
 
-// x times a factor that vanishes faster than x grows: 0 where the factor is 0, for an infinite x too.
+// x times a factor that vanishes faster than x grows: 0 where the factor is 0, for an infinite x
+// too.
 #define v_damped LN_NAME(v_damped)
 LN_INLINE vec v_damped(vec x, vec factor) {
   return v_select(factor == v_set(0), factor, x * factor);
@@ -40,9 +42,7 @@ LN__FUNCTION(clip) { return v_min(p->b, v_max(p->a, x)); }
 
 LN__FUNCTION(elu) { return v_select(x < v_set(0), p->product * v_expm1(x), p->b * x); }
 
-LN__FUNCTION(celu) {
-  return v_max(v_set(0), x) + v_min(v_set(0), p->a * v_expm1(x / p->a));
-}
+LN__FUNCTION(celu) { return v_max(v_set(0), x) + v_min(v_set(0), p->a * v_expm1(x / p->a)); }
 
 LN__FUNCTION(sigmoid) {
   (void)p;
@@ -157,10 +157,13 @@ static __attribute__((unused)) void LN_NAME(apply_function)(const ln_function *f
   const parameters p = LN_NAME(parameters_of)(f);
   switch ((ln_function_id)f->id) {
 #define X(name)                                                                                    \
-  case LN_FUNCTION_##name: LN_NAME(apply_##name)(&p, in, out, count); return;
+  case LN_FUNCTION_##name:                                                                         \
+    LN_NAME(apply_##name)(&p, in, out, count);                                                     \
+    return;
     LN_FUNCTIONS(X)
 #undef X
-  case LN_FUNCTION_COUNT: return;
+  case LN_FUNCTION_COUNT:
+    return;
   }
 }
 

@@ -1,12 +1,14 @@
-// math.h: exp, expm1, log, log1p, tanh, erf and the normal tail on vectors, for the target being compiled.
+// math.h: exp, expm1, log, log1p, tanh, erf and the normal tail on vectors, for the target being
+// compiled.
 //
-// Each is written once over vec: range reduction, a polynomial by v_fma, bit patterns put together with
-// integers. No table, no branch, no other precision, so every target gives the same bits, and a tail that
-// is run through v_load_first gives those too. Polynomials are minimax in the sense of the relative error
-// of the result (Remez exchange at 60 digits), coefficients from the lowest power up.
+// Each is written once over vec: range reduction, a polynomial by v_fma, bit patterns put together
+// with integers. No table, no branch, no other precision, so every target gives the same bits, and
+// a tail that is run through v_load_first gives those too. Polynomials are minimax in the sense of
+// the relative error of the result (Remez exchange at 60 digits), coefficients from the lowest
+// power up.
 //
-// Largest errors that MathAccuracyTests found, in units of the last place (ulp) of the exact result; single
-// precision over every 257th of all bit patterns, double precision over random ones:
+// Largest errors that MathAccuracyTests found, in units of the last place (ulp) of the exact
+// result; single precision over every 257th of all bit patterns, double precision over random ones:
 //
 //                    float32   float64
 //     v_exp           1.00      0.97     1.03 where the result is subnormal
@@ -24,13 +26,14 @@
 // Coefficients of both precisions side by side.
 #define LN__CHOOSE_1(single, twice) single
 #define LN__CHOOSE_0(single, twice) twice
-#define LN__CHOOSE_JOIN(which) LN__CHOOSE_##which
-#define LN__CHOOSE_BY(which) LN__CHOOSE_JOIN(which)
+#define LN__CHOOSE_JOIN(which)      LN__CHOOSE_##which
+#define LN__CHOOSE_BY(which)        LN__CHOOSE_JOIN(which)
 #define LN_PRECISION(single, twice) LN__CHOOSE_BY(LN_SINGLE)(single, twice)
 
 // c0 + c1 x + c2 x^2 + ...
 #define v_polynomial(x, ...)                                                                       \
-  LN_NAME(v_horner)(x, (const real[]){__VA_ARGS__}, sizeof((const real[]){__VA_ARGS__}) / sizeof(real))
+  LN_NAME(v_horner)(x, (const real[]){__VA_ARGS__},                                                \
+                    sizeof((const real[]){__VA_ARGS__}) / sizeof(real))
 
 #endif
 
@@ -44,22 +47,23 @@ typedef uint64_t word __attribute__((ext_vector_type(LN_WIDTH)));
 #define LN_WORD(x) ((word)(LN_PRECISION(uint32_t, uint64_t))(x))
 
 // Layout of a real: exponent bias, bits of the fraction, patterns of 1 and of the sign.
-#define LN_BIAS LN_PRECISION(127, 1023)
-#define LN_FRACTION LN_PRECISION(23, 52)
-#define LN_ONE_BITS LN_PRECISION(0x3f800000u, 0x3ff0000000000000u)
-#define LN_SIGN_BITS LN_PRECISION(0x80000000u, 0x8000000000000000u)
+#define LN_BIAS          LN_PRECISION(127, 1023)
+#define LN_FRACTION      LN_PRECISION(23, 52)
+#define LN_ONE_BITS      LN_PRECISION(0x3f800000u, 0x3ff0000000000000u)
+#define LN_SIGN_BITS     LN_PRECISION(0x80000000u, 0x8000000000000000u)
 #define LN_FRACTION_BITS LN_PRECISION(0x007fffffu, 0x000fffffffffffffu)
 // The pattern of sqrt(1/2): a significand is taken from [sqrt(1/2), sqrt(2)).
 #define LN_HALF_ROOT_BITS LN_PRECISION(0x3f3504f3u, 0x3fe6a09e667f3bcdu)
 // 1.5 * 2^LN_FRACTION: adding it leaves the nearest whole number in the low bits.
 #define LN_ROUNDER LN_PRECISION(0x1.8p23f, 0x1.8p52)
-// 2^LN_FRACTION: its pattern with a small whole number in the low bits is a real larger by that number.
-#define LN_WHOLE LN_PRECISION(0x1p23f, 0x1p52)
+// 2^LN_FRACTION: its pattern with a small whole number in the low bits is a real larger by that
+// number.
+#define LN_WHOLE           LN_PRECISION(0x1p23f, 0x1p52)
 #define LN_SMALLEST_NORMAL LN_PRECISION(0x1p-126f, 0x1p-1022)
-#define LN_INFINITY ((real)__builtin_inf())
+#define LN_INFINITY        ((real)__builtin_inf())
 // ln 2 in two parts; a whole number of up to 11 bits times the first one is exact.
 #define LN_LN2_HIGH LN_PRECISION(0x1.62e4p-1f, 0x1.62e42feep-1)
-#define LN_LN2_LOW LN_PRECISION(0x1.7f7d1cp-20f, 0x1.a39ef35793c76p-33)
+#define LN_LN2_LOW  LN_PRECISION(0x1.7f7d1cp-20f, 0x1.a39ef35793c76p-33)
 
 LN_INLINE vec LN_NAME(v_horner)(vec x, const real *coefficients, size_t count) {
   vec sum = v_set(coefficients[count - 1]);
@@ -108,8 +112,8 @@ LN_INLINE vec v_power_of_two(vec shifted, int shift) {
   return (vec)(((word)shifted - rounder + LN_WORD(LN_BIAS + shift)) << LN_WORD(LN_FRACTION));
 }
 
-// 2^n exp(r): the scale is split in two, so that the product overflows to infinity and underflows gradually
-// by the second multiplication alone.
+// 2^n exp(r): the scale is split in two, so that the product overflows to infinity and underflows
+// gradually by the second multiplication alone.
 #define v_exp_scale LN_NAME(v_exp_scale)
 LN_INLINE vec v_exp_scale(vec shifted, vec r) {
   const vec p = v_exp_rest(r) + v_set(1);
@@ -147,7 +151,8 @@ LN_INLINE vec v_exp_moderate(vec x) {
   return (v_exp_rest(r) + v_set(1)) * v_power_of_two(shifted, 0);
 }
 
-// exp(x) - 1 = 2 (2^(n-1) (exp(r) - 1) + (2^(n-1) - 1/2)); the smallest numbers, and -0, are their own result.
+// exp(x) - 1 = 2 (2^(n-1) (exp(r) - 1) + (2^(n-1) - 1/2)); the smallest numbers, and -0, are their
+// own result.
 #define v_expm1 LN_NAME(v_expm1)
 LN_INLINE vec v_expm1(vec x) {
   vec r;
@@ -182,11 +187,13 @@ LN_INLINE vec v_log_sum(vec e, vec m) {
                              -0x1.407b06p-4f);
   return v_fma(e, v_set(0x1.62e430p-1f), v_fma(m * m, p, m));
 #else
-  // With s = m / (2 + m): log(1 + m) = 2 atanh(s) = m - (m^2 / 2 - s (m^2 / 2 + R)), R = 2 atanh(s) / s - 2.
+  // With s = m / (2 + m): log(1 + m) = 2 atanh(s) = m - (m^2 / 2 - s (m^2 / 2 + R)), R = 2 atanh(s)
+  // / s - 2.
   const vec s = m / (v_set(2) + m), z = s * s, half_square = v_set(0.5) * m * m;
-  const vec rest = z * v_polynomial(z, 0x1.555555555558fp-1, 0x1.9999999980d23p-2,
-                                    0x1.249249413af7dp-2, 0x1.c71c528a3b3a6p-3, 0x1.746627452b472p-3,
-                                    0x1.39a3e619e03cfp-3, 0x1.2ef13798663e8p-3);
+  const vec rest =
+      z * v_polynomial(z, 0x1.555555555558fp-1, 0x1.9999999980d23p-2, 0x1.249249413af7dp-2,
+                       0x1.c71c528a3b3a6p-3, 0x1.746627452b472p-3, 0x1.39a3e619e03cfp-3,
+                       0x1.2ef13798663e8p-3);
   const vec correction = v_fma(s, half_square + rest, e * v_set(LN_LN2_LOW));
   return v_fma(e, v_set(LN_LN2_HIGH), m - (half_square - correction));
 #endif
@@ -244,8 +251,8 @@ LN_INLINE vec v_sigmoid(vec x) {
   return v_select(x < v_set(0), e, v_set(1)) / (v_set(1) + e);
 }
 
-// The upper tail of the standard normal distribution, erfc(t / sqrt(2)) / 2, for t >= 0: exp(-t^2 / 2), with
-// the rounding error of the square carried along, times a rational function.
+// The upper tail of the standard normal distribution, erfc(t / sqrt(2)) / 2, for t >= 0: exp(-t^2 /
+// 2), with the rounding error of the square carried along, times a rational function.
 #define v_normal_tail LN_NAME(v_normal_tail)
 LN_INLINE vec v_normal_tail(vec t) {
   t = v_min(v_set(LN_PRECISION(15.0f, 39.0)), t);
@@ -254,8 +261,8 @@ LN_INLINE vec v_normal_tail(vec t) {
 #if LN_SINGLE
   const vec p = v_polynomial(t, 0x1.000000p-1f, 0x1.c1d268p-2f, 0x1.78c31ep-3f, 0x1.4ee398p-5f,
                              0x1.102cbap-8f);
-  const vec q = v_polynomial(t, 1.0f, 0x1.ad2b66p+0f, 0x1.349df2p+0f, 0x1.e2b6b8p-2f, 0x1.a3bf0ap-4f,
-                             0x1.551de2p-7f);
+  const vec q = v_polynomial(t, 1.0f, 0x1.ad2b66p+0f, 0x1.349df2p+0f, 0x1.e2b6b8p-2f,
+                             0x1.a3bf0ap-4f, 0x1.551de2p-7f);
 #else
   const vec p = v_polynomial(t, 0.5, 0x1.a7e8123d1ce08p-1, 0x1.5bf9759e1eef6p-1,
                              0x1.6df1c90ea27c2p-2, 0x1.0e7441e79c8a9p-3, 0x1.243938bde1778p-5,

@@ -1,8 +1,8 @@
-// transpose.h: rows of examples to positions of lanes and back, in blocks of LN_WIDTH x LN_WIDTH held in
-// registers.
+// transpose.h: rows of examples to positions of lanes and back, in blocks of LN_WIDTH x LN_WIDTH
+// held in registers.
 
 // The lower (upper) halves of a and b, element by element in turns.
-#define v_zip_low LN_NAME(v_zip_low)
+#define v_zip_low  LN_NAME(v_zip_low)
 #define v_zip_high LN_NAME(v_zip_high)
 LN_INLINE vec v_zip_low(vec a, vec b) {
 #if LN_VECTOR_BYTES == 16 && !LN_SINGLE
@@ -23,12 +23,13 @@ LN_INLINE vec v_zip_high(vec a, vec b) {
 #elif (LN_VECTOR_BYTES == 32 && LN_SINGLE) || (LN_VECTOR_BYTES == 64 && !LN_SINGLE)
   return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 #else
-  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                 31);
 #endif
 }
 
-// block[i][j] becomes block[j][i]: each round zips row i with row i + LN_WIDTH / 2, and log2(LN_WIDTH) rounds
-// rotate the bits of (row, column) by half their number.
+// block[i][j] becomes block[j][i]: each round zips row i with row i + LN_WIDTH / 2, and
+// log2(LN_WIDTH) rounds rotate the bits of (row, column) by half their number.
 LN_INLINE void LN_NAME(transpose_block)(vec *block) {
   vec next[LN_WIDTH];
 #pragma clang loop unroll(full)
@@ -43,7 +44,8 @@ LN_INLINE void LN_NAME(transpose_block)(vec *block) {
   }
 }
 
-// out[i * out_step + l] = rows[l][at + i] for i < count, l < lanes; lanes is a multiple of LN_WIDTH.
+// out[i * out_step + l] = rows[l][at + i] for i < count, l < lanes; lanes is a multiple of
+// LN_WIDTH.
 static __attribute__((unused)) void LN_NAME(rows_to_lanes)(real *out, ptrdiff_t out_step,
                                                            const real *const *rows, int64_t at,
                                                            int64_t count, int lanes) {

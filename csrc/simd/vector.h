@@ -1,10 +1,10 @@
 // vector.h: the vector names that kernels are written in, for the target being compiled.
 //
-// vec holds LN_WIDTH reals, mask as many integers of the same size (all ones = true), as the comparison
-// operators of vector types give. + - * / and unary minus are the language's own operators. Every
-// operation is exactly rounded, so all targets give the same bits.
+// vec holds LN_WIDTH reals, mask as many integers of the same size (all ones = true), as the
+// comparison operators of vector types give. + - * / and unary minus are the language's own
+// operators. Every operation is exactly rounded, so all targets give the same bits.
 
-#define vec LN_NAME(vec)
+#define vec  LN_NAME(vec)
 #define mask LN_NAME(mask)
 typedef real vec __attribute__((ext_vector_type(LN_WIDTH)));
 typedef LN__BITS mask __attribute__((ext_vector_type(LN_WIDTH)));
@@ -25,7 +25,7 @@ LN_INLINE vec v_load(const real *p) {
 LN_INLINE void v_store(real *p, vec x) { memcpy(p, &x, sizeof x); }
 
 // The first n reals (0 < n < LN_WIDTH) of an array whose end may be near; the others read as zero.
-#define v_load_first LN_NAME(v_load_first)
+#define v_load_first  LN_NAME(v_load_first)
 #define v_store_first LN_NAME(v_store_first)
 #if LN_VECTOR_BYTES == 64 && LN_SINGLE
 LN_INLINE vec v_load_first(const real *p, size_t n) {
@@ -88,7 +88,8 @@ LN_INLINE vec v_max(vec a, vec b) { return v_select(a > b, a, b); }
 #define v_min LN_NAME(v_min)
 LN_INLINE vec v_min(vec a, vec b) { return v_select(a < b, a, b); }
 
-// The larger one, of equal ones `m`; a NaN on either side stays: a tap x joins the maximum m so far.
+// The larger one, of equal ones `m`; a NaN on either side stays: a tap x joins the maximum m so
+// far.
 #define v_pool_max LN_NAME(v_pool_max)
 LN_INLINE vec v_pool_max(vec m, vec x) { return v_select(x == x, v_max(x, m), x); }
 
