@@ -73,6 +73,10 @@ package struct Analysis: Sendable {
         outputs[index].shape = folded[index].value.shape
         outputs[index].elementType = folded[index].value.elementType
         outputs[index].constant = folded[index]
+        if let axis = folded[index].repeatedAxis, outputs[index].example == .none {
+          outputs[index].example = .at(axis)
+          outputs[index].constant = Constant(folded[index].value)
+        }
       }
     }
     for (name, info) in zip(node.outputs, outputs) where !name.isEmpty {
@@ -84,20 +88,30 @@ package struct Analysis: Sendable {
   private func fold(
     _ operation: any Operator, _ node: Node, _ inputs: Inputs, _ outputs: [ValueInfo]
   ) throws(CoalitionError) -> [Constant] {
-    let tensors = inputs.values.map { $0?.constant?.value }
-    guard let values = try operation.fold(tensors) else {
-      return try Folding.run(operation, node, inputs, outputs, opsets: graph.opsets).map {
-        Constant($0)
-      }
-    }
+    let values = try fold(operation, node, inputs, outputs, probing: false)
     guard inputs.values.contains(where: { $0?.constant?.probe != nil }) else {
       return values.map { Constant($0) }
     }
-    let probes = try? operation.fold(
-      inputs.values.map { $0.flatMap { $0.constant.map { $0.probe ?? $0.value } } })
+    // What two examples would give; a tensor that equals nothing when they cannot be told.
+    let probes = try? fold(operation, node, inputs, outputs, probing: true)
     return values.enumerated().map { index, value in
       Constant(value, probe: probes.map { $0[index] } ?? Tensor(.bool([])))
     }
+  }
+
+  private func fold(
+    _ operation: any Operator, _ node: Node, _ inputs: Inputs, _ outputs: [ValueInfo], probing: Bool
+  ) throws(CoalitionError) -> [Tensor] {
+    let values = inputs.values.map { info -> ValueInfo? in
+      guard let info, let constant = info.constant else { return nil }
+      let tensor = probing ? constant.probe ?? constant.value : constant.value
+      return ValueInfo(
+        shape: tensor.shape, elementType: tensor.elementType, constant: Constant(tensor))
+    }
+    if let folded = try operation.fold(values.map { $0?.constant?.value }) { return folded }
+    let known = Inputs(node: node, values: values)
+    return try Folding.run(
+      operation, node, known, probing ? try operation.infer(known) : outputs)
   }
 }
 

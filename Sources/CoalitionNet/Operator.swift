@@ -72,10 +72,14 @@ package struct ValueInfo: Sendable, Equatable {
 
   package var count: Int { shape.reduce(1, *) }
 
-  /// The number of elements, checked: shapes come from files.
+  /// The number of elements, checked: shapes come from files, and the engine's loops count in 32 bits.
   static func checkedCount(_ shape: [Int]) throws(CoalitionError) -> Int {
-    guard let count = Tensor.count(of: shape) else {
-      throw CoalitionError(.limitExceeded, "a tensor of shape \(shape) is too large")
+    guard let count = Tensor.count(of: shape), count <= Int(Int32.max),
+      shape.allSatisfy({ $0 <= Int(Int32.max) })
+    else {
+      throw CoalitionError(
+        .limitExceeded, "a tensor has too many elements", expected: "at most \(Int32.max)",
+        found: "shape \(shape)")
     }
     return count
   }
@@ -124,6 +128,16 @@ package struct Constant: Sendable, Equatable {
   package init(_ value: Tensor, probe: Tensor? = nil) {
     self.value = value
     self.probe = probe == value ? nil : probe
+  }
+
+  /// The axis along which two examples would only repeat the value: nil when they would change it in another way.
+  var repeatedAxis: Int? {
+    guard let probe, probe.rank == value.rank else { return nil }
+    let grown = value.shape.indices.filter { value.shape[$0] != probe.shape[$0] }
+    guard let axis = grown.first, grown.count == 1, value.shape[axis] == 1, probe.shape[axis] == 2
+    else { return nil }
+    let repeated = HostView(value).broadcast(to: probe.shape).materialised()
+    return repeated == probe ? axis : nil
   }
 }
 

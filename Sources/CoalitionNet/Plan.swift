@@ -40,6 +40,7 @@ public final class Plan: Sendable {
   let analysis: Analysis
   let draft: Draft
   private let slots: [String: Int]
+  private let indexChecks: [IndexCheck]
   private let programs = Mutex<[Int: Program]>([:])
 
   /// An input or output of the plan.
@@ -63,11 +64,12 @@ public final class Plan: Sendable {
     let (analysis, batching) = try model.analysed(options.inputShapes) { graph in
       var graph = graph
       graph.outputs = ports
-      return graph.withoutDeadNodes().foldingBatchNormalization()
+      return graph.withoutDeadNodes().liftingConstants().foldingBatchNormalization()
     }
     self.analysis = analysis
     self.batching = batching
     (draft, slots) = try ForwardMode.draft(analysis, outputs: wanted)
+    indexChecks = IndexCheck.all(analysis)
     inputs = analysis.graph.inputs.compactMap { port in
       analysis.values[port.name].map { Self.value(port.name, $0) }
     }
@@ -174,6 +176,9 @@ public final class Plan: Sendable {
           expected: "\(examples ?? 0)", found: "\(count)")
       }
       examples = count
+      for check in indexChecks where check.input == input.name {
+        try check.check(tensor, count: input.count)
+      }
       rows.append(InputRows(tensor, options.precision))
     }
     guard examples != 0 else {
@@ -191,7 +196,8 @@ public final class Plan: Sendable {
         tensors[output.name] = try Tensor(
           shape: [examples] + output.shape, elements: results[slot])
       } else {
-        tensors[output.name] = analysis.values[output.name]?.constant?.value
+        tensors[output.name] = try analysis.values[output.name]?.constant?.value.reshaped(
+          to: output.shape)
       }
     }
     return tensors

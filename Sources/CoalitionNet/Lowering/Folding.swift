@@ -5,8 +5,7 @@ import CoalitionBase
 enum Folding {
   /// The outputs of one node whose inputs are all constants.
   static func run(
-    _ operation: any Operator, _ node: Node, _ inputs: Inputs, _ outputs: [ValueInfo],
-    opsets: [String: Int]
+    _ operation: any Operator, _ node: Node, _ inputs: Inputs, _ outputs: [ValueInfo]
   ) throws(CoalitionError) -> [Tensor] {
     var values: [String: ValueInfo] = [:]
     var isDouble = false

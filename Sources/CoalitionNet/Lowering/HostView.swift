@@ -26,8 +26,11 @@ struct HostView {
 
   func broadcast(to shape: [Int]) -> HostView { HostView(elements, view.broadcast(to: shape)) }
 
+  func tiled(to shape: [Int]) -> HostView { HostView(elements, view.tiled(to: shape)) }
+
   /// Copies when the view cannot say it.
   func reshaped(to shape: [Int]) throws(CoalitionError) -> HostView {
+    if view.count == 0 { return HostView(try materialised().reshaped(to: shape)) }
     if let view = view.reshaped(to: shape) { return HostView(elements, view) }
     return HostView(try materialised().reshaped(to: shape))
   }
@@ -81,6 +84,7 @@ struct HostView {
   }
 
   private func gather<Element>(_ values: [Element]) -> [Element] {
+    if view.count == 0 { return [] }
     let digits = View.merge(view.digits)
     if digits.isEmpty { return [values[view.operand.offset]] }
     let inner = digits[digits.count - 1]

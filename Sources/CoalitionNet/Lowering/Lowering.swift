@@ -6,6 +6,8 @@ import CoalitionBase
 package struct Lowering {
   /// What is known of every value that is met.
   let values: [String: ValueInfo]
+  /// Constants of the graph. Others are folded from shapes and differ from plan to plan.
+  private let named: Set<String>
   var draft = Draft()
   /// Values that have been lowered.
   private var views: [String: View] = [:]
@@ -15,13 +17,18 @@ package struct Lowering {
   /// What the current node is asked to do to its output in the same step.
   private(set) var fusion = Fusion()
 
-  init(_ values: [String: ValueInfo]) { self.values = values }
+  init(_ values: [String: ValueInfo], named: Set<String> = []) {
+    self.values = values
+    self.named = named
+  }
 
   /// Later nodes that an affine step does while its output is in registers.
   struct Fusion: Sendable {
     var function = Function.identity
     /// The window of a max pool that tiles the map: (1, 1) for none.
     var pool = (height: 1, width: 1)
+    /// A constant that is added to every row of a product.
+    var bias: String?
   }
 
   /// Lowers one node. `outputs` are the names under which its outputs are known; with a fusion, the last fused
@@ -69,7 +76,8 @@ package struct Lowering {
     guard let constant = values[name]?.constant else {
       throw CoalitionError(.internalFault, "the value '\(name)' was not lowered", node: node.label)
     }
-    let view = View(self.constant(constant.value, name: name), shape: constant.value.shape)
+    let view = View(
+      self.constant(constant.value, name: self.name(of: name)), shape: constant.value.shape)
     constantViews[name] = view
     return view
   }
@@ -101,10 +109,15 @@ package struct Lowering {
   }
 
   mutating func constant(
-    _ tensor: Tensor, layout: ConstantSource.Layout = .rowMajor, name: String? = nil
+    _ tensor: Tensor, layout: ConstantSource.Layout = .rowMajor, name: ConstantSource.Name? = nil
   ) -> Operand {
     draft.constants.append(ConstantSource(tensor: tensor, layout: layout, name: name))
     return Operand(space: .constant(draft.constants.count - 1))
+  }
+
+  /// The name under which blocks made from a value can be shared.
+  func name(of value: String, form: String = "") -> ConstantSource.Name? {
+    named.contains(value) ? ConstantSource.Name(value: value, form: form) : nil
   }
 
   mutating func emit(_ step: some Step) {

@@ -55,10 +55,16 @@ struct ConstantSource: Sendable {
     case convolution(ConvolutionGeometry)
   }
 
+  /// Names the numbers of a block within a model: which constant of the graph, and what was done to it.
+  struct Name: Hashable, Sendable {
+    var value: String
+    var form = ""
+  }
+
   var tensor: Tensor
   var layout: Layout
-  /// Names the numbers within a model, so that programs can share one block; nil: a block of this program alone.
-  var name: String?
+  /// Lets programs of one model share the block; nil: a block of this program alone.
+  var name: Name?
 }
 
 /// A program whose buffers have sizes but no places yet.

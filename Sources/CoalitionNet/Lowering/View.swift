@@ -74,10 +74,17 @@ extension View {
     let merged = Self.merge(axes[axis])
     switch merged.count {
     case 0:
-      return self
+      copy.axes[axis] = count == 1 ? [] : [Digit(size: count, stride: 0)]
     case 1:
       copy.operand.offset += start * merged[0].stride
       copy.axes[axis] = count == 1 ? [] : [Digit(size: count, stride: step * merged[0].stride)]
+    case _ where count == 1:
+      var rest = start
+      for digit in merged.reversed() {
+        copy.operand.offset += rest % digit.size * digit.stride
+        rest /= digit.size
+      }
+      copy.axes[axis] = []
     default:
       // Only whole periods of the inner digits can be taken out of the outermost one.
       let inner = merged.dropFirst().reduce(1) { $0 * $1.size }

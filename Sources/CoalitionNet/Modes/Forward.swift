@@ -10,7 +10,7 @@ enum ForwardMode {
   ) throws(CoalitionError) -> (draft: Draft, outputSlots: [String: Int]) {
     let graph = analysis.graph
     let uses = graph.uses()
-    var lowering = Lowering(analysis.values)
+    var lowering = Lowering(analysis.values, named: Set(graph.constants.keys))
     for (slot, port) in graph.inputs.enumerated() {
       guard uses[port.name] != nil, let info = analysis.values[port.name] else { continue }
       let order =
@@ -40,8 +40,8 @@ enum ForwardMode {
     return (lowering.draft, slots)
   }
 
-  /// The nodes behind an affine one that its step can do in the same go: a function, then a max pool whose windows
-  /// tile the map.
+  /// The nodes behind an affine one that its step can do in the same go: for a product without a bias, the addition of
+  /// one; a function; then a max pool whose windows tile the map.
   private static func fusion(
     from index: Int, _ analysis: Analysis, _ uses: [String: [Int?]]
   ) throws(CoalitionError) -> (fusion: Lowering.Fusion, nodes: [Int]) {
@@ -62,6 +62,16 @@ enum ForwardMode {
     guard operation is any FusesFunction,
       (operation as? any FusesFunction)?.fusesFunction(inputs(index)) == true
     else { return (fusion, nodes) }
+    let isProduct = operation is MatMul || operation is Gemm && graph.nodes[index].input(2) == nil
+    if isProduct, inputs(index)[optional: 1]?.constant != nil,
+      let reader = soleReader(of: graph.nodes[last].outputs[0], uses),
+      let addition = analysis.operators[reader] as? Arithmetic,
+      let bias = addition.bias(inputs(reader), of: graph.nodes[last].outputs[0])
+    {
+      fusion.bias = bias
+      nodes.append(reader)
+      last = reader
+    }
     if let reader = next(), let pointwise = analysis.operators[reader] as? Pointwise {
       fusion.function = try pointwise.function(inputs(reader))
       nodes.append(reader)
@@ -111,6 +121,14 @@ protocol FusesFunction: Operator {
 
 extension Convolution: FusesFunction {
   func fusesFunction(_ inputs: Inputs) -> Bool { true }
+}
+
+extension MatMul: FusesFunction {
+  func fusesFunction(_ inputs: Inputs) -> Bool {
+    // A stack of matrices takes several steps.
+    guard let b = inputs[optional: 1] else { return false }
+    return b.constant != nil && b.shape.count <= 2
+  }
 }
 
 extension Gemm: FusesFunction {

@@ -73,6 +73,18 @@ struct Arithmetic: Operator {
     return [ValueInfo(shape: shape, elementType: infos[0].elementType, example: place)]
   }
 
+  /// The constant that this node adds to `value`, when it has one number per element of the last axis.
+  func bias(_ inputs: Inputs, of value: String) -> String? {
+    guard function == .add, operation != "Mean", inputs.values.count == 2,
+      let place = inputs.node.inputs.firstIndex(where: { $0 != value }),
+      let product = inputs.values[1 - place], let bias = inputs.values[place],
+      let constant = bias.constant, constant.probe == nil, let outputs = product.shape.last,
+      constant.value.count == outputs, bias.shape.last == outputs,
+      bias.shape.count <= product.shape.count
+    else { return nil }
+    return inputs.node.inputs[place]
+  }
+
   func lower(_ lowering: inout Lowering) throws(CoalitionError) {
     let inputs = lowering.inputs
     let shape = try lowering.outputInfo().shape
@@ -94,6 +106,12 @@ struct Arithmetic: Operator {
       let count = View(
         lowering.constant(Tensor(.float64([Double(inputs.values.count)]))), shape: [])
       result = try lowering.combined(.divide, result, count, shape: shape)
+    }
+    // Lanes are floating-point numbers: a quotient of whole numbers loses its fraction here.
+    if function == .divide,
+      [.int32, .int64, .uint8].contains(try lowering.outputInfo().elementType)
+    {
+      result = try lowering.applied(Function(LN_FUNCTION_truncate), to: result)
     }
     lowering.set(result)
   }
@@ -151,6 +169,12 @@ struct BinaryStep: Step {
   var reads: [Operand] { [left, right] }
   var writes: Operand? { output }
   var overwrites: Operand? {
+    // Two different walks over one buffer: what one has overwritten the other would still read.
+    if left.buffer != nil && left.buffer == right.buffer
+      && (left != right || nest.strides[1] != nest.strides[2])
+    {
+      return nil
+    }
     if !left.isConstant && nest.strides[0] == nest.strides[1] { return left }
     if !right.isConstant && nest.strides[0] == nest.strides[2] { return right }
     return nil

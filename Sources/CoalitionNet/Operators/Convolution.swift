@@ -183,8 +183,9 @@ struct ConvolutionStep: Step {
 extension Lowering {
   /// Adds a convolution step with the current fusion and returns its output, [N][OH][OW][O], pooled if so fused.
   mutating func convolve(
-    _ geometry: ConvolutionGeometry, input: Operand, weights: (tensor: Tensor, name: String?),
-    bias: (tensor: Tensor, name: String?)?
+    _ geometry: ConvolutionGeometry, input: Operand,
+    weights: (tensor: Tensor, name: ConstantSource.Name?),
+    bias: (tensor: Tensor, name: ConstantSource.Name?)?
   ) throws(CoalitionError) -> Operand {
     var count = geometry.outputCount
     if fusion.pool != (1, 1) {
@@ -203,14 +204,16 @@ extension Lowering {
   }
 
   /// A constant input with the name under which its block can be shared.
-  func constantInput(_ index: Int) throws(CoalitionError) -> (tensor: Tensor, name: String?) {
+  func constantInput(
+    _ index: Int
+  ) throws(CoalitionError) -> (tensor: Tensor, name: ConstantSource.Name?) {
     let inputs = inputs
     guard let name = inputs.node.input(index),
       let tensor = try inputs.constant(index, "input \(index)")
     else {
       throw CoalitionError(.invalidData, "input \(index) is missing", node: inputs.node.label)
     }
-    return (tensor, name)
+    return (tensor, self.name(of: name))
   }
 
   func node(hasInput index: Int) -> Bool { inputs.node.input(index) != nil }

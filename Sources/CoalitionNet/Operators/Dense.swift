@@ -136,7 +136,8 @@ struct MatMul: Operator {
       let x = try lowering.lanes(1)
       let columns = b.shape.count == 1 ? x : x.transposed([1, 0])
       try lowering.dense(
-        x: columns, weightIndex: 0, transposed: a.shape.count == 2, transposedOutput: true)
+        x: columns, weightIndex: 0, transposed: a.shape.count == 2,
+        transposedOutput: b.shape.count == 2)
     } else if a.constant != nil || b.constant != nil {
       try lowerBatched(&lowering, constantRight: b.constant != nil)
     } else {

@@ -47,8 +47,15 @@ extension Lowering {
       ordered = try Tensor(
         shape: ordered.shape, elements: .float64(ordered.doubles.map { $0 * scale }))
     }
-    let shared = name.map { "\($0)|\(transposed)|\(scale)|\(features.sizes)\(features.order)" }
-    let perOutput = bias?.perOutput(outputs)
+    let shared = name.flatMap {
+      self.name(
+        of: $0.value, form: "dense \(transposed) \(scale) \(features.sizes) \(features.order)")
+    }
+    // The term lies along the last axis of the node's output.
+    var perOutput = transposedOutput ? nil : bias?.perOutput(outputs)
+    if let fused = fusion.bias.flatMap({ values[$0]?.constant?.value }) {
+      perOutput = try fused.reshaped(to: [outputs])
+    }
     let output = try convolve(
       ConvolutionGeometry(rows: rows, inputs: inputs, outputs: outputs), input: source.operand,
       weights: (ordered, shared), bias: perOutput.map { ($0, nil) })

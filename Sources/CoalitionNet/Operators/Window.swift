@@ -129,14 +129,13 @@ struct PlacedWindow: Hashable, Sendable {
 
   /// Taps of all windows together that fall on the input.
   var tapsOnInput: Int {
-    var taps = 0
-    for output in 0..<outputSize {
-      for tap in 0..<kernel {
-        let position = output * stride + tap * dilation - padBegin
-        if position >= 0 && position < size { taps += 1 }
-      }
+    (0..<kernel).reduce(0) { taps, tap in
+      // Outputs at which this tap lies at 0 <= output * stride + shift < size.
+      let shift = tap * dilation - padBegin
+      let first = max(0, (-shift + stride - 1) / stride)
+      let last = size - 1 - shift < 0 ? -1 : min(outputSize - 1, (size - 1 - shift) / stride)
+      return taps + max(0, last - first + 1)
     }
-    return taps
   }
 
   /// Whether the windows lie side by side: each input belongs to one window at most.

@@ -56,7 +56,7 @@ final class ConstantBlock: Sendable {
 /// The store keeps no block alive: memory is what the living plans hold.
 final class ConstantStore: Sendable {
   struct Key: Hashable {
-    var name: String
+    var name: ConstantSource.Name
     var layout: ConstantSource.Layout
     var precision: Precision
   }

@@ -1,0 +1,157 @@
+// Pad: borders of a constant, of the edge, of the mirrored or of the repeated interior; negative borders crop.
+
+import CoalitionBase
+
+struct Pad: Operator {
+  static let operations = ["Pad"]
+
+  private enum Mode: String, Sendable { case constant, reflect, edge, wrap }
+
+  private let mode: Mode
+  /// The attributes of opsets before 11: nil when they are inputs.
+  private let written: (pads: [Int], value: Double)?
+
+  init(reading node: NodeReader) throws(CoalitionError) {
+    let name = try node.string("mode", "constant")
+    guard let mode = Mode(rawValue: name) else { throw node.unsupported("mode '\(name)'") }
+    self.mode = mode
+    guard node.opset < 11 else {
+      written = nil
+      return
+    }
+    guard let pads = try node.ints("pads") else {
+      throw CoalitionError(.invalidData, "Pad has no pads", node: node.node.label)
+    }
+    written = (pads, try node.float("value", 0))
+  }
+
+  var kind: OperatorKind { .movement }
+
+  /// Elements before and after an axis.
+  private struct Border: Equatable { var before = 0, after = 0 }
+
+  private func borders(
+    _ rank: Int, pads: [Int]?, axes: [Int]?
+  ) throws(CoalitionError) -> [Border] {
+    let axes = axes ?? Array(0..<rank)
+    guard let pads = written?.pads ?? pads, pads.count == 2 * axes.count,
+      pads.allSatisfy({ abs($0 / 2) < 1 << 30 })
+    else {
+      throw CoalitionError(
+        .invalidData, "the pads of Pad do not fit its input", expected: "\(2 * axes.count) numbers",
+        found: "\(written?.pads ?? pads ?? [])")
+    }
+    var borders = [Border](repeating: Border(), count: rank)
+    for (index, axis) in axes.enumerated() {
+      let axis = try resolveAxis(axis, rank: rank)
+      guard axis < rank else { throw CoalitionError(.invalidData, "Pad takes no scalar") }
+      borders[axis] = Border(before: pads[index], after: pads[index + axes.count])
+    }
+    return borders
+  }
+
+  /// Per element of a padded axis: where it comes from, nil for the constant.
+  private func sources(_ size: Int, _ border: Border) throws(CoalitionError) -> [Int?] {
+    let start = max(0, -border.before)
+    let kept = size - start - max(0, -border.after)
+    let (before, after) = (max(0, border.before), max(0, border.after))
+    guard kept >= 0, kept > 0 || mode == .constant || before + after == 0 else {
+      throw CoalitionError(
+        .invalidData, "Pad crops away more than there is", expected: "at most \(size)",
+        found: "\(border.before) and \(border.after)")
+    }
+    return (-before..<kept + after).map { place in
+      if (0..<kept).contains(place) { return start + place }
+      switch mode {
+      case .constant: return nil
+      case .edge: return start + min(max(place, 0), kept - 1)
+      case .wrap: return start + ((place % kept) + kept) % kept
+      case .reflect:
+        // The mirror image does not repeat the edge.
+        let period = max(2 * (kept - 1), 1)
+        let phase = ((place % period) + period) % period
+        return start + min(phase, period - phase)
+      }
+    }
+  }
+
+  func infer(_ inputs: Inputs) throws(CoalitionError) -> [ValueInfo] {
+    let x = try inputs.required(0)
+    let borders = try borders(
+      x.shape.count, pads: try inputs.constantIntegers(1, "pads"),
+      axes: try inputs.constantIntegers(3, "axes"))
+    _ = try inputs.constant(2, "value")
+    var shape = x.shape
+    for (axis, border) in borders.enumerated() {
+      shape[axis] = x.shape[axis] + border.before + border.after
+      guard shape[axis] >= 0 else {
+        throw CoalitionError(
+          .invalidData, "Pad crops away more than there is", expected: "at most \(x.shape[axis])",
+          found: "\(border.before) and \(border.after)")
+      }
+    }
+    var example = x.example
+    if let axis = example.anyAxis, borders[axis] != Border() { example = .mixed }
+    if example != .none, (1..<4).contains(where: { inputs[optional: $0]?.constant?.probe != nil }) {
+      example = .mixed
+    }
+    return [ValueInfo(shape: shape, elementType: x.elementType, example: example)]
+  }
+
+  func fold(_ inputs: [Tensor?]) throws(CoalitionError) -> [Tensor]? {
+    guard let tensor = inputs.first ?? nil else { return nil }
+    func parameter(_ index: Int) -> Tensor? { index < inputs.count ? inputs[index] : nil }
+    let borders = try borders(
+      tensor.rank, pads: parameter(1)?.integers, axes: parameter(3)?.integers)
+    var shape = tensor.shape
+    for (axis, border) in borders.enumerated() { shape[axis] += border.before + border.after }
+    let count = try Tensor.checkedConstantCount(shape)
+    // The constant stands behind the elements.
+    let value = Tensor(filling: [1], with: .float64([written?.value ?? 0]))
+    let all = Tensor.joining([tensor, parameter(2) ?? value])
+    var indices: [Int?] = [0]
+    indices.reserveCapacity(count)
+    for (axis, border) in borders.enumerated() {
+      let places = try sources(tensor.shape[axis], border)
+      let size = tensor.shape[axis]
+      indices = indices.flatMap { outer in
+        places.map { inner in outer.flatMap { outer in inner.map { outer * size + $0 } } }
+      }
+    }
+    return [all.picking(indices.map { $0 ?? tensor.count }, shape: shape)]
+  }
+
+  func lower(_ lowering: inout Lowering) throws(CoalitionError) {
+    let inputs = lowering.inputs
+    let view = try lowering.lanes(0)
+    let borders = try borders(
+      view.axes.count, pads: inputs[optional: 1]?.constant?.value.integers,
+      axes: inputs[optional: 3]?.constant?.value.integers)
+    let sizes = view.shape
+    guard mode == .constant else {
+      var result = view
+      for (axis, border) in borders.enumerated() where border != Border() {
+        let places = try sources(sizes[axis], border).compactMap { $0 }
+        result = try lowering.picked(result, axis: axis, places)
+      }
+      return lowering.set(result)
+    }
+    let shape = try lowering.outputInfo().shape
+    let target = View(
+      lowering.buffer(shape.reduce(1, *)), shape: shape, order: view.memoryOrder)
+    let value = inputs[optional: 2]?.constant?.value.doubles.first ?? written?.value ?? 0
+    let fill = View(lowering.constant(Tensor(.float64([value]))), shape: [])
+    try lowering.copy(fill.broadcast(to: shape), to: target)
+    var (source, interior) = (view, target)
+    for (axis, border) in borders.enumerated() {
+      let kept = sizes[axis] + min(border.before, 0) + min(border.after, 0)
+      if kept <= 0 { return lowering.set(target) }
+      source = try lowering.sliced(
+        source, AxisSlice(axis: axis, first: max(0, -border.before), count: kept))
+      interior = try lowering.sliced(
+        interior, AxisSlice(axis: axis, first: max(0, border.before), count: kept))
+    }
+    try lowering.copy(source, to: interior)
+    lowering.set(target)
+  }
+}
