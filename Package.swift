@@ -49,7 +49,10 @@ let package = Package(
     // MARK: Command
     .target(name: "CDemoData", exclude: ["data"]),
     .executableTarget(
-      name: "CoalitionCLI", dependencies: ["CDemoData", "Coalition", "CoalitionData"],
+      name: "CoalitionCLI",
+      dependencies: [
+        "CDemoData", "Coalition", "CoalitionBase", "CoalitionData", "CoalitionNet", "CoalitionONNX",
+      ],
       swiftSettings: swift),
 
     // MARK: Benchmarks

@@ -1,1 +1,16 @@
-print("coalition")
+// The command `coalition`: arguments in, exit code out. Everything else is in the verbs.
+
+import CoalitionBase
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+Signals.prepare()
+let work = Task.detached { await Command.main(Array(CommandLine.arguments.dropFirst())) }
+Signals.watch { work.cancel() }
+exit(await work.value)

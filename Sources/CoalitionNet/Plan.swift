@@ -24,6 +24,8 @@ public struct RunOptions: Sendable {
   public var memoryLimit = Int.max
   /// Examples in a tile: 1, or a multiple of 16 up to 64; nil: chosen by the number of examples and the arena's size.
   public var lanes: Int?
+  /// Told how far the run has come.
+  public var progress: RunProgress?
 
   public init() {}
 }
@@ -118,7 +120,7 @@ public final class Plan: Sendable {
         expected: "at most \(options.memoryLimit) bytes", found: "\(forecast.total)")
     }
     let program = try program(lanes: lanes)
-    let control = CallControl()
+    let control = options.progress?.control ?? CallControl()
     let counts = rowOutputs.map { $0.count * examples }
     let finished = await withTaskCancellationHandler {
       await Engine.shared.run {
@@ -206,7 +208,7 @@ public final class Plan: Sendable {
   // MARK: Programs
 
   func program(lanes: Int) throws(CoalitionError) -> Program {
-    guard lanes == 1 || lanes % 16 == 0 && (16...64).contains(lanes) else {
+    guard Program.isValid(lanes: lanes) else {
       throw CoalitionError(.usage, "lanes are 1, 16, 32, 48 or 64", found: "\(lanes)")
     }
     if let program = programs.withLock({ $0[lanes] }) { return program }

@@ -8,7 +8,7 @@ import Synchronization
 public enum Precision: String, Sendable, Hashable, CaseIterable {
   case single, double
 
-  var byteCount: Int { self == .single ? 4 : 8 }
+  package var byteCount: Int { self == .single ? 4 : 8 }
   var encoded: ln_type { self == .single ? LN_FLOAT32 : LN_FLOAT64 }
 }
 

@@ -57,6 +57,11 @@ final class Program: Sendable {
       count: blocks.count)
   }
 
+  /// Whether programs of so many lanes exist.
+  static func isValid(lanes: Int) -> Bool {
+    lanes == 1 || lanes % Int(LN_LANE_UNIT) == 0 && (1...Int(LN_LANE_LIMIT)).contains(lanes)
+  }
+
   private static func rounded(_ bytes: Int) -> Int {
     let unit = Int(LN_ALIGNMENT)
     return (bytes + unit - 1) / unit * unit

@@ -17,7 +17,7 @@ extension Plan {
   }
 
   /// The threads that a run uses.
-  static func threads(_ requested: Int?) throws(CoalitionError) -> Int {
+  package static func threads(_ requested: Int?) throws(CoalitionError) -> Int {
     guard let requested else { return Int(ln_default_threads()) }
     guard (1...1024).contains(requested) else {
       throw CoalitionError(

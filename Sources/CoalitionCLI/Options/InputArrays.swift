@@ -1,0 +1,176 @@
+// The arrays that go into a model: read from files, preprocessed, matched with the model's inputs.
+
+import Coalition
+import CoalitionBase
+import CoalitionData
+import CoalitionNet
+
+struct InputArrays: Sendable {
+  static let inputOption = Option(
+    "input", "[NAME=]FILE",
+    "examples: .npy, FILE.npz:KEY, IDX (.idx, -ubyte, .gz), raw .f32 or .u8, PNG or JPEG; once per input",
+    repeatable: true, as: .named)
+  static let constantOption = Option(
+    "constant", "NAME=FILE", "a value for an input that is the same for all examples",
+    repeatable: true, as: .named)
+
+  static let group = OptionGroup(
+    title: "Arrays in",
+    options: [
+      inputOption.declaration, constantOption.declaration, ModelFile.shapeOption.declaration,
+    ])
+
+  /// By input; as read.
+  private(set) var examples: [String: Tensor] = [:]
+  /// Inputs that become constants of the model.
+  private(set) var constants: [String: Tensor] = [:]
+  /// Sizes that `--input-shape` gives, or that the arrays have where the model leaves them open.
+  private(set) var shapes: [String: [Int]]
+  /// Where the arrays came from, by input.
+  private(set) var paths: [(name: String, path: String)] = []
+  let preprocessing: Preprocessing
+
+  /// - Parameter memoryLimit: bytes that the arrays may take.
+  init(
+    _ arguments: Arguments, for model: ModelFile, memoryLimit: Int
+  ) throws(CoalitionError) {
+    preprocessing = PreprocessingFlags.read(arguments)
+    shapes = try model.inputShapes(arguments)
+    var left = memoryLimit
+    for given in arguments.all(Self.constantOption) {
+      let (name, path) = try model.inputName(of: given, option: Self.constantOption.declaration)
+      let options = ArrayFile.Options(exampleShape: shapes[name], memoryLimit: left)
+      let tensor = try ArrayFile.load(path, options: options)
+      guard constants.updateValue(tensor, forKey: name) == nil else {
+        throw CoalitionError(.usage, "--constant is given twice for this input", node: name)
+      }
+      left -= tensor.byteCount
+      paths.append((name, path))
+    }
+    let inputs = arguments.all(Self.inputOption)
+    for given in inputs {
+      let (name, path) = try model.inputName(
+        of: given, option: Self.inputOption.declaration, taken: Set(constants.keys))
+      guard examples[name] == nil, constants[name] == nil else {
+        throw CoalitionError(.usage, "the input is given twice", node: name)
+      }
+      let tensor = try read(
+        path, model.graph.inputs.first { $0.name == name }, isOnlyInput: inputs.count == 1, left)
+      left -= tensor.byteCount
+      examples[name] = tensor
+      paths.append((name, path))
+    }
+    for port in model.graph.inputs where shapes[port.name] == nil {
+      shapes[port.name] = examples[port.name].flatMap { Self.shape($0, filling: port) }
+    }
+  }
+
+  var byteCount: Int {
+    examples.values.reduce(0) { $0 + $1.byteCount }
+      + constants.values.reduce(0) { $0 + $1.byteCount }
+  }
+
+  // MARK: Reading
+
+  private func read(
+    _ path: String, _ port: Port?, isOnlyInput: Bool, _ limit: Int
+  ) throws(CoalitionError) -> Tensor {
+    let options = ArrayFile.Options(exampleShape: exampleShape(port), memoryLimit: limit)
+    if !isOnlyInput {
+      // Preprocessing is meant for the inputs that it can apply to.
+      let stored = try ArrayFile.load(path, options: options)
+      if stored.elementType != .uint8 { return stored }
+    }
+    if port?.elementType == .uint8, preprocessing.isIdentity {
+      return try ArrayFile.load(path, options: options)
+    }
+    return try ArrayFile.loadInput(path, preprocessing: preprocessing, options: options)
+  }
+
+  /// The shape of one example in a raw file: what `--input-shape` says, or the model's where nothing is open.
+  private func exampleShape(_ port: Port?) -> [Int]? {
+    guard let port else { return nil }
+    guard let given = shapes[port.name] else {
+      guard let sizes = port.shape?.dropFirst().map(\.fixedSize), !sizes.contains(nil) else {
+        return nil
+      }
+      return sizes.compactMap { $0 }
+    }
+    return given.count == port.shape?.count ? Array(given.dropFirst()) : given
+  }
+
+  /// The shape of a tensor, where the model leaves sizes open that it tells.
+  private static func shape(_ tensor: Tensor, filling port: Port) -> [Int]? {
+    guard let declared = port.shape else { return tensor.shape }
+    guard declared.dropFirst().contains(where: { $0.fixedSize == nil }) else { return nil }
+    return tensor.rank == declared.count || tensor.rank == declared.count - 1
+      ? tensor.shape : nil
+  }
+
+  // MARK: Fitting
+
+  /// The arrays in the shapes that a plan takes: axes of size 1 may be missing or surplus, as in gray images without
+  /// an axis of channels.
+  func fitted(to plan: Plan) throws(CoalitionError) -> [String: Tensor] {
+    var result: [String: Tensor] = [:]
+    for input in plan.inputs {
+      guard let tensor = examples[input.name] else {
+        throw CoalitionError(
+          .usage, "the input is not given: --input \(input.name)=FILE", node: input.name)
+      }
+      let wide = input.shape.filter { $0 != 1 }
+      if tensor.shape == input.shape || Array(tensor.shape.dropFirst()) == input.shape {
+        result[input.name] = tensor
+      } else if tensor.rank > 0, tensor.shape.dropFirst().filter({ $0 != 1 }) == wide {
+        result[input.name] = try tensor.reshaped(to: [tensor.shape[0]] + input.shape)
+      } else if tensor.shape.filter({ $0 != 1 }) == wide {
+        result[input.name] = try tensor.reshaped(to: input.shape)
+      } else {
+        result[input.name] = tensor
+      }
+    }
+    return result
+  }
+
+  /// The number of examples in arrays that fit.
+  static func count(_ tensors: [String: Tensor], in plan: Plan) -> Int {
+    for input in plan.inputs {
+      if let tensor = tensors[input.name], tensor.rank == input.shape.count + 1 {
+        return tensor.shape[0]
+      }
+    }
+    return 1
+  }
+
+  // MARK: Recording
+
+  /// Preprocessing and the arrays' types and shapes, for `options` of a result.
+  var record: [JSONValue.Member] {
+    let arrays = paths.map { name, _ in
+      let tensor = examples[name] ?? constants[name]
+      return JSONValue.Member(
+        name,
+        .object([
+          "role": .string(examples[name] == nil ? "constant" : "examples"),
+          "dtype": .string(tensor?.elementType.rawValue ?? ""),
+          "shape": .array((tensor?.shape ?? []).map { .integer($0) }),
+        ]))
+    }
+    return [
+      .init("input", .object(arrays)), .init("preprocessing", .object(preprocessing.fields)),
+    ]
+  }
+
+  /// The files, for `run` of a result.
+  var pathRecord: JSONValue {
+    .object(paths.map { JSONValue.Member($0.name, .string($0.path)) })
+  }
+}
+
+extension Tensor {
+  var byteCount: Int { count * elementType.byteCount }
+}
+
+extension Dimension {
+  var fixedSize: Int? { if case .fixed(let size) = self { size } else { nil } }
+}

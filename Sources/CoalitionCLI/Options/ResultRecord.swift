@@ -1,0 +1,43 @@
+// Metadata of results: what was computed from what, and, apart under `run`, how this once.
+
+import CoalitionBase
+import CoalitionData
+import CoalitionNet
+
+struct ResultRecord {
+  let verb: String
+  let model: JSONValue
+  /// Resolved, defaults included; nothing that depends on the machine.
+  var options: [JSONValue.Member] = []
+  let seed: UInt64
+  var result: [JSONValue.Member] = []
+  var warnings: [String] = []
+
+  // How this once.
+  var threads = 1
+  var seconds = 0.0
+  var instructionSet = InstructionSet.generic
+  var memoryLimit = 0
+  var paths: [JSONValue.Member] = []
+
+  var members: [JSONValue.Member] {
+    [
+      .init("verb", .string(verb)),
+      .init("program", .string("coalition \(Command.version)")),
+      .init("model", model),
+      .init("options", .object(options)),
+      .init("seed", seed <= UInt64(Int.max) ? .integer(Int(seed)) : .string(String(seed))),
+      .init("result", .object(result)),
+      .init("warnings", .array(warnings.map { .string($0) })),
+      .init(
+        "run",
+        .object([
+          "threads": .integer(threads),
+          "seconds": .number(seconds),
+          "instruction-set": .string(instructionSet.rawValue),
+          "max-memory": .integer(memoryLimit),
+          "paths": .object(paths),
+        ])),
+    ]
+  }
+}

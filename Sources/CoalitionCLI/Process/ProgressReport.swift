@@ -1,0 +1,49 @@
+// Progress on standard error while something runs.
+
+import CoalitionNet
+
+enum ProgressStyle: String, Sendable, CaseIterable {
+  /// A line that is written anew, when a person is watching.
+  case auto
+  /// A line of text each time.
+  case plain
+  /// A line of JSON each time.
+  case json
+  case none
+}
+
+/// Reports how far a run has come, from its start until `stop`. Short runs are not mentioned.
+struct ProgressReport: Sendable {
+  private let task: Task<Void, Never>?
+
+  init(_ progress: RunProgress, of total: Int, style: ProgressStyle) {
+    guard style != .none, style != .auto || Terminal.isErrorInteractive else {
+      task = nil
+      return
+    }
+    task = Task {
+      let interval = Duration.milliseconds(style == .plain ? 2000 : 200)
+      while (try? await Task.sleep(for: interval)) != nil {
+        Terminal.writeError(Self.line(progress.examplesDone, total, style))
+      }
+      // The last line of a run that somebody watched is wiped out.
+      if style == .auto { Terminal.writeError("\r\u{1B}[K") }
+    }
+  }
+
+  /// Ends the report and waits until it has written its last.
+  func stop() async {
+    task?.cancel()
+    await task?.value
+  }
+
+  private static func line(_ done: Int, _ total: Int, _ style: ProgressStyle) -> String {
+    switch style {
+    case .json: return "{\"done\": \(done), \"total\": \(total)}\n"
+    default:
+      let percent = total > 0 ? 100 * done / total : 100
+      let text = "\(Numbers.grouped(done)) of \(Numbers.grouped(total)) examples, \(percent) %"
+      return style == .auto ? "\r\u{1B}[K\(text)" : text + "\n"
+    }
+  }
+}

@@ -1,0 +1,137 @@
+// One forward run with its forecast: work and memory by count, time by a short trial.
+
+import Coalition
+import CoalitionBase
+import CoalitionNet
+
+struct ForwardRun {
+  struct Outcome {
+    /// In the order of the plan's outputs.
+    let tensors: [(name: String, tensor: Tensor)]
+    let seconds: Double
+
+    /// What a user should know about the numbers.
+    var warnings: [String] {
+      tensors.compactMap { name, tensor in
+        guard tensor.firstNonFinite != nil else { return nil }
+        let count = tensor.doubles.count { !$0.isFinite }
+        return "\(name) holds \(count) values that are not finite"
+      }
+    }
+  }
+
+  let plan: Plan
+  let examples: Int
+  let threads: Int
+  let instructionSet: InstructionSet
+  private let inputs: [String: Tensor]
+  private let runtime: RuntimeOptions
+  private let memory: Plan.Memory
+  /// Bytes that are in use besides those of the plan: the model, the arrays that were read, the results.
+  private let held: Int
+
+  /// - Parameters:
+  ///   - inputs: in shapes that the plan takes.
+  ///   - held: bytes of the model's constants and of the arrays.
+  /// - Throws: `limitExceeded` when the run will not fit into the memory that is allowed.
+  init(
+    _ plan: Plan, _ inputs: [String: Tensor], _ runtime: RuntimeOptions, held: Int
+  ) throws(CoalitionError) {
+    self.plan = plan
+    self.inputs = inputs
+    self.runtime = runtime
+    examples = InputArrays.count(inputs, in: plan)
+    threads = try Plan.threads(runtime.threads)
+    instructionSet = try InstructionSet.selected()
+    memory = try plan.memory(examples: examples, threads: threads)
+    // The rows of the results are copied into arrays, and those into the bytes of a file.
+    let results = plan.outputs.reduce(0) { $0 + $1.count } * plan.options.precision.byteCount
+    let (copies, overflow) = results.multipliedReportingOverflow(by: 2 * max(examples, 1))
+    guard !overflow else {
+      throw CoalitionError(.limitExceeded, "so many examples do not fit into memory")
+    }
+    self.held = held + copies
+    try runtime.check(memory: self.held + memory.total)
+  }
+
+  var warnings: [String] {
+    guard examples > 1, case .oneByOne(let node) = plan.batching else { return [] }
+    let reason = node.map { "\($0) mixes them" } ?? "an input has no axis for them"
+    return ["examples run one by one: \(reason)"]
+  }
+
+  private var options: RunOptions {
+    var options = RunOptions()
+    options.threads = threads
+    options.instructionSet = instructionSet
+    options.memoryLimit = runtime.memoryLimit - held
+    return options
+  }
+
+  /// Runs all examples.
+  func outputs() async throws(CoalitionError) -> Outcome {
+    var options = options
+    let progress = RunProgress()
+    options.progress = progress
+    let report = ProgressReport(progress, of: examples, style: runtime.progress)
+    let start = ContinuousClock().now
+    let result: Result<[String: Tensor], CoalitionError>
+    do throws(CoalitionError) {
+      result = .success(try await plan.run(inputs, options))
+    } catch {
+      result = .failure(error)
+    }
+    await report.stop()
+    let tensors = try result.get()
+    return Outcome(
+      tensors: plan.outputs.compactMap { output in
+        tensors[output.name].map { (output.name, $0) }
+      },
+      seconds: start.duration(to: ContinuousClock().now).seconds)
+  }
+
+  // MARK: Forecast
+
+  /// What the run would need. Nothing of it is run but a short trial on zeros.
+  func forecast() async throws(CoalitionError) -> String {
+    let listing = try plan.listing(lanes: 1)
+    let (work, overflow) = (listing.operations / 2).multipliedReportingOverflow(by: examples)
+    let trial = try await trial()
+    let seconds = trial.seconds / Double(trial.examples) * Double(examples)
+    return """
+      examples         \(Numbers.grouped(examples))
+      multiply-adds    \(overflow ? "too many to count" : Numbers.grouped(work))
+      memory           \(Numbers.bytes(held + memory.total)) of \(Numbers.bytes(runtime.memoryLimit)) allowed
+      threads          \(threads)
+      instruction set  \(instructionSet.rawValue)
+      time             about \(Numbers.seconds(seconds)) (\(trial.examples) examples of zeros took \
+      \(Numbers.seconds(trial.seconds)))
+
+      """
+  }
+
+  /// The fastest of a few runs on zeros, with as many examples as keep all threads busy for a tile.
+  private func trial() async throws(CoalitionError) -> (examples: Int, seconds: Double) {
+    let lanes = plan.chooseLanes(examples: examples, threads: threads)
+    let count = max(1, min(examples, lanes * threads))
+    var zeros: [String: Tensor] = [:]
+    for input in plan.inputs {
+      zeros[input.name] = try Tensor(
+        shape: [count] + input.shape,
+        elements: .float32([Float](repeating: 0, count: count * input.count)))
+    }
+    var options = options
+    options.lanes = lanes
+    var best = Double.infinity
+    var spent = 0.0
+    // The first run also packs weights and starts threads.
+    for attempt in 0..<12 where attempt < 2 || spent < 0.1 {
+      let start = ContinuousClock().now
+      _ = try await plan.run(zeros, options)
+      let seconds = start.duration(to: ContinuousClock().now).seconds
+      spent += seconds
+      best = min(best, seconds)
+    }
+    return (count, best)
+  }
+}

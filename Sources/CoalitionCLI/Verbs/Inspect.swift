@@ -1,0 +1,232 @@
+// `coalition inspect`: what a model holds, and what can be done with it.
+//
+// Prints any model that can be read: operators that are missing are listed, not refused.
+
+import Coalition
+import CoalitionBase
+import CoalitionData
+import CoalitionNet
+
+extension Command {
+  static let inspect = Command(
+    name: "inspect",
+    summary: "shows operators, shapes, parameters, work and what is supported",
+    positionals: [ModelFile.positional],
+    groups: [
+      OptionGroup(
+        title: "Options",
+        options: [
+          Inspect.nodesFlag.declaration, Inspect.jsonFlag.declaration,
+          ModelFile.shapeOption.declaration, RuntimeOptions.memoryOption.declaration,
+        ])
+    ],
+    examples: [
+      "coalition inspect model.onnx --nodes",
+      "coalition inspect model.onnx --json --input-shape image=1x3x224x224",
+    ],
+    notes: [
+      "Exit code 0 also when operators are missing: they are listed. Only a file that is no model fails."
+    ]
+  ) { arguments throws(CoalitionError) in
+    let file = try ModelFile(
+      path: arguments.positionals[0],
+      memoryLimit: arguments[RuntimeOptions.memoryOption] ?? Machine.memory / 2)
+    let inspection = try Inspect(file, inputShapes: file.inputShapes(arguments))
+    if arguments[Inspect.jsonFlag] {
+      try Terminal.write(String(decoding: inspection.json.utf8, as: UTF8.self) + "\n")
+    } else {
+      try Terminal.write(inspection.text(withNodes: arguments[Inspect.nodesFlag]))
+    }
+  }
+}
+
+struct Inspect {
+  static let nodesFlag = Flag("nodes", "lists every node")
+  static let jsonFlag = Flag("json", "prints everything as JSON")
+
+  let file: ModelFile
+  let summary: ModelSummary
+  /// By number of examples: nil for a model that cannot run.
+  private let memory: [(examples: Int, Plan.Memory)]
+
+  init(_ file: ModelFile, inputShapes: [String: [Int]]) throws(CoalitionError) {
+    self.file = file
+    summary = try ModelSummary(file.graph, inputShapes: inputShapes)
+    guard summary.problems.isEmpty, summary.shapeProblem == nil else {
+      memory = []
+      return
+    }
+    var options = PlanOptions()
+    options.inputShapes = inputShapes
+    let plan = try Plan(try Model(file.graph), options)
+    memory = try [1, 64].map { examples throws(CoalitionError) in
+      (examples, try plan.memory(examples: examples))
+    }
+  }
+
+  var isRunnable: Bool { !memory.isEmpty }
+
+  private var opsets: String {
+    file.graph.opsets.sorted { $0.key < $1.key }
+      .map { ($0.key.isEmpty ? "" : "\($0.key) ") + "\($0.value)" }.joined(separator: ", ")
+  }
+
+  /// How examples are run, as a clause.
+  var batching: String {
+    switch summary.batching {
+    case .together(let axes):
+      let places = Set(axes.values)
+      if places.count == 1, let axis = places.first { return "together, along axis \(axis)" }
+      return "together, along "
+        + axes.sorted { $0.key < $1.key }.map { "axis \($0.value) of \($0.key)" }
+        .joined(separator: ", ")
+    case .oneByOne(let node?): return "one by one: \(node) mixes them"
+    case .oneByOne(nil): return "one by one: an input has no axis for them"
+    case nil: return "not known"
+    }
+  }
+
+  // MARK: Text
+
+  func text(withNodes: Bool) -> String {
+    var text =
+      "\(file.name): \(Numbers.bytes(file.byteCount)), SHA-256 \(file.sha256.prefix(16))...\n"
+    let version = file.irVersion.map { "IR version \($0), " } ?? ""
+    text += "ONNX \(version)opset \(opsets)\n\n"
+    for port in summary.inputs { text += line("input", port) }
+    for port in summary.outputs { text += line("output", port) }
+    text += "examples  \(batching)\n\n"
+    text += totals
+    text += "\n" + operators
+    if withNodes { text += "\n" + nodes }
+    for problem in summary.problems { text += "\nunsupported: \(problem.description)" }
+    if let problem = summary.shapeProblem { text += "\nshapes unknown: \(problem.description)" }
+    if !isRunnable { text += "\n" }
+    return text
+  }
+
+  private func line(_ role: String, _ port: Port) -> String {
+    let gap = String(repeating: " ", count: 10 - role.count)
+    return "\(role)\(gap)\(port.name) \(port.elementType.rawValue) \(port.shapeDescription)\n"
+  }
+
+  private var totals: String {
+    var text = "parameters               \(Numbers.grouped(summary.parameters))\n"
+    if summary.shapeProblem == nil {
+      text += "multiply-adds, 1 example \(Numbers.grouped(summary.multiplyAdds))"
+      text += isRunnable ? "\n" : " in the part that is supported\n"
+    }
+    for (examples, memory) in memory {
+      let label = examples == 1 ? "memory, 1 example" : "memory, \(examples) examples"
+      text += label + String(repeating: " ", count: 25 - label.count)
+      text += "\(Numbers.bytes(memory.total)) (weights \(Numbers.bytes(memory.constants)), "
+      text += "values \(Numbers.bytes(memory.arenas)), arrays \(Numbers.bytes(memory.rows)))\n"
+    }
+    return text
+  }
+
+  private var operators: String {
+    let modes = summary.modes
+    var table = Table(
+      ("operator", .left), ("nodes", .right), (modes.map(\.name).joined(separator: "  "), .left))
+    for (operation, count) in summary.operationCounts {
+      table.add(
+        operation, "\(count)",
+        modes.map { $0.support[operation]?.rawValue ?? "" }.joined(separator: "  "))
+    }
+    return table.text
+  }
+
+  private var nodes: String {
+    var table = Table(
+      ("node", .left), ("operator", .left), ("output", .left), ("parameters", .right),
+      ("multiply-adds", .right))
+    for node in summary.nodes {
+      table.add(
+        node.label, node.operation, node.outputShape.map(Numbers.shape) ?? "?",
+        node.parameters == 0 ? "" : Numbers.grouped(node.parameters),
+        node.multiplyAdds == 0 ? "" : Numbers.grouped(node.multiplyAdds))
+    }
+    return table.text
+  }
+
+  // MARK: JSON
+
+  var json: JSONValue {
+    .object([
+      "model": .object([
+        "name": .string(file.name), "bytes": .integer(file.byteCount),
+        "sha256": .string(file.sha256), "ir-version": file.irVersion.map { .integer($0) } ?? .null,
+        "opsets": .object(
+          file.graph.opsets.sorted { $0.key < $1.key }.map {
+            .init($0.key.isEmpty ? "ai.onnx" : $0.key, .integer($0.value))
+          }),
+      ]),
+      "inputs": .array(summary.inputs.map(\.record)),
+      "outputs": .array(summary.outputs.map(\.record)),
+      "examples": batchingRecord,
+      "parameters": .integer(summary.parameters),
+      "multiply-adds": summary.shapeProblem == nil ? .integer(summary.multiplyAdds) : .null,
+      "memory": .array(
+        memory.map { examples, memory in
+          .object([
+            "examples": .integer(examples), "constants": .integer(memory.constants),
+            "arenas": .integer(memory.arenas), "rows": .integer(memory.rows),
+            "total": .integer(memory.total),
+          ])
+        }),
+      "operators": .object(
+        summary.operationCounts.map { .init($0.operation, .integer($0.count)) }),
+      "support": .object(
+        summary.modes.map { mode in
+          .init(
+            mode.name,
+            .object(
+              mode.support.sorted { $0.key < $1.key }.map {
+                .init($0.key, .string($0.value.rawValue))
+              }))
+        }),
+      "nodes": .array(summary.nodes.map(\.record)),
+      "problems": .array(
+        (summary.problems + [summary.shapeProblem].compactMap { $0 }).map {
+          .string($0.description)
+        }),
+    ])
+  }
+
+  private var batchingRecord: JSONValue {
+    switch summary.batching {
+    case .together(let axes):
+      .object([
+        "together": true,
+        "axes": .object(
+          axes.sorted { $0.key < $1.key }.map { .init($0.key, .integer($0.value)) }),
+      ])
+    case .oneByOne(let node):
+      .object(["together": false, "mixing-node": node.map { .string($0) } ?? .null])
+    case nil: .null
+    }
+  }
+}
+
+extension Port {
+  fileprivate var record: JSONValue {
+    .object([
+      "name": .string(name), "dtype": .string(elementType.rawValue),
+      "shape": shape.map { sizes in
+        .array(
+          sizes.map { size in size.fixedSize.map { .integer($0) } ?? .string(size.description) })
+      } ?? .null,
+    ])
+  }
+}
+
+extension ModelSummary.NodeSummary {
+  fileprivate var record: JSONValue {
+    .object([
+      "name": .string(label), "operator": .string(operation), "opset": .integer(opset),
+      "shape": outputShape.map { .array($0.map { .integer($0) }) } ?? .null,
+      "parameters": .integer(parameters), "multiply-adds": .integer(multiplyAdds),
+    ])
+  }
+}

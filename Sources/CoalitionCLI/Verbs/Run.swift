@@ -1,0 +1,139 @@
+// `coalition run`: the forward pass of all examples.
+
+import Coalition
+import CoalitionBase
+import CoalitionData
+import CoalitionNet
+
+extension Command {
+  static let run = Command(
+    name: "run",
+    summary: "computes the outputs of a model for all examples",
+    positionals: [ModelFile.positional],
+    groups: [
+      InputArrays.group, PreprocessingFlags.group,
+      OptionGroup(
+        title: "Results",
+        options: [
+          Run.outputOption.declaration, Run.atOption.declaration,
+          ResultTable.namesOption.declaration, ResultTable.topOption.declaration,
+        ]),
+      RuntimeOptions.group,
+    ],
+    examples: [
+      "coalition run model.onnx --input images.npy --output scores.npz",
+      "coalition run model.onnx --input cat.jpg --resize short:256 --crop 224x224 --scale 0.00392157 "
+        + "--mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 --class-names labels.txt",
+    ],
+    notes: [
+      "Arrays have the example as their first axis; a single example may do without."
+    ]
+  ) { arguments throws(CoalitionError) in
+    try await Run(arguments).perform()
+  }
+}
+
+struct Run {
+  static let outputOption = Option(
+    "output", "FILE", "writes the outputs by their names to .npz, .json or (a single one) .npy",
+    as: .text)
+  static let atOption = Option(
+    "at", "NAME", "this tensor of the model in place of its outputs", repeatable: true, as: .text)
+
+  private let runtime: RuntimeOptions
+  private let output: String?
+  private let table: ResultTable
+  private let file: ModelFile
+  private let arrays: InputArrays
+  private let forward: ForwardRun
+
+  /// Reads everything, and checks what can be checked before the work.
+  init(_ arguments: Arguments) throws(CoalitionError) {
+    runtime = RuntimeOptions(arguments)
+    output = arguments[Self.outputOption]
+    if let output { try ResultFile.checkWritable(output) }
+    table = try ResultTable(arguments)
+    file = try ModelFile(path: arguments.positionals[0], memoryLimit: runtime.memoryLimit)
+    arrays = try InputArrays(
+      arguments, for: file, memoryLimit: runtime.memoryLimit - file.constantByteCount)
+
+    var options = PlanOptions()
+    options.precision = runtime.precision
+    options.outputs = arguments.all(Self.atOption)
+    options.inputShapes = arrays.shapes
+    let model = try Model(file.graph, constants: arrays.constants)
+    let plan: Plan
+    do throws(CoalitionError) {
+      plan = try Plan(model, options)
+    } catch {
+      throw Self.advised(error, file.graph, options.outputs)
+    }
+    if let output, output.lowercased().hasSuffix(".npy"), plan.outputs.count > 1 {
+      throw CoalitionError(
+        .usage, "an .npy file holds one array: write .npz or .json, or choose one with --at",
+        node: output, found: plan.outputs.map(\.name).joined(separator: ", "))
+    }
+    forward = try ForwardRun(
+      plan, arrays.fitted(to: plan), runtime,
+      held: file.constantByteCount + arrays.byteCount)
+  }
+
+  /// Adds the nearest tensor to an error about one that does not exist.
+  private static func advised(
+    _ error: CoalitionError, _ graph: Graph, _ wanted: [String]
+  ) -> CoalitionError {
+    guard error.code == .usage, let name = error.node, wanted.contains(name),
+      let nearest = nearestName(to: name, in: graph.nodes.flatMap(\.outputs))
+    else { return error }
+    var advised = error
+    advised.message += "; did you mean \(nearest)?"
+    return advised
+  }
+
+  func perform() async throws(CoalitionError) {
+    try Signals.check()
+    if runtime.isDryRun { return try Terminal.write(try await forward.forecast()) }
+    let warnings = forward.warnings
+    for warning in warnings { runtime.warn(warning) }
+    let outcome = try await forward.outputs()
+    let doubts = outcome.warnings
+    for doubt in doubts { runtime.warn(doubt) }
+    try Signals.check()
+    if let output {
+      try result(outcome, warnings + doubts).write(to: output)
+      guard !runtime.isQuiet else { return }
+      let names = forward.plan.outputs.map(\.name).joined(separator: ", ")
+      try Terminal.write(
+        "\(output): \(names) of \(Numbers.grouped(forward.examples)) "
+          + (forward.examples == 1 ? "example" : "examples")
+          + " in \(Numbers.seconds(outcome.seconds))\n")
+    } else if !runtime.isQuiet {
+      try Terminal.write(table.text(outcome.tensors))
+    }
+  }
+
+  private func result(
+    _ outcome: ForwardRun.Outcome, _ warnings: [String]
+  ) throws(CoalitionError) -> ResultFile {
+    var record = ResultRecord(verb: "run", model: file.record, seed: runtime.seed)
+    record.options =
+      [
+        .init("precision", .string(runtime.precision.rawValue)),
+        .init("at", .array(forward.plan.options.outputs.map { .string($0) })),
+      ] + arrays.record
+    record.result = [
+      .init("examples", .integer(forward.examples)),
+      .init("outputs", .array(outcome.tensors.map { .string($0.name) })),
+    ]
+    record.warnings = warnings
+    record.threads = forward.threads
+    record.seconds = outcome.seconds
+    record.instructionSet = forward.instructionSet
+    record.memoryLimit = runtime.memoryLimit
+    record.paths = [.init("input", arrays.pathRecord)]
+    if let output { record.paths.append(.init("output", .string(output))) }
+    var result = ResultFile(metadata: record.members)
+    for (name, tensor) in outcome.tensors { try result.append(name, tensor) }
+    return result
+  }
+}

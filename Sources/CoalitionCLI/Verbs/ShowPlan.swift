@@ -1,0 +1,80 @@
+// `coalition plan`: the program that would run, step by step.
+
+import Coalition
+import CoalitionBase
+import CoalitionNet
+
+extension Command {
+  static let plan = Command(
+    name: "plan",
+    summary: "shows the program that would run: steps, memory, work",
+    positionals: [ModelFile.positional],
+    groups: [
+      OptionGroup(
+        title: "Options",
+        options: [
+          ShowPlan.modeOption.declaration, ShowPlan.lanesOption.declaration,
+          RuntimeOptions.precisionOption.declaration, ModelFile.shapeOption.declaration,
+          RuntimeOptions.memoryOption.declaration,
+        ])
+    ],
+    examples: ["coalition plan model.onnx --mode forward --lanes 64"],
+    notes: [
+      "Places are bytes from the start of a thread's arena (@offset+size) or a block of constants (c0, c1, ...)."
+    ]
+  ) { arguments throws(CoalitionError) in
+    let mode = arguments[ShowPlan.modeOption] ?? "forward"
+    guard ShowPlan.modes.contains(mode) else {
+      throw CoalitionError(
+        .usage, "--mode: there is no such mode", expected: ShowPlan.modes.joined(separator: ", "),
+        found: "'\(mode)'")
+    }
+    let file = try ModelFile(
+      path: arguments.positionals[0],
+      memoryLimit: arguments[RuntimeOptions.memoryOption] ?? Machine.memory / 2)
+    var options = PlanOptions()
+    options.precision = arguments[RuntimeOptions.precisionOption] ?? .single
+    options.inputShapes = try file.inputShapes(arguments)
+    let plan = try Plan(try Model(file.graph), options)
+    let listing = try plan.listing(lanes: arguments[ShowPlan.lanesOption] ?? 16)
+    try Terminal.write(ShowPlan.text(listing, mode: mode))
+  }
+}
+
+enum ShowPlan {
+  /// The modes that exist.
+  static let modes = ["forward"]
+
+  static let modeOption = Option(
+    "mode", "MODE", modes.joined(separator: ", "), default: "forward", as: .text)
+  static let lanesOption = Option(
+    "lanes", "N", "examples in a tile: 1, 16, 32, 48 or 64", default: "16", as: .integer(1...64))
+
+  static func text(_ listing: Plan.Listing, mode: String) -> String {
+    var text = "\(mode), \(listing.precision.rawValue) precision, \(listing.lanes) "
+    text += listing.lanes == 1 ? "example in a tile\n" : "examples in a tile\n"
+    text += "constants \(Numbers.bytes(listing.constantByteCount)), "
+    text += "arena of a thread \(Numbers.bytes(listing.arenaByteCount)), "
+    text += "\(Numbers.metric(listing.operations / 2)) multiply-adds for an example\n\n"
+    var table = Table(
+      ("step", .right), ("node", .left), ("does", .left), ("reads", .left), ("writes", .left),
+      ("GFLOP", .right), ("share", .right))
+    let total = Double(max(listing.operations, 1))
+    for (index, line) in listing.lines.enumerated() {
+      let work = Double(line.operations)
+      table.add(
+        "\(index)", line.node, line.summary, line.reads.map(place).joined(separator: " "),
+        line.writes.map(place) ?? "output",
+        work == 0 ? "" : Numbers.significant(work * 1e-9, 3),
+        work == 0 ? "" : Numbers.fixed(100 * work / total, 1) + " %")
+    }
+    return text + table.text
+  }
+
+  private static func place(_ place: Plan.Listing.Place) -> String {
+    switch place {
+    case .arena(let offset, let size): "@\(offset)+\(size)"
+    case .constant(let block, _): "c\(block)"
+    }
+  }
+}

@@ -1,0 +1,70 @@
+// The program of a plan as data: what `coalition plan` prints.
+
+public import CoalitionBase
+
+extension Plan {
+  /// The steps of a plan at one number of lanes, with the places of their operands.
+  public struct Listing: Sendable {
+    /// Where a step reads or writes.
+    public enum Place: Sendable, Hashable {
+      /// In every thread's arena: bytes from its start.
+      case arena(offset: Int, size: Int)
+      /// One of the program's blocks of constants, for all threads.
+      case constant(block: Int, size: Int)
+    }
+
+    public struct Line: Sendable {
+      /// The node that the step belongs to; empty for the copies at the model's inputs and outputs.
+      public let node: String
+      public let summary: String
+      public let reads: [Place]
+      /// nil for a step that writes to the caller's arrays.
+      public let writes: Place?
+      /// Floating-point operations for one example.
+      public let operations: Int
+    }
+
+    public let lanes: Int
+    public let precision: Precision
+    public let lines: [Line]
+    /// Packed weights and other constants.
+    public let constantByteCount: Int
+    /// Values and scratch of one thread.
+    public let arenaByteCount: Int
+
+    /// Floating-point operations for one example.
+    public var operations: Int { lines.reduce(0) { $0 + $1.operations } }
+  }
+
+  /// The program that runs `lanes` examples at a time.
+  /// - Throws: `usage` for a number of lanes that no program has.
+  public func listing(lanes: Int) throws(CoalitionError) -> Listing {
+    guard Program.isValid(lanes: lanes) else {
+      throw CoalitionError(.usage, "lanes are 1, 16, 32, 48 or 64", found: "\(lanes)")
+    }
+    let precision = options.precision
+    let arena = ArenaPlan(draft)
+    let perPosition = lanes * precision.byteCount
+    func place(_ operand: Operand) -> Listing.Place {
+      switch operand.space {
+      case .buffer(let id):
+        .arena(
+          offset: (arena.starts[id] + operand.offset) * perPosition,
+          size: draft.buffers[id] * perPosition)
+      case .constant(let id):
+        .constant(block: id, size: ConstantBlock.byteCount(draft.constants[id], precision))
+      }
+    }
+    let lines = zip(draft.steps, draft.labels).map { step, label in
+      Listing.Line(
+        node: label, summary: step.summary, reads: step.reads.map(place),
+        writes: step.writes.map(place), operations: step.operations)
+    }
+    return Listing(
+      lanes: lanes, precision: precision, lines: lines,
+      constantByteCount: draft.constants.reduce(0) {
+        $0 + ConstantBlock.byteCount($1, precision)
+      },
+      arenaByteCount: Program.arenaByteCount(draft, lanes: lanes, precision: precision))
+  }
+}

@@ -1,0 +1,198 @@
+// What a graph holds and what can be done with it, for `coalition inspect`.
+//
+// A summary never fails because of what a graph holds: nodes that no family knows, or that break a rule, are listed
+// with their errors, and so are the shapes that follow from the others. Only a graph without an order
+// (cycles, values that nobody makes) throws. No weights are packed and nothing runs but constant folding.
+
+public import CoalitionBase
+
+/// The contents of a graph, node by node.
+public struct ModelSummary: Sendable {
+  public struct NodeSummary: Sendable {
+    public let label: String
+    /// The operator's name, with its domain unless it is the standard one.
+    public let operation: String
+    /// Version of the operator set that the node belongs to.
+    public let opset: Int
+    /// The first output for one example: nil when it cannot be told.
+    public let outputShape: [Int]?
+    /// Numbers of the weights that no earlier node uses.
+    public let parameters: Int
+    /// For one example.
+    public let multiplyAdds: Int
+    /// Why the model cannot run because of this node.
+    public let problem: CoalitionError?
+  }
+
+  /// How well a mode of computation treats an operator.
+  public enum Support: String, Sendable {
+    case exact, approximate, unsupported
+  }
+
+  /// One way to use a model, by operator.
+  public struct Mode: Sendable {
+    public let name: String
+    public let support: [String: Support]
+  }
+
+  public let inputs: [Port]
+  public let outputs: [Port]
+  /// In execution order, without those that no output needs.
+  public let nodes: [NodeSummary]
+  /// nil when a problem hides it.
+  public let batching: Model.Batching?
+  /// What keeps shapes from being known that is no node's fault, such as an input of open size.
+  public let shapeProblem: CoalitionError?
+  /// Bytes of all constants of the graph.
+  public let constantByteCount: Int
+
+  public var parameters: Int { nodes.reduce(0) { $0 + $1.parameters } }
+  public var multiplyAdds: Int { nodes.reduce(0) { $0 + $1.multiplyAdds } }
+  public var problems: [CoalitionError] { nodes.compactMap(\.problem) }
+
+  /// Nodes by operator, most frequent first.
+  public var operationCounts: [(operation: String, count: Int)] {
+    Dictionary(grouping: nodes, by: \.operation)
+      .map { ($0.key, $0.value.count) }
+      .sorted { ($1.1, $0.0) < ($0.1, $1.0) }
+  }
+
+  /// The modes that exist, each with its support of the graph's operators.
+  public var modes: [Mode] {
+    var forward: [String: Support] = [:]
+    for node in nodes where forward[node.operation] != .unsupported {
+      forward[node.operation] = node.problem == nil ? .exact : .unsupported
+    }
+    return [Mode(name: "forward", support: forward)]
+  }
+
+  /// - Parameter inputShapes: sizes for axes that the graph leaves open, per input.
+  public init(
+    _ graph: Graph, inputShapes: [String: [Int]] = [:]
+  ) throws(CoalitionError) {
+    let graph = try graph.sorted().withoutDeadNodes()
+    var finder = ProblemFinder(graph)
+    let analysed = finder.analysed(inputShapes)
+
+    inputs = graph.inputs
+    outputs = graph.outputs
+    batching = finder.problems.isEmpty ? analysed?.batching : nil
+    shapeProblem = finder.shapeProblem
+    constantByteCount = graph.constants.values.reduce(0) {
+      $0 + $1.count * $1.elementType.byteCount
+    }
+
+    let work = analysed.map { Self.work($0.analysis) } ?? [:]
+    var counted = Set<String>()
+    nodes = graph.nodes.enumerated().map { index, node in
+      let output = node.outputs.first { !$0.isEmpty } ?? ""
+      return NodeSummary(
+        label: node.label, operation: node.qualifiedOperation,
+        opset: graph.opsets[node.domain] ?? graph.opsets[""] ?? 0,
+        outputShape: analysed?.analysis.values[output]?.shape,
+        parameters: Self.parameters(of: node, graph, counted: &counted),
+        multiplyAdds: work[output] ?? 0, problem: finder.problems[index])
+    }
+  }
+
+  /// Multiply-adds of each analysed node, by its first output.
+  private static func work(_ analysis: Analysis) -> [String: Int] {
+    var work: [String: Int] = [:]
+    for (node, operation) in zip(analysis.graph.nodes, analysis.operators) {
+      let outputs = node.outputs.compactMap { analysis.values[$0] }
+      guard outputs.contains(where: { $0.constant == nil }),
+        let name = node.outputs.first(where: { !$0.isEmpty })
+      else { continue }
+      let inputs = Inputs(
+        node: node, values: node.inputs.map { $0.isEmpty ? nil : analysis.values[$0] })
+      work[name] = operation.multiplyAdds(inputs, outputs: outputs)
+    }
+    return work
+  }
+
+  /// Floating-point constants of a node: its inputs, or the value that a Constant node holds.
+  private static func parameters(
+    of node: Node, _ graph: Graph, counted: inout Set<String>
+  ) -> Int {
+    var count = 0
+    for case let name in node.inputs where counted.insert(name).inserted {
+      if let tensor = graph.constants[name], tensor.isFloatingPoint { count += tensor.count }
+    }
+    if node.operation == "Constant", case .tensor(let tensor)? = node.attributes["value"],
+      tensor.isFloatingPoint
+    {
+      count += tensor.count
+    }
+    return count
+  }
+}
+
+/// Finds the nodes of a graph that cannot be used, by leaving them and what depends on them out until the rest
+/// can be analysed.
+private struct ProblemFinder {
+  let graph: Graph
+  /// By index of the node.
+  private(set) var problems: [Int: CoalitionError] = [:]
+  private(set) var shapeProblem: CoalitionError?
+
+  init(_ graph: Graph) {
+    self.graph = graph
+    for (index, node) in graph.nodes.enumerated() {
+      do throws(CoalitionError) {
+        _ = try Catalogue.read(node, opsets: graph.opsets)
+      } catch {
+        problems[index] = error.at(node.label)
+      }
+    }
+  }
+
+  /// The analysis of the largest part without problems: nil when shapes are not known at all.
+  mutating func analysed(
+    _ shapes: [String: [Int]]
+  ) -> (analysis: Analysis, batching: Model.Batching)? {
+    while true {
+      do throws(CoalitionError) {
+        return try Model(rest).analysed(shapes)
+      } catch {
+        // Labels of nodes are not unique: the first one that has no problem yet is the one.
+        let index = graph.nodes.indices.first {
+          problems[$0] == nil && graph.nodes[$0].label == error.node
+        }
+        guard let index else {
+          shapeProblem = error
+          return nil
+        }
+        problems[index] = error
+      }
+    }
+  }
+
+  /// The graph without the nodes that have problems and those that need them; all that is made is an output.
+  private var rest: Graph {
+    guard !problems.isEmpty else { return graph }
+    var missing = Set<String>()
+    var rest = graph
+    rest.nodes = []
+    for (index, node) in graph.nodes.enumerated() {
+      if problems[index] != nil || node.inputs.contains(where: missing.contains) {
+        missing.formUnion(node.outputs.filter { !$0.isEmpty })
+      } else {
+        rest.nodes.append(node)
+      }
+    }
+    rest.outputs = rest.nodes.flatMap(\.outputs).filter { !$0.isEmpty }.map { Port($0, shape: nil) }
+    return rest
+  }
+}
+
+extension Node {
+  fileprivate var qualifiedOperation: String {
+    domain.isEmpty || domain == "ai.onnx" ? operation : "\(domain).\(operation)"
+  }
+}
+
+extension Tensor {
+  fileprivate var isFloatingPoint: Bool {
+    elementType == .float32 || elementType == .float64
+  }
+}
