@@ -13,9 +13,12 @@ static unsigned piece(size_t count) {
 
 static int window_bits(codec_wrapping wrapping) {
   switch (wrapping) {
-  case CODEC_RAW_DEFLATE: return -15;
-  case CODEC_GZIP: return 15 + 16;
-  default: return 15;
+  case CODEC_RAW_DEFLATE:
+    return -15;
+  case CODEC_GZIP:
+    return 15 + 16;
+  default:
+    return 15;
   }
 }
 
@@ -32,7 +35,8 @@ codec_status codec_inflate(uint8_t *out, size_t capacity, size_t *count, const u
   memset(&stream, 0, sizeof stream);
   if (inflateInit2(&stream, window_bits(wrapping)) != Z_OK) return CODEC_MEMORY;
 
-  // A full buffer alone does not tell whether the data end there: one spare byte takes what is too much.
+  // A full buffer alone does not tell whether the data end there: one spare byte takes what is too
+  // much.
   uint8_t spare;
   size_t read = 0, written = 0;
   codec_status status = CODEC_OK;

@@ -1,7 +1,8 @@
 // JPEG in (libjpeg). Errors leave libjpeg by longjmp and end in this file.
 //
-// libjpeg repairs broken data with a warning, which would turn half a photograph into gray. Warnings that
-// mean lost pixels are errors here; those about stray bytes between markers and the like are not.
+// libjpeg repairs broken data with a warning, which would turn half a photograph into gray.
+// Warnings that mean lost pixels are errors here; those about stray bytes between markers and the
+// like are not.
 
 #include "codecs.h"
 #include <stdio.h> // jpeglib.h needs size_t and FILE
@@ -12,7 +13,8 @@
 #include <setjmp.h>
 #include <string.h>
 
-// A progressive file may repeat passes over a large image at a few bytes each; real ones have about ten.
+// A progressive file may repeat passes over a large image at a few bytes each; real ones have about
+// ten.
 enum { most_scans = 200 };
 
 struct decoder {
@@ -28,10 +30,15 @@ static void fail(j_common_ptr jpeg) {
   switch (jpeg->err->msg_code) {
   case JWRN_JPEG_EOF:
   case JERR_INPUT_EMPTY:
-  case JERR_INPUT_EOF: decoder->status = CODEC_TRUNCATED; break;
+  case JERR_INPUT_EOF:
+    decoder->status = CODEC_TRUNCATED;
+    break;
   case JERR_OUT_OF_MEMORY:
-  case JERR_NO_BACKING_STORE: decoder->status = CODEC_MEMORY; break;
-  default: decoder->status = CODEC_BROKEN;
+  case JERR_NO_BACKING_STORE:
+    decoder->status = CODEC_MEMORY;
+    break;
+  default:
+    decoder->status = CODEC_BROKEN;
   }
   longjmp(decoder->escape, 1);
 }
@@ -42,8 +49,10 @@ static void warn(j_common_ptr jpeg, int level) {
   case JWRN_EXTRANEOUS_DATA:
   case JWRN_ADOBE_XFORM:
   case JWRN_JFIF_MAJOR:
-  case JWRN_TOO_MUCH_DATA: return;
-  default: fail(jpeg);
+  case JWRN_NOT_SEQUENTIAL:
+    return;
+  default:
+    fail(jpeg);
   }
 }
 
@@ -80,10 +89,15 @@ static codec_status describe(codec_image *image, const struct jpeg_decompress_st
   image->width = jpeg->image_width;
   image->height = jpeg->image_height;
   switch (jpeg->jpeg_color_space) {
-  case JCS_GRAYSCALE: image->channels = 1; break;
+  case JCS_GRAYSCALE:
+    image->channels = 1;
+    break;
   case JCS_RGB:
-  case JCS_YCbCr: image->channels = 3; break;
-  default: return CODEC_COLORS;
+  case JCS_YCbCr:
+    image->channels = 3;
+    break;
+  default:
+    return CODEC_COLORS;
   }
   image->work_channels = image->channels;
   return CODEC_OK;

@@ -38,7 +38,8 @@ static png_structp reader(struct input *input) {
   png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, NULL, fail, ignore);
   if (!png) return NULL;
   png_set_read_fn(png, input, read_bytes);
-  // Sizes are the caller's decision, and text and colour profiles, which may be compressed, are skipped.
+  // Sizes are the caller's decision, and text and colour profiles, which may be compressed, are
+  // skipped.
   png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);
   static const png_byte skipped[] = "iCCP\0zTXt\0iTXt\0tEXt\0sPLT\0eXIf";
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, skipped, 6);

@@ -30,6 +30,12 @@ public enum IDX {
       return try plain(beginning.bytes, limit: limit)
     }
     let header = try Header(beginning.bytes, limit: limit)
+    guard header.fileSize / ZipArchive.largestRatio <= bytes.count else {
+      throw CoalitionError(
+        .invalidData, "the gzipped file cannot hold the array of its header",
+        expected: "\(header.fileSize) bytes for shape \(header.shape)",
+        found: "\(bytes.count) compressed bytes")
+    }
     let all = Inflate.bytes(bytes, 0..<bytes.count, capacity: header.fileSize, CODEC_GZIP)
     try check(all.status)
     return try plain(all.bytes, limit: limit)

@@ -13,7 +13,7 @@ public struct ResultFile: Sendable {
 
   /// An object whose first member is `format`.
   public private(set) var metadata: JSONValue
-  public private(set) var arrays: [(name: String, contents: ResultArray)] = []
+  public internal(set) var arrays: [(name: String, contents: ResultArray)] = []
   /// The array that an npy file holds: without it there must be exactly one.
   public var mainArray: String?
 

@@ -32,16 +32,16 @@ extension ResultFile {
     guard case .object(let members) = value["arrays"] else {
       throw CoalitionError(.invalidData, "not a result: there are no arrays")
     }
+    // The parser has seen to it that no name comes twice.
+    var read: [(name: String, contents: ResultArray)] = []
     for member in members {
       do throws(CoalitionError) {
-        switch try ResultArray(json: member.value) {
-        case .tensor(let tensor): try append(member.name, tensor)
-        case .strings(let strings): try append(member.name, strings)
-        }
+        read.append((member.name, try ResultArray(json: member.value)))
       } catch {
         throw error.at("array \(member.name)")
       }
     }
+    arrays = read
   }
 }
 

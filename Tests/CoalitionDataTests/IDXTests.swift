@@ -50,6 +50,8 @@ struct IDXTests {
         == .invalidData)
     let bytes = try Fixture.bytes("type08.idx")
     #expect(code { () throws(CoalitionError) in _ = try IDX.decode(bytes + [0]) } == .invalidData)
+    let liar = try Fixture.bytes("liar.gz")
+    #expect(code { () throws(CoalitionError) in _ = try IDX.decode(liar) } == .invalidData)
     // More data than the header says, found while unpacking.
     var gzipped = try Fixture.bytes("long.gz")
     gzipped += try Fixture.bytes("members.gz")

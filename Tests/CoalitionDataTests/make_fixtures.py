@@ -42,15 +42,21 @@ arrays = {"attributions": np.arange(6, dtype="<f8").reshape(2, 3), "target": np.
 np.savez("stored.npz", **arrays)
 np.savez_compressed("deflated.npz", **arrays)
 np.savez("single.npz", only=np.arange(4, dtype="<i4"))
+
+
+def member(name):
+    return zipfile.ZipInfo(name)  # of 1980: the files do not change from run to run
+
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     with zipfile.ZipFile("duplicate.npz", "w") as z:
-        z.writestr("a.npy", b"1")
-        z.writestr("a.npy", b"2")
-with zipfile.ZipFile("bzip2.npz", "w", zipfile.ZIP_BZIP2) as z:
-    z.writestr("a.npy", b"1" * 100)
-with zipfile.ZipFile("bomb.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=9) as z:
-    z.writestr("a.npy", bytes(4_000_000))
+        z.writestr(member("a.npy"), b"1")
+        z.writestr(member("a.npy"), b"2")
+with zipfile.ZipFile("bzip2.npz", "w") as z:
+    z.writestr(member("a.npy"), b"1" * 100, zipfile.ZIP_BZIP2)
+with zipfile.ZipFile("bomb.npz", "w") as z:
+    z.writestr(member("a.npy"), bytes(4_000_000), zipfile.ZIP_DEFLATED, 9)
 
 # IDX
 for code, letter in [(8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4"), (14, ">f8")]:
@@ -61,6 +67,7 @@ for code, letter in [(8, "u1"), (9, "i1"), (11, ">i2"), (12, ">i4"), (13, ">f4")
         put("members.gz", gzip.compress(data[:9], mtime=0) + gzip.compress(data[9:], mtime=0))
 big = (np.arange(4000) % 251).astype("u1")
 put("long.gz", gzip.compress(bytes([0, 0, 8, 1]) + struct.pack(">I", 4000) + big.tobytes(), mtime=0))
+put("liar.gz", gzip.compress(bytes([0, 0, 8, 2]) + struct.pack(">2I", 2**32 - 1, 2**30) + bytes(2000), mtime=0))
 
 
 # PNG, by hand: Pillow writes neither interlaced nor all of these depths

@@ -1,9 +1,9 @@
 // Codecs over zlib, libpng and libjpeg for callers that cannot unwind a longjmp.
 //
-// Every function is a pure function of its arguments: no state, no output on stderr, no abort; errors
-// come back as a status. Memory for results is the caller's, so sizes are asked for first
-// (codec_png_header, codec_jpeg_header) and checked before anything is allocated. The one exception,
-// codec_png_encode, says so.
+// Every function is a pure function of its arguments: no state, no output on stderr, no abort;
+// errors come back as a status. Memory for results is the caller's, so sizes are asked for first
+// (codec_png_header, codec_jpeg_header) and checked before anything is allocated. The one
+// exception, codec_png_encode, says so.
 
 #ifndef COALITION_CODECS_H
 #define COALITION_CODECS_H
@@ -27,8 +27,9 @@ typedef enum codec_wrapping {
   CODEC_GZIP, // any number of members, one after the other; zero bytes may follow the last
 } codec_wrapping;
 
-// Decompresses in[in_count] into out[capacity]. *count is the number of bytes written, also when the
-// status is CODEC_FULL: then out holds the beginning. Bytes after the end of the data are CODEC_BROKEN.
+// Decompresses in[in_count] into out[capacity]. *count is the number of bytes written, also when
+// the status is CODEC_FULL: then out holds the beginning. Bytes after the end of the data are
+// CODEC_BROKEN.
 codec_status codec_inflate(uint8_t *out, size_t capacity, size_t *count, const uint8_t *in,
                            size_t in_count, codec_wrapping wrapping);
 
@@ -41,15 +42,16 @@ typedef struct codec_image {
   size_t width, height, channels, work_channels;
 } codec_image;
 
-// PNG of any colour type and depth; 16-bit samples are scaled to 8, palettes expanded, gamma and colour
-// profiles ignored. An alpha channel (or tRNS) is dropped where every pixel is opaque and refused
-// otherwise.
+// PNG of any colour type and depth; 16-bit samples are scaled to 8, palettes expanded, gamma and
+// colour profiles ignored. An alpha channel (or tRNS) is dropped where every pixel is opaque and
+// refused otherwise.
 codec_status codec_png_header(codec_image *image, const uint8_t *in, size_t in_count);
 // pixels[height * width * work_channels]; the first height * width * channels bytes are the result.
 codec_status codec_png_decode(uint8_t *pixels, const codec_image *image, const uint8_t *in,
                               size_t in_count);
 
-// Baseline and progressive JPEG, gray or three colours, to gray or RGB. Orientation tags are ignored.
+// Baseline and progressive JPEG, gray or three colours, to gray or RGB. Orientation tags are
+// ignored.
 codec_status codec_jpeg_header(codec_image *image, const uint8_t *in, size_t in_count);
 // `memory` bounds what the decoder may hold beside pixels[height * width * channels].
 codec_status codec_jpeg_decode(uint8_t *pixels, const codec_image *image, const uint8_t *in,
