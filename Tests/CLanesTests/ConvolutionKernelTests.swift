@@ -152,7 +152,7 @@ struct ConvolutionKernelTests {
     check(shape, Double.self)
   }
 
-  private func check<Element: LaneElement>(_ shape: ConvolutionShape, _: Element.Type) {
+  private func check<Element: ConvolutionElement>(_ shape: ConvolutionShape, _: Element.Type) {
     let data = ConvolutionData<Element>(shape, seed: 7)
     // Without function and pooling: rounding of a chain of n sums, whose errors mostly cancel.
     let linear = shape.with {
@@ -172,7 +172,7 @@ struct ConvolutionKernelTests {
     print("\(shape), \(Element.self): worst error \(Double(worst)) roundings of sum |w x|")
 
     // Function and pooling: the bytes of separate steps.
-    let expected = shape.pooled(applied(shape.laneFunction, sums))
+    let expected = shape.pooled(applyFunction(shape.laneFunction, sums))
     for form in Form.all {
       for (layer, reference) in [(linear, sums), (shape, expected)] {
         guard let got = run(layer, data, form) else {
@@ -194,7 +194,7 @@ struct ConvolutionKernelTests {
       let data = ConvolutionData<Float>(shape, seed: 11)
       let sums = try #require(
         run(shape.with { $0.function = LN_FUNCTION_identity }, data, Form.all[0]))
-      let expected = applied(shape.laneFunction, sums)
+      let expected = applyFunction(shape.laneFunction, sums)
       for form in Form.all {
         let got = try #require(run(shape, data, form))
         let name = String(cString: ln_function_name(ln_function_id(id)))

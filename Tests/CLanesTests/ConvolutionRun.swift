@@ -4,17 +4,15 @@ import CLanes
 
 let examples = 64
 
-/// An element type of the lane engine.
-protocol LaneElement: BinaryFloatingPoint, Sendable {
-  static var laneType: ln_type { get }
+/// An element type that weights can be packed in.
+protocol ConvolutionElement: LaneElement {
   /// Distance from 1 to the next number, halved: the relative error of one rounding.
   static var rounding: Precise { get }
   static func pack(_ shape: inout ln_conv, _ weights: [Self], _ packed: UnsafeMutablePointer<Self>)
   static func bits(_ x: Self) -> UInt64
 }
 
-extension Float: LaneElement {
-  static var laneType: ln_type { LN_FLOAT32 }
+extension Float: ConvolutionElement {
   static var rounding: Precise { Precise(Float.ulpOfOne) / 2 }
   static func pack(
     _ shape: inout ln_conv, _ weights: [Float], _ packed: UnsafeMutablePointer<Float>
@@ -24,8 +22,7 @@ extension Float: LaneElement {
   static func bits(_ x: Float) -> UInt64 { UInt64(x.bitPattern) }
 }
 
-extension Double: LaneElement {
-  static var laneType: ln_type { LN_FLOAT64 }
+extension Double: ConvolutionElement {
   static var rounding: Precise { Precise(Double.ulpOfOne) / 2 }
   static func pack(
     _ shape: inout ln_conv, _ weights: [Double], _ packed: UnsafeMutablePointer<Double>
@@ -36,7 +33,7 @@ extension Double: LaneElement {
 }
 
 /// input [position][example], weights [G*O][C][KH][KW], bias [G*O].
-struct ConvolutionData<Element: LaneElement> {
+struct ConvolutionData<Element: ConvolutionElement> {
   var input: [Element]
   var weights: [Element]
   var bias: [Element]
@@ -82,7 +79,7 @@ struct Form: Sendable, CustomStringConvertible {
 
 /// The outputs [position][example] of a step in one form. Tiles that would pass the last example start
 /// earlier. Elements behind the outputs must stay as they were, or nil is returned.
-func run<Element: LaneElement>(
+func run<Element: ConvolutionElement>(
   _ shape: ConvolutionShape, _ data: ConvolutionData<Element>, _ form: Form
 ) -> [Element]? {
   let stride = MemoryLayout<Element>.stride
@@ -152,14 +149,7 @@ func run<Element: LaneElement>(
 private func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 
 /// The first place where two arrays differ in a bit.
-func firstDifference<Element: LaneElement>(_ a: [Element], _ b: [Element]) -> Int? {
+func firstDifference<Element: ConvolutionElement>(_ a: [Element], _ b: [Element]) -> Int? {
   guard a.count == b.count else { return min(a.count, b.count) }
   return a.indices.first { Element.bits(a[$0]) != Element.bits(b[$0]) }
-}
-
-/// f(x) by the kernels of the widest instruction set.
-func applied<Element: LaneElement>(_ function: ln_function, _ x: [Element]) -> [Element] {
-  var result = x
-  ln_apply(function, Element.laneType, ln_isa_best(), x, &result, x.count)
-  return result
 }

@@ -85,7 +85,7 @@ struct ConvolutionShape: Sendable, CustomStringConvertible {
 extension ConvolutionShape {
   /// Before function and pooling: every output [image][y][x][channel][example] as a sum in the highest
   /// precision there is, and the sum of its absolute products, which bounds its rounding error.
-  func sums<Element: LaneElement>(_ data: ConvolutionData<Element>) -> [(
+  func sums<Element: ConvolutionElement>(_ data: ConvolutionData<Element>) -> [(
     value: Precise, scale: Precise
   )] {
     var result: [(value: Precise, scale: Precise)] = []
@@ -104,7 +104,7 @@ extension ConvolutionShape {
     return result
   }
 
-  private func sum<Element: LaneElement>(
+  private func sum<Element: ConvolutionElement>(
     _ data: ConvolutionData<Element>, _ image: Int, _ y: Int, _ x: Int, _ channel: Int,
     _ example: Int
   ) -> (value: Precise, scale: Precise) {
@@ -136,7 +136,7 @@ extension ConvolutionShape {
   }
 
   /// Max pooling of [image][y][x][channel][example]; a NaN stays.
-  func pooled<Element: LaneElement>(_ map: [Element]) -> [Element] {
+  func pooled<Element: ConvolutionElement>(_ map: [Element]) -> [Element] {
     guard pool.height > 0 else { return map }
     var result: [Element] = []
     result.reserveCapacity(outputCount * examples)
