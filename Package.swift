@@ -68,6 +68,6 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(
       name: "CoalitionONNXTests", dependencies: ["CoalitionBase", "CoalitionNet", "CoalitionONNX"],
-      swiftSettings: swift),
+      exclude: ["Fixtures"], swiftSettings: swift),
   ]
 )

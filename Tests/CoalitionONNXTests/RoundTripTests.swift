@@ -6,26 +6,10 @@ import CoalitionONNX
 import Glibc
 import Testing
 
-/// A model made by the Python package onnx 1.23.2 (checked by its checker): Conv with a float16
-/// weight, LeakyRelu, Constant, Reshape; opsets 21 and ai.onnx.ml 4, metadata, a doc string.
-private let fixture = """
-  080a12046f6e6e783acd020a620a01780a01770a01621201631a04636f6e762204436f6e762a150a
-  086175746f5f70616422064e4f54534554a001032a0c0a0567726f75701801a001022a110a047061
-  64734001400140014001a001072a100a077374726964657340024002a001070a220a016312016c22
-  094c65616b7952656c752a0f0a05616c706861150000803ea001010a2f12016b2208436f6e737461
-  6e742a200a0576616c75652a14080210073a0b00ffffffffffffffffff0142016ba001040a120a01
-  6c0a016b1201792207526573686170651207666978747572652a230801080108030803100a2a1400
-  8078808003807001fff70180f80180f80380684201772a0d080110014201624a040000003e520f6d
-  61646520666f72206120746573745a1c0a017812170a15080112110a0312014e0a0208010a020804
-  0a02080462120a0179120d0a0b080112070a0312014e0a0042040a001015420e0a0a61692e6f6e6e
-  782e6d6c100472060a0161120162
-  """
-
-private func bytes(hex: String) throws -> [UInt8] {
-  let digits = hex.filter { !$0.isWhitespace }.map(\.hexDigitValue)
-  return try stride(from: 0, to: digits.count, by: 2).map {
-    UInt8(try #require(digits[$0]) * 16 + (try #require(digits[$0 + 1])))
-  }
+/// A file beside this one. Both were made by the Python package onnx 1.23.2.
+private func fixture(_ name: String) throws -> Graph {
+  let folder = #filePath.split(separator: "/").dropLast().joined(separator: "/")
+  return try ONNX.read(contentsOf: "/\(folder)/Fixtures/\(name)")
 }
 
 private let everything: Graph = {
@@ -104,7 +88,7 @@ private let everything: Graph = {
 
   @Test("A model of the reference implementation is read and survives")
   func referenceModel() throws {
-    let graph = try ONNX.decode(bytes(hex: fixture))
+    let graph = try fixture("reference.onnx")
     #expect(graph.name == "fixture")
     #expect(graph.opsets == ["": 21, "ai.onnx.ml": 4])
     #expect(graph.nodes.map(\.operation) == ["Conv", "LeakyRelu", "Constant", "Reshape"])
@@ -124,6 +108,30 @@ private let everything: Graph = {
         "b": Tensor(.float32([0.125])),
       ])
     #expect(try ONNX.decode(ONNX.encode(graph)) == graph)
+  }
+
+  @Test("Elements and attributes of all kinds, as the reference implementation stores them")
+  func referenceTypes() throws {
+    let graph = try fixture("types.onnx")
+    let held: [String: Tensor.Elements] = [
+      "float": .float32([0, 1]), "double": .float64([0, 1]), "int8": .int32([0, 1]),
+      "int16": .int32([0, 1]), "int32": .int32([0, 1]), "int64": .int64([0, 1]),
+      "uint8": .uint8([0, 1]), "uint16": .int32([0, 1]), "uint32": .int64([0, 1]),
+      "uint64": .int64([0, 1]), "bool": .bool([false, true]), "float16": .float32([0, 1]),
+      "bfloat16": .float32([0, 1]),
+    ]
+    #expect(graph.constants.count == 2 * held.count)
+    for (type, elements) in held {
+      let expected = try Tensor(shape: [2, 1], elements: elements)
+      #expect(graph.constants["\(type)-typed"] == expected, "\(type)")
+      #expect(graph.constants["\(type)-raw"] == expected, "\(type)")
+    }
+    #expect(
+      graph.nodes[0].attributes == [
+        "ints": .ints([1, 2, 3]), "floats": .floats([1]), "strings": .strings(["s", "t"]),
+        "string": .string("s"), "float": .float(1.5), "int": .int(7),
+        "tensor": .tensor(Tensor(.int64([1, 2]))), "graph": .unsupported("graph"),
+      ])
   }
 
   @Test("The format's version follows the operator set")

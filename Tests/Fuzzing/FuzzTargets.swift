@@ -29,6 +29,13 @@ private let targets: [String: Reader] = [
       preconditionFailure("JSON does not survive a round trip")
     }
   },
+  "onnx": { bytes throws(CoalitionError) in
+    let written = try ONNX.encode(ONNX.decode(bytes, memoryLimit: limit))
+    // Bytes are compared: a graph with a NaN differs from itself.
+    guard let again = try? ONNX.encode(ONNX.decode(written)), again == written else {
+      preconditionFailure("a model does not survive a round trip")
+    }
+  },
   "result": { bytes throws(CoalitionError) in _ = try ResultFile(json: bytes) },
 ]
 

@@ -18,21 +18,23 @@ png     *.png
 jpeg    *.jpg
 json    *.json
 result  *.json
+onnx    *.onnx
 '
 runs=${RUNS:-100000}
 work=.build/fuzz
-fixtures=$PWD/Tests/CoalitionDataTests/Fixtures
 mkdir -p "$work"
 
 for source in Sources/CCodecs/*.c; do
   clang -O1 -g -fsanitize=fuzzer-no-link,address -ISources/CCodecs/include -c "$source" \
     -o "$work/$(basename "$source").o"
 done
-# One module of all sources: the harness reaches internal readers without an import.
+# One module of all sources: the harness reaches internal readers without an import. Of the network only
+# the graph is needed.
 mkdir -p "$work/sources"
 rm -f "$work/sources/"*.swift
-for source in Sources/CoalitionBase/*.swift Sources/CoalitionData/*.swift Tests/Fuzzing/*.swift; do
-  sed 's/^\(public \)\{0,1\}import CoalitionBase$//' "$source" >"$work/sources/$(basename "$source")"
+for source in Sources/CoalitionBase/*.swift Sources/CoalitionData/*.swift \
+  Sources/CoalitionNet/Graph.swift Sources/CoalitionONNX/*.swift Tests/Fuzzing/*.swift; do
+  sed 's/^\(public \)\{0,1\}import Coalition\(Base\|Net\)$//' "$source" >"$work/sources/$(basename "$source")"
 done
 cat >"$work/module.modulemap" <<EOF
 module CCodecs { header "$PWD/Sources/CCodecs/include/codecs.h" export * }
@@ -48,7 +50,9 @@ echo "$table" | while read -r name patterns; do
   case " $wanted " in *" all "* | *" $name "*) ;; *) continue ;; esac
   corpus="$work/$name"
   mkdir -p "$corpus/seeds" "$corpus/found"
-  (cd "$fixtures" && for seed in $patterns; do [ ! -f "$seed" ] || cp "$seed" "$OLDPWD/$corpus/seeds/"; done)
+  for fixtures in Tests/*/Fixtures; do
+    (cd "$fixtures" && for seed in $patterns; do [ ! -f "$seed" ] || cp "$seed" "$OLDPWD/$corpus/seeds/"; done)
+  done
   if COALITION_FUZZ_TARGET=$name nice "$work/fuzz" "$corpus/found" "$corpus/seeds" -runs="$runs" \
     -max_len=8192 -timeout=10 -rss_limit_mb=2048 -seed=1 -artifact_prefix="$corpus/" \
     >"$corpus/log" 2>&1 </dev/null; then
