@@ -201,6 +201,18 @@ struct SHA256Tests {
         == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0")
   }
 
+  @Test("plain C and the processor's instructions agree")
+  func forms() {
+    for count in [0, 1, 55, 56, 63, 64, 65, 128, 1000, 4096] {
+      let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* $0 &+ count) }
+      var portable = SHA256(portable: true)
+      portable.update(bytes)
+      var native = SHA256()
+      native.update(bytes)
+      #expect(portable.finish() == native.finish(), "\(count) bytes")
+    }
+  }
+
   @Test("the digest does not depend on how the bytes are cut")
   func streaming() {
     let bytes = (0..<300).map { UInt8(truncatingIfNeeded: $0 * 7) }
