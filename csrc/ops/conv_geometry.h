@@ -66,7 +66,8 @@ static inline ln__conv_units ln__conv_units_of(const ln_conv *s, int lanes) {
     u.groups = 1;
   }
   // The narrow form has vectors of channels: it wants several blocks and a few positions at a time.
-  u.slice = lanes == 1 ? 4 * LN__CONV_BLOCK : LN__CONV_BLOCK;
+  const int single = s->images * s->out_height * s->out_width == 1;
+  u.slice = lanes > 1 ? LN__CONV_BLOCK : (single ? 8 : 4) * LN__CONV_BLOCK;
   if (s->pool_h > 0) {
     u.rows = s->pool_h;
     u.image_bands = s->out_height / s->pool_h;

@@ -8,7 +8,7 @@ static void LN_NAME(narrow_mixed)(const layer *l, const narrow_tile *whole, int 
   const ln_conv *s = l->shape;
   const int adjacent = s->groups == 1 && s->dilation_w == 1;
   const walk *base = &whole->walk;
-  for (int i = 0; i < count * 4; i++) whole->waiting[i] = v_set(0);
+  for (int i = 0; i < count * 8; i++) whole->waiting[i] = v_set(0);
   narrow_tile t = *whole;
   t.resume = t.suspend = 1;
   t.walk.rows = t.walk.hops = 1;
@@ -58,14 +58,16 @@ LN_INLINE void LN_NAME(narrow_flush)(const layer *l, narrow_tile *t, int vectors
   t->walk.a = weights;
 }
 
-// `vectors` vectors of output channels of group g, starting at `first`, on a band.
-static void LN_NAME(narrow_channels)(const layer *l, int g, int first, int vectors, int band) {
+// `vectors` vectors of output channels of group g, starting at `first`, on a band of
+// `positions` outputs.
+static void LN_NAME(narrow_channels)(const layer *l, int g, int first, int vectors, int band,
+                                     int positions) {
   const ln_conv *s = l->shape;
   const int block = first / LN__CONV_BLOCK * LN__CONV_BLOCK;
   const ptrdiff_t width = ln__min(LN__CONV_BLOCK, s->out_channels - block);
   const ptrdiff_t column = l->in_channels;
   const int channel = g * s->out_channels + first;
-  vec waiting[LN_SUMS][4];
+  vec waiting[LN_SUMS][8];
   narrow_tile t = {
       .walk =
           {
@@ -82,40 +84,51 @@ static void LN_NAME(narrow_channels)(const layer *l, int g, int first, int vecto
       .last = ln__min(LN_WIDTH, s->out_channels - first - (vectors - 1) * LN_WIDTH),
       .bias = l->bias ? l->bias + channel : NULL,
       .finish = &l->finish,
-      .pooled = l->merged,
   };
   for (int v = 0; v < vectors; v++) {
     const int offset = first - block + v * LN_WIDTH;
     t.weights[v] =
         offset / LN__CONV_BLOCK * (LN__CONV_BLOCK * l->depth) + offset % LN__CONV_BLOCK;
   }
-  const int limit = LN_NARROW_POSITIONS(vectors);
   window at[LN_SUMS];
   for (int i = 0; i < LN_SUMS; i++) t.sum[i] = (unsigned char)i;
-  int count = 0;
+  // Tiles of even sizes. With few input channels a mixed tile costs more than it saves.
+  const int tiles = ln__ceil_div(positions, LN_NARROW_POSITIONS(vectors));
+  const int mixing = s->in_channels >= 16;
+  int count = 0, done = 0, tile = 0;
   for (cursor c = LN_NAME(start_of)(l, band); c.more; LN_NAME(advance)(l, &c)) {
-    at[count] = LN_NAME(window_at)(l, &c);
-    t.in[count] = at[count].in;
-    t.out[count] = l->out + c.place * l->place_channels + channel - l->first_channel;
-    t.merge[count] = (unsigned char)c.merge;
-    if (++count == limit) {
+    const window w = LN_NAME(window_at)(l, &c);
+    if (count > 0 && (done == positions * tile / tiles || (!mixing && !LN_NAME(same_taps)(&w, &at[0])))) {
       LN_NAME(narrow_flush)(l, &t, vectors, count, at);
       count = 0;
     }
+    if (done == positions * tile / tiles) tile++;
+    at[count] = w;
+    t.in[count] = w.in;
+    t.out[count] = l->out + c.place * l->place_channels + channel - l->first_channel;
+    t.merge[count] = (unsigned char)c.merge;
+    count++, done++;
   }
   LN_NAME(narrow_flush)(l, &t, vectors, count, at);
 }
 
 static void LN_NAME(narrow_unit)(const layer *l, int slice, int band) {
-  const int O = l->shape->out_channels;
+  const ln_conv *s = l->shape;
+  const int O = s->out_channels;
   const int g = slice / l->units.slices, first = slice % l->units.slices * l->units.slice;
   const int end = ln__min(first + l->units.slice, O);
   const int whole = ln__min(end, O / LN__CONV_BLOCK * LN__CONV_BLOCK); // end of the full blocks
+  const int rows = ln__min(l->units.rows, s->images * s->out_height - band * l->units.rows);
+  const int positions = s->pool_h > 0 ? s->pool_h * (s->out_width / s->pool_w * s->pool_w)
+                                      : rows * s->out_width;
+  const int most = positions == 1                          ? 8
+                   : positions <= LN_NARROW_POSITIONS(4) ? 4
+                                                           : 2;
   for (int from = first; from < end;) {
     // A tile's vectors have one row width: full blocks together, the last one on its own.
     const int left = ln__ceil_div((from < whole ? whole : end) - from, LN_WIDTH);
-    const int vectors = ln__min(left, 2);
-    LN_NAME(narrow_channels)(l, g, from, vectors, band);
+    const int vectors = ln__min(left, most);
+    LN_NAME(narrow_channels)(l, g, from, vectors, band, positions);
     from += vectors * LN_WIDTH;
   }
 }

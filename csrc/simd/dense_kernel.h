@@ -35,29 +35,27 @@ LN_INLINE vec v_finish(vec x, const finish *f) {
 
 #define LN_UNROLL _Pragma("clang loop unroll(full)")
 
-// a_at, b_at: offsets of the na vectors and nb scalars; b_at is NULL for adjacent scalars.
+// a_at, b_at: offsets of the na vectors and nb scalars; b_at is NULL for `adjacent` scalars. Scalars that are
+// not adjacent are a step of one element.
 LN_INLINE void LN_NAME(accumulate)(vec *sum, const walk *w, const ptrdiff_t *a_at,
                                    const ptrdiff_t *b_at, const int na, const int nb,
                                    const int adjacent) {
+  const real *scalar[LN_SUMS], *vector[8], *scalars = w->b;
+  LN_UNROLL for (int i = 0; i < na; i++) vector[i] = w->a + a_at[i];
+  if (!adjacent) LN_UNROLL for (int j = 0; j < nb; j++) scalar[j] = w->b + b_at[j];
+  const ptrdiff_t a_step = w->a_step, b_step = adjacent ? w->b_step : 1;
+  const int32_t hops = w->hops, run = w->run;
   for (int32_t row = 0; row < w->rows; row++)
-    for (int32_t hop = 0; hop < w->hops; hop++) {
-      const real *a = w->a + row * w->a_row + hop * w->a_hop;
-      const real *b = w->b + row * w->b_row + hop * w->b_hop;
-      const real *scalar[LN_SUMS], *vector[8];
-      LN_UNROLL for (int i = 0; i < na; i++) vector[i] = a + a_at[i];
-      if (!adjacent) LN_UNROLL for (int j = 0; j < nb; j++) scalar[j] = b + b_at[j];
-      const ptrdiff_t a_step = w->a_step, b_step = w->b_step;
-      const int32_t run = w->run;
-      ptrdiff_t a_now = 0;
+    for (int32_t hop = 0; hop < hops; hop++) {
+      ptrdiff_t a = row * w->a_row + hop * w->a_hop, b = row * w->b_row + hop * w->b_hop;
       for (int32_t k = 0; k < run; k++) {
         vec x[8];
-        LN_UNROLL for (int i = 0; i < na; i++) x[i] = v_load(vector[i] + a_now);
+        LN_UNROLL for (int i = 0; i < na; i++) x[i] = v_load(vector[i] + a);
         LN_UNROLL for (int j = 0; j < nb; j++) {
-          const vec y = v_set(adjacent ? b[j] : scalar[j][k]);
+          const vec y = v_set(adjacent ? scalars[b + j] : scalar[j][b]);
           LN_UNROLL for (int i = 0; i < na; i++) sum[j * na + i] = v_fma(x[i], y, sum[j * na + i]);
         }
-        a_now += a_step;
-        if (adjacent) b += b_step;
+        a += a_step, b += b_step;
       }
     }
 }
@@ -145,46 +143,41 @@ static void (*const LN_NAME(wide_kernels)[5][LN_WIDE_CHANNELS + 1])(const wide_t
 #define narrow_tile LN_NAME(narrow_tile)
 typedef struct narrow_tile {
   walk walk;
-  ptrdiff_t weights[4];        // of each vector of channels
+  ptrdiff_t weights[8];        // of each vector of channels
   ptrdiff_t in[LN_SUMS];       // of each position
   unsigned char sum[LN_SUMS];  // which rows of `waiting` hold the positions
   int resume, suspend;         // sums start from `waiting`; sums go back there
-  vec *waiting;                // [position][4]
+  vec *waiting;                // [position][8]
   real *out[LN_SUMS];          // of each position
   unsigned char merge[LN_SUMS];
   int last;                    // channels that the last vector holds
   const real *bias;            // of the channels, or NULL
   const finish *finish;
-  int pooled;
 } narrow_tile;
 
 LN_INLINE vec LN_NAME(load_channels)(const real *p, int n) {
   return n == LN_WIDTH ? v_load(p) : v_load_first(p, (size_t)n);
 }
 
-// Finished sums of one vector of channels to `nb` positions, where the vector is not full or joins a maximum.
+// Finished sums of a vector of only `held` channels to `nb` positions.
 static void LN_NAME(narrow_store)(const narrow_tile *t, const vec *sum, ptrdiff_t channel, int held,
                                   int nb) {
   for (int j = 0; j < nb; j++) {
     real *to = t->out[j] + channel;
-    vec x = sum[j];
-    if (t->merge[j]) x = v_pool_max(LN_NAME(load_channels)(to, held), x);
-    if (held == LN_WIDTH)
-      v_store(to, x);
-    else
-      v_store_first(to, x, (size_t)held);
+    const vec x = t->merge[j] ? v_pool_max(v_load_first(to, (size_t)held), sum[j]) : sum[j];
+    v_store_first(to, x, (size_t)held);
   }
 }
 
 LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb) {
   vec sum[LN_SUMS];
   if (t->resume)
-    LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = t->waiting[t->sum[s / na] * 4 + s % na];
+    LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = t->waiting[t->sum[s / na] * 8 + s % na];
   else
     LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = v_set(0);
   LN_NAME(accumulate)(sum, &t->walk, t->weights, t->in, na, nb, 0);
   if (t->suspend) {
-    LN_UNROLL for (int s = 0; s < na * nb; s++) t->waiting[t->sum[s / na] * 4 + s % na] = sum[s];
+    LN_UNROLL for (int s = 0; s < na * nb; s++) t->waiting[t->sum[s / na] * 8 + s % na] = sum[s];
     return;
   }
   const finish f = *t->finish;
@@ -195,8 +188,11 @@ LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb)
       LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] = sum[j * na + i] + bias;
     }
     LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] = v_finish(sum[j * na + i], &f);
-    if (held == LN_WIDTH && !t->pooled) {
-      LN_UNROLL for (int j = 0; j < nb; j++) v_store(t->out[j] + i * LN_WIDTH, sum[j * na + i]);
+    if (held == LN_WIDTH) {
+      LN_UNROLL for (int j = 0; j < nb; j++) {
+        real *to = t->out[j] + i * LN_WIDTH;
+        v_store(to, t->merge[j] ? v_pool_max(v_load(to), sum[j * na + i]) : sum[j * na + i]);
+      }
     } else {
       vec column[LN_SUMS];
       LN_UNROLL for (int j = 0; j < nb; j++) column[j] = sum[j * na + i];
@@ -207,17 +203,18 @@ LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb)
 
 // Shapes that exist: X(na, nb). A tile of na vectors takes up to LN_NARROW_POSITIONS(na) positions.
 #if LN_REGISTERS == 32
-#define LN_NARROW_POSITIONS(na) ((na) == 1 ? 16 : (na) == 2 ? 10 : 6)
+#define LN_NARROW_POSITIONS(na) ((na) == 1 ? 16 : (na) == 2 ? 8 : (na) <= 4 ? 6 : 1)
 #define LN_NARROW_SHAPES(X) \
   X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) \
   X(1, 12) X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) \
-  X(2, 7) X(2, 8) X(2, 9) X(2, 10) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) \
-  X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6)
+  X(2, 7) X(2, 8) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) \
+  X(4, 4) X(4, 5) X(4, 6) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
 #else
-#define LN_NARROW_POSITIONS(na) ((na) == 1 ? 8 : (na) == 2 ? 6 : 3)
+#define LN_NARROW_POSITIONS(na) ((na) == 1 ? 8 : (na) == 2 ? 6 : (na) <= 4 ? 3 : 1)
 #define LN_NARROW_SHAPES(X) \
   X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) \
-  X(2, 4) X(2, 5) X(2, 6) X(3, 1) X(3, 2) X(3, 3) X(4, 1) X(4, 2) X(4, 3)
+  X(2, 4) X(2, 5) X(2, 6) X(3, 1) X(3, 2) X(3, 3) X(4, 1) X(4, 2) X(4, 3) X(5, 1) X(6, 1) \
+  X(7, 1) X(8, 1)
 #endif
 
 #define X(na, nb) \
@@ -225,7 +222,7 @@ LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb)
 LN_NARROW_SHAPES(X)
 #undef X
 
-static void (*const LN_NAME(narrow_kernels)[5][17])(const narrow_tile *) = {
+static void (*const LN_NAME(narrow_kernels)[9][17])(const narrow_tile *) = {
 #define X(na, nb) [na][nb] = LN_NAME(narrow_##na##x##nb),
     LN_NARROW_SHAPES(X)
 #undef X
