@@ -110,7 +110,8 @@ LN_INLINE cursor LN_NAME(start_of)(const layer *l, int band) {
                     .place = l->merged ? (ptrdiff_t)band * columns : 0, .more = columns > 0};
   }
   const int row = band * l->units.rows;
-  return (cursor){.image = row / s->out_height, .oy = row % s->out_height,
+  const int image = s->images == 1 ? 0 : row / s->out_height;
+  return (cursor){.image = image, .oy = row - image * s->out_height,
                   .rows = ln__min(l->units.rows, s->images * s->out_height - row) - 1,
                   .place = (ptrdiff_t)row * s->out_width, .more = 1};
 }
@@ -203,13 +204,16 @@ static void LN_NAME(run_conv)(const ln_step *step, const ln__frame *frame, size_
   const size_t bands = (size_t)l.units.bands;
   const size_t slices = (size_t)l.units.groups * (size_t)l.units.slices;
   const int slices_outer = LN_NAME(slices_outer)(&l);
+  // The inner index runs fastest; only the first unit needs divisions.
+  const size_t inner_count = slices_outer ? bands : slices;
+  size_t outer = begin / inner_count, inner = begin % inner_count;
   for (size_t unit = begin; unit < end; unit++) {
-    const int slice = (int)(slices_outer ? unit / bands : unit % slices);
-    const int band = (int)(slices_outer ? unit % bands : unit / slices);
+    const int slice = (int)(slices_outer ? outer : inner), band = (int)(slices_outer ? inner : outer);
     if (l.applied)
       LN_NAME(applied_unit)(&l, frame, slice, band);
     else
       LN_NAME(any_unit)(&l, slice, band);
+    if (++inner == inner_count) inner = 0, outer++;
   }
 }
 #endif

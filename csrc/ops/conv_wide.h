@@ -71,7 +71,8 @@ static void LN_NAME(wide_flush)(wide_batch *b) {
 
 static void LN_NAME(wide_unit)(const layer *l, int slice, int band) {
   const ln_conv *s = l->shape;
-  const int g = slice / l->units.slices, first = slice % l->units.slices * l->units.slice;
+  const int g = s->groups == 1 ? 0 : slice / l->units.slices;
+  const int first = (slice - g * l->units.slices) * l->units.slice;
   const int block = first / LN__CONV_BLOCK * LN__CONV_BLOCK;
   const ptrdiff_t width = ln__min(LN__CONV_BLOCK, s->out_channels - block);
   const real *weights =

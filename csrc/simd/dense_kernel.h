@@ -144,12 +144,13 @@ static void (*const LN_NAME(wide_kernels)[5][LN_WIDE_CHANNELS + 1])(const wide_t
 typedef struct narrow_tile {
   walk walk;
   ptrdiff_t weights[8];        // of each vector of channels
-  ptrdiff_t in[LN_SUMS];       // of each position
-  unsigned char sum[LN_SUMS];  // which rows of `waiting` hold the positions
+  const ptrdiff_t *in;         // of each position
+  const unsigned char *sum;    // which rows of `waiting` hold the positions
   int resume, suspend;         // sums start from `waiting`; sums go back there
   vec *waiting;                // [position][8]
-  real *out[LN_SUMS];          // of each position
-  unsigned char merge[LN_SUMS];
+  real *result;                // first channel of the tile at `out` offset 0
+  const ptrdiff_t *out_at;     // of each position
+  const unsigned char *merge;  // pooling: the position joins a maximum that is already in `out`
   int last;                    // channels that the last vector holds
   const real *bias;            // of the channels, or NULL
   const finish *finish;
@@ -163,7 +164,7 @@ LN_INLINE vec LN_NAME(load_channels)(const real *p, int n) {
 static void LN_NAME(narrow_store)(const narrow_tile *t, const vec *sum, ptrdiff_t channel, int held,
                                   int nb) {
   for (int j = 0; j < nb; j++) {
-    real *to = t->out[j] + channel;
+    real *to = t->result + t->out_at[j] + channel;
     const vec x = t->merge[j] ? v_pool_max(v_load_first(to, (size_t)held), sum[j]) : sum[j];
     v_store_first(to, x, (size_t)held);
   }
@@ -190,7 +191,7 @@ LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb)
     LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] = v_finish(sum[j * na + i], &f);
     if (held == LN_WIDTH) {
       LN_UNROLL for (int j = 0; j < nb; j++) {
-        real *to = t->out[j] + i * LN_WIDTH;
+        real *to = t->result + t->out_at[j] + i * LN_WIDTH;
         v_store(to, t->merge[j] ? v_pool_max(v_load(to), sum[j * na + i]) : sum[j * na + i]);
       }
     } else {
