@@ -13,8 +13,8 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-// Runs `rounds` rounds of independent chains; returns the multiply-adds done. `factor` and `sink` come from
-// and go to the caller so that nothing can be computed in advance or left out.
+// Runs `rounds` rounds of independent chains; returns the multiply-adds done. `factor` and `sink`
+// come from and go to the caller so that nothing can be computed in advance or left out.
 typedef double (*chains)(int rounds, double factor, double *sink);
 static const chains rows[LN_ISA_COUNT][LN_TYPE_COUNT] = LN_TABLE(chains);
 
@@ -57,7 +57,8 @@ static double LN_NAME(chains)(int rounds, double factor, double *sink) {
   const vec x = v_set((real)factor), y = v_set((real)(1 - factor));
   _Pragma("clang loop unroll(full)") for (int i = 0; i < CHAINS; i++) sum[i] = v_set((real)i);
   for (int r = 0; r < rounds; r++)
-    _Pragma("clang loop unroll(full)") for (int i = 0; i < CHAINS; i++) sum[i] = v_fma(sum[i], x, y);
+    _Pragma("clang loop unroll(full)") for (int i = 0; i < CHAINS; i++) sum[i] =
+        v_fma(sum[i], x, y);
   vec total = v_set(0);
   _Pragma("clang loop unroll(full)") for (int i = 0; i < CHAINS; i++) total = total + sum[i];
   for (int i = 0; i < LN_WIDTH; i++) *sink += (double)total[i];

@@ -1,9 +1,9 @@
 // conv.c: convolution and dense layers, with bias, function and max pooling fused in.
 //
-// A step is cut into units (conv_geometry.h): a slice of output channels on a band of rows. Units of one
-// thread run in the order that reads less memory: slices outer where weights are the larger part, bands
-// outer where maps are. Three forms of the same sums: wide (lanes in the vectors), narrow (one lane, output
-// channels in the vectors) and depthwise.
+// A step is cut into units (conv_geometry.h): a slice of output channels on a band of rows. Units
+// of one thread run in the order that reads less memory: slices outer where weights are the larger
+// part, bands outer where maps are. Three forms of the same sums: wide (lanes in the vectors),
+// narrow (one lane, output channels in the vectors) and depthwise.
 
 #ifndef LN_TARGET
 #define LN_TEMPLATE "../ops/conv.c"
@@ -23,8 +23,10 @@ static size_t scratch(const ln_step *step, ln_type type, int lanes) {
   case LN_FUNCTION_identity:
   case LN_FUNCTION_relu:
   case LN_FUNCTION_clip:
-  case LN_FUNCTION_leaky_relu: return 0;
-  default: break;
+  case LN_FUNCTION_leaky_relu:
+    return 0;
+  default:
+    break;
   }
   if (s->pool_h == 0) return 0;
   const size_t window = (size_t)s->pool_h * (size_t)s->pool_w;
@@ -39,7 +41,7 @@ const ln__family ln__family_conv = {"conv", units, scratch, LN_TABLE(run_conv)};
 #include "../simd/dense_kernel.h"
 
 // A step on one tile: pointers and element strides that every form needs.
-#define layer LN_NAME(layer)
+#define layer  LN_NAME(layer)
 typedef struct layer {
   const ln_conv *shape;
   ln__conv_units units;
@@ -47,8 +49,8 @@ typedef struct layer {
   real *out;
   ptrdiff_t lanes, in_channels, out_channels; // channels of all groups
   ptrdiff_t depth;                            // KH * KW * C
-  int applied;  // the function is applied by itself, after the sums (conv_function.h)
-  int merged;   // maxima are taken at the write-out
+  int applied; // the function is applied by itself, after the sums (conv_function.h)
+  int merged;  // maxima are taken at the write-out
   ptrdiff_t place_channels, first_channel; // of a position of `out`
   ln__taps inner_y, inner_x; // rows and columns of outputs whose taps are all on the map
   finish finish;
@@ -59,11 +61,19 @@ static finish LN_NAME(finish_of)(const ln_function *f, int *applied) {
   finish e = {.low = (real)-INFINITY, .high = (real)INFINITY};
   *applied = 0;
   switch (f->id) {
-  case LN_FUNCTION_identity: break;
-  case LN_FUNCTION_relu: e.low = 0; break;
-  case LN_FUNCTION_clip: e.low = (real)f->a, e.high = (real)f->b; break;
-  case LN_FUNCTION_leaky_relu: e.leaky = 1, e.slope = (real)f->a; break;
-  default: *applied = 1;
+  case LN_FUNCTION_identity:
+    break;
+  case LN_FUNCTION_relu:
+    e.low = 0;
+    break;
+  case LN_FUNCTION_clip:
+    e.low = (real)f->a, e.high = (real)f->b;
+    break;
+  case LN_FUNCTION_leaky_relu:
+    e.leaky = 1, e.slope = (real)f->a;
+    break;
+  default:
+    *applied = 1;
   }
   return e;
 }
@@ -85,13 +95,15 @@ static layer LN_NAME(layer_of)(const ln_step *step, const ln__frame *frame) {
   };
   y.finish = LN_NAME(finish_of)(&s->function, &y.applied);
   y.merged = s->pool_h > 0 && !y.applied;
-  y.inner_y = ln__inner(s->stride_h, s->dilation_h, s->pad_top, s->kernel_h, s->height, s->out_height);
-  y.inner_x = ln__inner(s->stride_w, s->dilation_w, s->pad_left, s->kernel_w, s->width, s->out_width);
+  y.inner_y =
+      ln__inner(s->stride_h, s->dilation_h, s->pad_top, s->kernel_h, s->height, s->out_height);
+  y.inner_x =
+      ln__inner(s->stride_w, s->dilation_w, s->pad_left, s->kernel_w, s->width, s->out_width);
   return y;
 }
 
-// Walks the outputs of a band: row by row, or, pooled, window by window. The outputs of a window have one
-// place when maxima are merged; else they are numbered from 0 on.
+// Walks the outputs of a band: row by row, or, pooled, window by window. The outputs of a window
+// have one place when maxima are merged; else they are numbered from 0 on.
 #define cursor LN_NAME(cursor)
 typedef struct cursor {
   int image, oy, ox;
@@ -106,14 +118,18 @@ LN_INLINE cursor LN_NAME(start_of)(const layer *l, int band) {
   const ln_conv *s = l->shape;
   if (s->pool_h > 0) {
     const int per_image = l->units.image_bands, columns = s->out_width / s->pool_w;
-    return (cursor){.image = band / per_image, .oy = band % per_image * s->pool_h,
-                    .place = l->merged ? (ptrdiff_t)band * columns : 0, .more = columns > 0};
+    return (cursor){.image = band / per_image,
+                    .oy = band % per_image * s->pool_h,
+                    .place = l->merged ? (ptrdiff_t)band * columns : 0,
+                    .more = columns > 0};
   }
   const int row = band * l->units.rows;
   const int image = s->images == 1 ? 0 : row / s->out_height;
-  return (cursor){.image = image, .oy = row - image * s->out_height,
+  return (cursor){.image = image,
+                  .oy = row - image * s->out_height,
                   .rows = ln__min(l->units.rows, s->images * s->out_height - row) - 1,
-                  .place = (ptrdiff_t)row * s->out_width, .more = 1};
+                  .place = (ptrdiff_t)row * s->out_width,
+                  .more = 1};
 }
 
 LN_INLINE void LN_NAME(advance)(const layer *l, cursor *c) {
@@ -163,7 +179,8 @@ LN_INLINE window LN_NAME(window_at)(const layer *l, const cursor *c) {
   if (y.begin == y.end || x.begin == x.end) return (window){{0, 0}, {0, 0}, 0};
   const ptrdiff_t iy = (ptrdiff_t)oy * s->stride_h - s->pad_top + y.begin * s->dilation_h;
   const ptrdiff_t ix = (ptrdiff_t)ox * s->stride_w - s->pad_left + x.begin * s->dilation_w;
-  return (window){y, x, (((c->image * (ptrdiff_t)s->height + iy) * s->width) + ix) * l->in_channels * l->lanes};
+  return (window){
+      y, x, (((c->image * (ptrdiff_t)s->height + iy) * s->width) + ix) * l->in_channels * l->lanes};
 }
 
 LN_INLINE int LN_NAME(same_taps)(const window *a, const window *b) {
@@ -186,8 +203,8 @@ LN_INLINE void LN_NAME(any_unit)(const layer *l, int slice, int band) {
 
 #include "../ops/conv_function.h"
 
-// Whether units go slice by slice. Bytes from beyond the cache, for either order: what does not fit is
-// read again for each slice or band.
+// Whether units go slice by slice. Bytes from beyond the cache, for either order: what does not fit
+// is read again for each slice or band.
 static int LN_NAME(slices_outer)(const layer *l) {
   const ln_conv *s = l->shape;
   const double cache = 512 * 1024, slices = (double)l->units.groups * l->units.slices;
@@ -199,7 +216,8 @@ static int LN_NAME(slices_outer)(const layer *l) {
   return by_slice < by_band;
 }
 
-static void LN_NAME(run_conv)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end) {
+static void LN_NAME(run_conv)(const ln_step *step, const ln__frame *frame, size_t begin,
+                              size_t end) {
   const layer l = LN_NAME(layer_of)(step, frame);
   const size_t bands = (size_t)l.units.bands;
   const size_t slices = (size_t)l.units.groups * (size_t)l.units.slices;
@@ -208,7 +226,8 @@ static void LN_NAME(run_conv)(const ln_step *step, const ln__frame *frame, size_
   const size_t inner_count = slices_outer ? bands : slices;
   size_t outer = begin / inner_count, inner = begin % inner_count;
   for (size_t unit = begin; unit < end; unit++) {
-    const int slice = (int)(slices_outer ? outer : inner), band = (int)(slices_outer ? inner : outer);
+    const int slice = (int)(slices_outer ? outer : inner),
+              band = (int)(slices_outer ? inner : outer);
     if (l.applied)
       LN_NAME(applied_unit)(&l, frame, slice, band);
     else

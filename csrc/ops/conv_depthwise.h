@@ -1,19 +1,19 @@
-// conv_depthwise.h: one input channel per group. A vector holds lanes of a channel, or, with one lane,
-// channels; a tile is a few vectors of adjacent channels at one position, each with its own chain of sums.
+// conv_depthwise.h: one input channel per group. A vector holds lanes of a channel, or, with one
+// lane, channels; a tile is a few vectors of adjacent channels at one position, each with its own
+// chain of sums.
 
 enum { LN_NAME(DEPTHWISE_VECTORS) = 8 };
 
 // Vectors v .. v + n - 1 of the position, counted over (input channel, lane), for multiple m.
 LN_INLINE void LN_NAME(depthwise_tile)(const layer *l, const window *w, ptrdiff_t place, int merge,
-                                       int m, int first, const int n, int held,
-                                       const int narrow) {
+                                       int m, int first, const int n, int held, const int narrow) {
   const ln_conv *s = l->shape;
   const ptrdiff_t lanes = l->lanes, column = l->in_channels * lanes;
   const ptrdiff_t row = (ptrdiff_t)s->dilation_h * s->width * column;
   const ptrdiff_t hop = s->dilation_w * column;
   const real *weights = l->weights + (ptrdiff_t)m * s->kernel_h * s->kernel_w * s->groups;
   const ptrdiff_t start = (ptrdiff_t)first * LN_WIDTH; // in elements of the position
-  ptrdiff_t weight[8]; // of each vector
+  ptrdiff_t weight[8];                                 // of each vector
   vec sum[8];
   LN_UNROLL for (int i = 0; i < n; i++) {
     weight[i] = (start + i * LN_WIDTH) / lanes;

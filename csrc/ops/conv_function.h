@@ -1,5 +1,6 @@
-// conv_function.h: functions that are not part of the kernels' write-out. The sums of a unit are finished
-// first (bias included), then the function runs over them, then maxima are taken: the same as separate steps.
+// conv_function.h: functions that are not part of the kernels' write-out. The sums of a unit are
+// finished first (bias included), then the function runs over them, then maxima are taken: the same
+// as separate steps.
 
 static void LN_NAME(apply_to)(const layer *l, const ln__frame *frame, real *x, ptrdiff_t count) {
   ln_apply(l->shape->function, LN_SINGLE ? LN_FLOAT32 : LN_FLOAT64, frame->call->isa, x, x,
@@ -50,8 +51,7 @@ static void LN_NAME(applied_unit)(const layer *l, const ln__frame *frame, int sl
   LN_NAME(any_unit)(&raw, slice, band);
   const int window = s->pool_h * s->pool_w, columns = s->out_width / s->pool_w;
   LN_NAME(apply_to)(l, frame, raw.out, window * columns * count);
-  for (int px = 0; px < columns; px++)
-    LN_NAME(window_maximum)
-    (raw.out + px * window * count, l->out + ((ptrdiff_t)band * columns + px) * place + first * l->lanes,
-     window, count);
+  for (int px = 0; px < columns; px++) LN_NAME(window_maximum)
+  (raw.out + px * window * count,
+   l->out + ((ptrdiff_t)band * columns + px) * place + first * l->lanes, window, count);
 }

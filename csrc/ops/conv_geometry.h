@@ -1,8 +1,9 @@
-// conv_geometry.h: what the forms of convolution agree on: the layout of packed weights, which taps of a
-// window lie on the map, and how the work is cut into units.
+// conv_geometry.h: what the forms of convolution agree on: the layout of packed weights, which taps
+// of a window lie on the map, and how the work is cut into units.
 //
 // Packed weights, one layout for all instruction sets and lane counts:
-//   in general  [G][block of 16 output channels][ky][kx][c][channel of the block]; the last block of a
+//   in general  [G][block of 16 output channels][ky][kx][c][channel of the block]; the last block
+//   of a
 //               group is as narrow as the channels that are left
 //   depthwise   [m][ky][kx][g] (one input channel per group, m of O output channels)
 // followed by one block row of zeros, so that whole vectors can be read from the last row.
@@ -41,7 +42,8 @@ static inline ln__taps ln__taps_at(int o, int stride, int dilation, int pad, int
 }
 
 // The output coordinates whose taps are all on the map.
-static inline ln__taps ln__inner(int stride, int dilation, int pad, int kernel, int size, int outputs) {
+static inline ln__taps ln__inner(int stride, int dilation, int pad, int kernel, int size,
+                                 int outputs) {
   const int reach = (kernel - 1) * dilation - pad; // last tap of output 0
   const int begin = ln__min(outputs, ln__ceil_div(ln__max(0, pad), stride));
   const int end = reach >= size ? 0 : ln__min(outputs, (size - 1 - reach) / stride + 1);

@@ -1,6 +1,7 @@
-// conv_narrow.h: the narrow form of a unit. One lane; vectors hold output channels, a tile is some vectors x
-// some positions. Where a tile's positions do not have the same taps (at the edges of a map), each tap is
-// summed over the positions that have it, so no product with padding is ever made.
+// conv_narrow.h: the narrow form of a unit. One lane; vectors hold output channels, a tile is some
+// vectors x some positions. Where a tile's positions do not have the same taps (at the edges of a
+// map), each tap is summed over the positions that have it, so no product with padding is ever
+// made.
 
 // Positions of a band, collected once for all channels of the slice.
 #define narrow_batch LN_NAME(narrow_batch)
@@ -38,7 +39,8 @@ static void LN_NAME(narrow_mixed)(const layer *l, const narrow_tile *whole, int 
         } else if (kx < w->x.end) {
           next = ln__min(next, w->x.end);
           sum[n] = (unsigned char)i;
-          in[n++] = whole->in[i] + (ky - w->y.begin) * base->b_row + (kx - w->x.begin) * base->b_hop;
+          in[n++] =
+              whole->in[i] + (ky - w->y.begin) * base->b_row + (kx - w->x.begin) * base->b_hop;
         }
       }
       if (n == 0) continue;
@@ -51,9 +53,11 @@ static void LN_NAME(narrow_mixed)(const layer *l, const narrow_tile *whole, int 
 // `count` positions of a batch from `first` on.
 LN_INLINE void LN_NAME(narrow_positions)(const layer *l, const narrow_batch *b, narrow_tile *t,
                                          int vectors, int first, int count, int same) {
-  static const unsigned char in_order[LN_SUMS] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
+  static const unsigned char in_order[LN_SUMS] = {0,  1,  2,  3,  4,  5,  6,
+                                                  7,  8,  9,  10, 11,
 #if LN_SUMS > 12
-                                                  12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23
+                                                  12, 13, 14, 15, 16, 17, 18,
+                                                  19, 20, 21, 22, 23
 #endif
   };
   const ln_conv *s = l->shape;

@@ -1,4 +1,5 @@
-// conv_pack.c: weights of a convolution in the order in which the kernels read them (conv_geometry.h).
+// conv_pack.c: weights of a convolution in the order in which the kernels read them
+// (conv_geometry.h).
 
 #ifndef LN__REAL
 #include "../include/lanes.h"

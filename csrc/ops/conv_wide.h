@@ -1,8 +1,10 @@
-// conv_wide.h: the wide form of a unit. Vectors hold lanes; a tile is some adjacent output channels x one or
-// more vectors, which may belong to different positions as long as these have the same taps.
+// conv_wide.h: the wide form of a unit. Vectors hold lanes; a tile is some adjacent output channels
+// x one or more vectors, which may belong to different positions as long as these have the same
+// taps.
 //
-// A tile larger than the registers takes several kernels. They share what they read, so the walk over the
-// taps is cut into parts that stay in the first-level cache, and all kernels go over one part before the next.
+// A tile larger than the registers takes several kernels. They share what they read, so the walk
+// over the taps is cut into parts that stay in the first-level cache, and all kernels go over one
+// part before the next.
 
 // Vectors and channels that are collected before kernels run.
 #define wide_batch LN_NAME(wide_batch)
@@ -77,7 +79,7 @@ static void LN_NAME(wide_unit)(const layer *l, int slice, int band) {
   const ptrdiff_t width = ln__min(LN__CONV_BLOCK, s->out_channels - block);
   const real *weights =
       l->weights + ((ptrdiff_t)g * s->out_channels + block) * l->depth + (first - block);
-  const ptrdiff_t column = l->in_channels * l->lanes; // elements of one input position
+  const ptrdiff_t column = l->in_channels * l->lanes;        // elements of one input position
   const int adjacent = s->groups == 1 && s->dilation_w == 1; // (kx, c) is one run
   const int channel = g * s->out_channels + first;
   vec waiting[LN__CONV_BLOCK * LN_WIDE_WAITING];

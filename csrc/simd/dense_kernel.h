@@ -1,19 +1,21 @@
-// dense_kernel.h: the one micro-kernel of convolution and dense layers, for the target being compiled.
+// dense_kernel.h: the one micro-kernel of convolution and dense layers, for the target being
+// compiled.
 //
 //     sum[b][a] += A[a] * B[b]      A: na vectors, B: nb scalars, sums in registers
 //
-// walked over rows x hops x run steps of both operands. Wide form (many lanes): A is input (a vector of
-// lanes each), B is weights. Narrow form (one lane): A is weights (a vector of output channels each), B is
-// input, one scalar per position. Either way a sum is one chain of v_fma in order (ky, kx, c).
-// Then the write-out: bias, function, and the running maximum of a pooling window, in registers.
+// walked over rows x hops x run steps of both operands. Wide form (many lanes): A is input (a
+// vector of lanes each), B is weights. Narrow form (one lane): A is weights (a vector of output
+// channels each), B is input, one scalar per position. Either way a sum is one chain of v_fma in
+// order (ky, kx, c). Then the write-out: bias, function, and the running maximum of a pooling
+// window, in registers.
 
 // Most sums that stay in registers beside the operands.
 #define LN_SUMS (LN_REGISTERS == 32 ? 24 : 12)
 
 #define walk LN_NAME(walk)
 typedef struct walk {
-  const real *a, *b;               // first step
-  ptrdiff_t a_step, a_hop, a_row;  // elements from one step, hop, row to the next
+  const real *a, *b;              // first step
+  ptrdiff_t a_step, a_hop, a_row; // elements from one step, hop, row to the next
   ptrdiff_t b_step, b_hop, b_row;
   int32_t rows, hops, run;
 } walk;
@@ -35,8 +37,8 @@ LN_INLINE vec v_finish(vec x, const finish *f) {
 
 #define LN_UNROLL _Pragma("clang loop unroll(full)")
 
-// a_at, b_at: offsets of the na vectors and nb scalars; b_at is NULL for `adjacent` scalars. Scalars that are
-// not adjacent are a step of one element.
+// a_at, b_at: offsets of the na vectors and nb scalars; b_at is NULL for `adjacent` scalars.
+// Scalars that are not adjacent are a step of one element.
 LN_INLINE void LN_NAME(accumulate)(vec *sum, const walk *w, const ptrdiff_t *a_at,
                                    const ptrdiff_t *b_at, const int na, const int nb,
                                    const int adjacent) {
@@ -60,18 +62,20 @@ LN_INLINE void LN_NAME(accumulate)(vec *sum, const walk *w, const ptrdiff_t *a_a
     }
 }
 
-// The wide form: na vectors of lanes (of one or several positions) x nb adjacent output channels. Sums that
-// are not finished, because the walk is cut into parts that fit the cache, wait in memory.
+// The wide form: na vectors of lanes (of one or several positions) x nb adjacent output channels.
+// Sums that are not finished, because the walk is cut into parts that fit the cache, wait in
+// memory.
 #define wide_tile LN_NAME(wide_tile)
 typedef struct wide_tile {
   walk walk;
-  const ptrdiff_t *in, *out;   // of each vector
-  const unsigned char *merge;  // pooling: this vector joins a maximum that is already in `out`; else NULL
-  int resume, suspend;         // sums start from `waiting`; sums go back there
-  vec *waiting;                // [channel][LN_WIDE_WAITING]
-  real *result;                // channel 0 of `out` offset 0
-  ptrdiff_t channel_step;      // from one channel to the next in `result`
-  const real *bias;            // of the nb channels, or NULL
+  const ptrdiff_t *in, *out; // of each vector
+  const unsigned char
+      *merge;          // pooling: this vector joins a maximum that is already in `out`; else NULL
+  int resume, suspend; // sums start from `waiting`; sums go back there
+  vec *waiting;        // [channel][LN_WIDE_WAITING]
+  real *result;        // channel 0 of `out` offset 0
+  ptrdiff_t channel_step; // from one channel to the next in `result`
+  const real *bias;       // of the nb channels, or NULL
   const finish *finish;
 } wide_tile;
 
@@ -81,27 +85,26 @@ enum { LN_NAME(WIDE_WAITING) = 4 };
 LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
   vec sum[LN_SUMS];
   if (t->resume)
-    LN_UNROLL for (int s = 0; s < na * nb; s++)
-      sum[s] = t->waiting[s / na * LN_WIDE_WAITING + s % na];
+    LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] =
+        t->waiting[s / na * LN_WIDE_WAITING + s % na];
   else
     LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = v_set(0);
   LN_NAME(accumulate)(sum, &t->walk, t->in, NULL, na, nb, 1);
   if (t->suspend) {
-    LN_UNROLL for (int s = 0; s < na * nb; s++)
-      t->waiting[s / na * LN_WIDE_WAITING + s % na] = sum[s];
+    LN_UNROLL for (int s = 0; s < na * nb; s++) t->waiting[s / na * LN_WIDE_WAITING + s % na] =
+        sum[s];
     return;
   }
   const real *bias = t->bias;
-  if (bias)
-    LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = sum[s] + v_set(bias[s / na]);
+  if (bias) LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = sum[s] + v_set(bias[s / na]);
   const finish f = *t->finish;
   LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = v_finish(sum[s], &f);
   const ptrdiff_t step = t->channel_step;
   LN_UNROLL for (int i = 0; i < na; i++) {
     real *to = t->result + t->out[i];
     if (t->merge && t->merge[i])
-      LN_UNROLL for (int j = 0; j < nb; j++)
-        sum[j * na + i] = v_pool_max(v_load(to + j * step), sum[j * na + i]);
+      LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] =
+          v_pool_max(v_load(to + j * step), sum[j * na + i]);
     LN_UNROLL for (int j = 0; j < nb; j++) v_store(to + j * step, sum[j * na + i]);
   }
 }
@@ -114,17 +117,17 @@ LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
 
 // Shapes that exist: X(na, nb). A tile of nb channels takes up to LN_WIDE_VECTORS(nb) vectors.
 #if LN_REGISTERS == 32
-#define LN_WIDE_CHANNELS 16
+#define LN_WIDE_CHANNELS    16
 #define LN_WIDE_VECTORS(nb) ((nb) <= 4 ? 4 : (nb) <= 8 ? 2 : 1)
 #define LN_WIDE_SHAPES(X)                                                                          \
-  X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11)        \
-  X(1, 12) X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6)     \
-  X(2, 7) X(2, 8) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
+  X(1, 1)                                                                                          \
+  X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12)       \
+      X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7)  \
+          X(2, 8) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
 #else
-#define LN_WIDE_CHANNELS 6
+#define LN_WIDE_CHANNELS    6
 #define LN_WIDE_VECTORS(nb) ((nb) <= 3 ? 4 : 2)
-#define LN_WIDE_SHAPES(X)                                                                          \
-  X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(4, 1) X(4, 2) X(4, 3)
+#define LN_WIDE_SHAPES(X)   X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(4, 1) X(4, 2) X(4, 3)
 #endif
 
 #define X(na, nb)                                                                                  \
@@ -138,21 +141,22 @@ static void (*const LN_NAME(wide_kernels)[5][LN_WIDE_CHANNELS + 1])(const wide_t
 #undef X
 };
 
-// The narrow form: na vectors of output channels x nb positions. A tile whose positions do not have the same
-// taps on the map is summed tap by tap over the positions that have it; its sums wait in `waiting`.
+// The narrow form: na vectors of output channels x nb positions. A tile whose positions do not have
+// the same taps on the map is summed tap by tap over the positions that have it; its sums wait in
+// `waiting`.
 #define narrow_tile LN_NAME(narrow_tile)
 typedef struct narrow_tile {
   walk walk;
-  ptrdiff_t weights[8];        // of each vector of channels
-  const ptrdiff_t *in;         // of each position
-  const unsigned char *sum;    // which rows of `waiting` hold the positions
-  int resume, suspend;         // sums start from `waiting`; sums go back there
-  vec *waiting;                // [position][8]
-  real *result;                // first channel of the tile at `out` offset 0
-  const ptrdiff_t *out_at;     // of each position
-  const unsigned char *merge;  // pooling: the position joins a maximum that is already in `out`
-  int last;                    // channels that the last vector holds
-  const real *bias;            // of the channels, or NULL
+  ptrdiff_t weights[8];       // of each vector of channels
+  const ptrdiff_t *in;        // of each position
+  const unsigned char *sum;   // which rows of `waiting` hold the positions
+  int resume, suspend;        // sums start from `waiting`; sums go back there
+  vec *waiting;               // [position][8]
+  real *result;               // first channel of the tile at `out` offset 0
+  const ptrdiff_t *out_at;    // of each position
+  const unsigned char *merge; // pooling: the position joins a maximum that is already in `out`
+  int last;                   // channels that the last vector holds
+  const real *bias;           // of the channels, or NULL
   const finish *finish;
 } narrow_tile;
 
@@ -205,20 +209,21 @@ LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb)
 // Shapes that exist: X(na, nb). A tile of na vectors takes up to LN_NARROW_POSITIONS(na) positions.
 #if LN_REGISTERS == 32
 #define LN_NARROW_POSITIONS(na) ((na) == 1 ? 16 : (na) == 2 ? 8 : (na) <= 4 ? 6 : 1)
-#define LN_NARROW_SHAPES(X) \
-  X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) \
-  X(1, 12) X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) \
-  X(2, 7) X(2, 8) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) \
-  X(4, 4) X(4, 5) X(4, 6) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
+#define LN_NARROW_SHAPES(X)                                                                        \
+  X(1, 1)                                                                                          \
+  X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12)       \
+      X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7)  \
+          X(2, 8) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4)  \
+              X(4, 5) X(4, 6) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
 #else
 #define LN_NARROW_POSITIONS(na) ((na) == 1 ? 8 : (na) == 2 ? 6 : (na) <= 4 ? 3 : 1)
-#define LN_NARROW_SHAPES(X) \
-  X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) \
-  X(2, 4) X(2, 5) X(2, 6) X(3, 1) X(3, 2) X(3, 3) X(4, 1) X(4, 2) X(4, 3) X(5, 1) X(6, 1) \
-  X(7, 1) X(8, 1)
+#define LN_NARROW_SHAPES(X)                                                                        \
+  X(1, 1)                                                                                          \
+  X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5)  \
+      X(2, 6) X(3, 1) X(3, 2) X(3, 3) X(4, 1) X(4, 2) X(4, 3) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
 #endif
 
-#define X(na, nb) \
+#define X(na, nb)                                                                                  \
   static void LN_NAME(narrow_##na##x##nb)(const narrow_tile *t) { LN_NAME(narrow)(t, na, nb); }
 LN_NARROW_SHAPES(X)
 #undef X
