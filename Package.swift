@@ -61,6 +61,14 @@ let package = Package(
       swiftSettings: swift),
 
     // MARK: Tests
+    .executableTarget(
+      name: "NodeTests",
+      dependencies: ["CoalitionBase", "CoalitionData", "CoalitionNet", "CoalitionONNX"],
+      path: "Tests/Conformance", exclude: ["node_tests.py"], swiftSettings: swift),
+    .testTarget(
+      name: "CoalitionCLITests",
+      dependencies: ["CoalitionBase", "CoalitionCLI", "CoalitionData", "CoalitionNet", "CoalitionONNX"],
+      exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(name: "CLanesTests", dependencies: ["CLanes"], swiftSettings: swift),
     .testTarget(
       name: "CoalitionDataTests", dependencies: ["CoalitionBase", "CoalitionData"],

@@ -55,9 +55,10 @@ extension Plan {
         .constant(block: id, size: ConstantBlock.byteCount(draft.constants[id], precision))
       }
     }
+    let nodes = Set(analysis.graph.nodes.map(\.label))
     let lines = zip(draft.steps, draft.labels).map { step, label in
       Listing.Line(
-        node: label, summary: step.summary, reads: step.reads.map(place),
+        node: step.writes != nil && nodes.contains(label) ? label : "", summary: step.summary, reads: step.reads.map(place),
         writes: step.writes.map(place), operations: step.operations)
     }
     return Listing(

@@ -21,20 +21,22 @@ struct ModelFile: Sendable {
   let irVersion: Int?
   let graph: Graph
 
-  init(path: String, memoryLimit: Int) throws(CoalitionError) {
+  init(path: String, memoryLimit: Int) async throws(CoalitionError) {
     let bytes = try Files.read(path, limit: memoryLimit)
     let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-    try self.init(bytes, path: path, folder: folder, memoryLimit: memoryLimit)
+    try await self.init(bytes, path: path, folder: folder, memoryLimit: memoryLimit)
   }
 
   init(
     _ bytes: [UInt8], path: String, folder: String?, memoryLimit: Int
-  ) throws(CoalitionError) {
+  ) async throws(CoalitionError) {
+    // The checksum takes as long as everything else: it is computed meanwhile.
+    async let digest = SHA256.hexadecimal(bytes)
     name = path.split(separator: "/").last.map(String.init) ?? path
     byteCount = bytes.count
     graph = try ONNX.decode(bytes, folder: folder, name: path, memoryLimit: memoryLimit)
     irVersion = try ONNX.irVersion(of: bytes)
-    sha256 = SHA256.hexadecimal(bytes)
+    sha256 = await digest
   }
 
   /// What result files say of the model.

@@ -22,7 +22,7 @@ extension Command {
     ],
     examples: ["coalition demo", "coalition demo --output results"]
   ) { arguments throws(CoalitionError) in
-    let demo = try Demo(arguments)
+    let demo = try await Demo(arguments)
     for section in Demo.sections {
       try Signals.check()
       try Terminal.write("\n\(section.title)\n")
@@ -50,11 +50,11 @@ struct Demo {
   let images: Tensor
   let labels: [Int]
 
-  init(_ arguments: Arguments) throws(CoalitionError) {
+  init(_ arguments: Arguments) async throws(CoalitionError) {
     threads = try Plan.threads(arguments[RuntimeOptions.threadsOption])
     folder = arguments[Self.outputOption]
     let bytes = Self.model
-    file = try ModelFile(bytes, path: "digits.onnx", folder: nil, memoryLimit: .max)
+    file = try await ModelFile(bytes, path: "digits.onnx", folder: nil, memoryLimit: .max)
     plan = try Plan(try Model(file.graph))
     var preprocessing = Preprocessing()
     preprocessing.scale = 1.0 / 255

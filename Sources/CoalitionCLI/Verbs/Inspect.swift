@@ -28,7 +28,7 @@ extension Command {
       "Exit code 0 also when operators are missing: they are listed. Only a file that is no model fails."
     ]
   ) { arguments throws(CoalitionError) in
-    let file = try ModelFile(
+    let file = try await ModelFile(
       path: arguments.positionals[0],
       memoryLimit: arguments[RuntimeOptions.memoryOption] ?? Machine.memory / 2)
     let inspection = try Inspect(file, inputShapes: file.inputShapes(arguments))

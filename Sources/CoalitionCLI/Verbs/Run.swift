@@ -29,7 +29,8 @@ extension Command {
       "Arrays have the example as their first axis; a single example may do without."
     ]
   ) { arguments throws(CoalitionError) in
-    try await Run(arguments).perform()
+    let run = try await Run(arguments)
+    try await run.perform()
   }
 }
 
@@ -48,12 +49,12 @@ struct Run {
   private let forward: ForwardRun
 
   /// Reads everything, and checks what can be checked before the work.
-  init(_ arguments: Arguments) throws(CoalitionError) {
+  init(_ arguments: Arguments) async throws(CoalitionError) {
     runtime = RuntimeOptions(arguments)
     output = arguments[Self.outputOption]
     if let output { try ResultFile.checkWritable(output) }
     table = try ResultTable(arguments)
-    file = try ModelFile(path: arguments.positionals[0], memoryLimit: runtime.memoryLimit)
+    file = try await ModelFile(path: arguments.positionals[0], memoryLimit: runtime.memoryLimit)
     arrays = try InputArrays(
       arguments, for: file, memoryLimit: runtime.memoryLimit - file.constantByteCount)
 

@@ -29,7 +29,7 @@ extension Command {
         .usage, "--mode: there is no such mode", expected: ShowPlan.modes.joined(separator: ", "),
         found: "'\(mode)'")
     }
-    let file = try ModelFile(
+    let file = try await ModelFile(
       path: arguments.positionals[0],
       memoryLimit: arguments[RuntimeOptions.memoryOption] ?? Machine.memory / 2)
     var options = PlanOptions()

@@ -1,0 +1,94 @@
+// `coalition inspect`, `plan` and `demo` on the digits network.
+
+import CoalitionBase
+import CoalitionData
+import CoalitionNet
+import Testing
+
+@Suite struct InspectTests {
+  let place: Workplace
+  init() throws { place = try Workplace() }
+
+  @Test("Counts are those of the network's description")
+  func counts() throws {
+    let text = try place.coalition("inspect", Digits.model, "--nodes")
+    #expect(text.code == 0)
+    #expect(text.output.contains("parameters               11,978"))
+    // 24 x 24 x 8 x 25 + 8 x 8 x 16 x 200 + 256 x 32 + 32 x 10
+    #expect(text.output.contains("multiply-adds, 1 example 328,512"))
+    #expect(text.output.contains("examples  together, along axis 0"))
+    let outcome = try place.coalition("inspect", Digits.model, "--json")
+    let json = try JSONValue(parsing: Array(outcome.output.utf8))
+    #expect(json["parameters"] == .integer(11_978))
+    #expect(json["multiply-adds"] == .integer(328_512))
+    #expect(json["model"]?["sha256"]?.text == SHA256.hexadecimal(try Files.read(Digits.model)))
+    #expect(json["operators"]?["Conv"] == .integer(2))
+    #expect(json["support"]?["forward"]?["Conv"]?.text == "exact")
+    #expect(json["problems"] == .array([]))
+  }
+
+  @Test("What depends on an unsupported node has no shape, and everything else has")
+  func partialShapes() throws {
+    var graph = Graph.relu()
+    graph.nodes = [
+      Node("Relu", name: "before", inputs: ["x"], outputs: ["a"]),
+      Node("Frobnicate", name: "unknown", inputs: ["a"], outputs: ["b"]),
+      Node("Relu", name: "behind", inputs: ["b"], outputs: ["c"]),
+      Node("Tanh", name: "beside", inputs: ["x"], outputs: ["d"]),
+      Node("Add", name: "end", inputs: ["c", "d"], outputs: ["y"]),
+    ]
+    let outcome = try place.coalition("inspect", try place.write(graph), "--json")
+    let json = try JSONValue(parsing: Array(outcome.output.utf8))
+    guard case .array(let nodes)? = json["nodes"] else {
+      Issue.record("no nodes")
+      return
+    }
+    let known = nodes.filter { $0["shape"] == .array([1, 3]) }.compactMap { $0["name"]?.text }
+    #expect(Set(known) == ["before", "beside"])
+    #expect(json["support"]?["forward"]?["Frobnicate"]?.text == "unsupported")
+    #expect(json["support"]?["forward"]?["Add"]?.text == "exact")
+  }
+
+  @Test("Open sizes are asked for, and can be given")
+  func openSizes() throws {
+    let model = try place.write(.relu(["N", "length"]))
+    let open = try place.coalition("inspect", model)
+    #expect(open.code == 0)
+    #expect(open.output.contains("'length'"))
+    let given = try place.coalition("inspect", model, "--input-shape", "x=1x5", "--nodes")
+    #expect(given.output.contains("1x5"))
+    #expect(try place.coalition("plan", model).code == 64)
+    #expect(try place.coalition("plan", model, "--input-shape", "1x5").code == 0)
+    let input = try place.write(
+      try Tensor(shape: [2, 7], elements: .float32([Float](repeating: 1, count: 14))), "x.npy")
+    #expect(try place.coalition("run", model, "--input", input).code == 0)
+  }
+
+  @Test("The plan's work adds up to the network's")
+  func plan() throws {
+    let outcome = try place.coalition("plan", Digits.model, "--lanes", "64")
+    #expect(outcome.code == 0)
+    #expect(outcome.output.contains("64 examples in a tile"))
+    #expect(outcome.output.contains("329 k multiply-adds"))
+    for node in ["conv1", "conv2", "dense1", "logits"] { #expect(outcome.output.contains(node)) }
+    for mode in ["reverse", "moments", "delta"] {
+      let refused = try place.coalition("plan", Digits.model, "--mode", mode)
+      #expect(refused.code == 64)
+      #expect(refused.error.contains("expected forward"))
+    }
+  }
+
+  @Test func demo() throws {
+    let outcome = try place.coalition("demo", "--output", "out")
+    #expect(outcome.code == 0, "\(outcome.error)")
+    #expect(outcome.output.contains("100 of 100 recognised"))
+    #expect(outcome.output.contains("same"))
+    #expect(!outcome.output.contains("DIFFERENT"))
+    let result = try ResultFile(reading: place.path("out/outputs.npz"))
+    guard case .tensor(let logits)? = result["logits"] else {
+      Issue.record("no logits")
+      return
+    }
+    #expect(largestDifference(logits.floats, try Digits.logits()) < 1e-4)
+  }
+}

@@ -1,0 +1,154 @@
+// `coalition run` on the digits that the repository holds: numbers, files, metadata, threads, interruption.
+
+import CoalitionBase
+import CoalitionData
+import CoalitionNet
+import Foundation
+import Testing
+
+@Suite struct RunTests {
+  let place: Workplace
+  init() throws { place = try Workplace() }
+
+  private func run(_ options: String..., environment: [String: String] = [:]) throws -> Outcome {
+    try Running(
+      ["run", Digits.model, "--input", Digits.images, Digits.scale] + options, in: place.folder,
+      environment
+    ).outcome()
+  }
+
+  private func tensor(_ file: String, _ name: String) throws -> Tensor {
+    let result = try ResultFile(reading: place.path(file))
+    guard case .tensor(let tensor)? = result[name] else { throw CocoaError(.fileReadCorruptFile) }
+    return tensor
+  }
+
+  @Test("The logits are onnxruntime's, in every format and precision")
+  func logits() throws {
+    let expected = try Digits.logits()
+    for (file, options) in [
+      ("r.npz", ["--quiet"]), ("r.json", ["--quiet"]),
+      ("d.npz", ["--quiet", "--precision=double"]),
+    ] {
+      let outcome = try Running(
+        ["run", Digits.model, "--input", Digits.images, Digits.scale, "--output", file] + options,
+        in: place.folder, [:]
+      ).outcome()
+      #expect(outcome.code == 0, "\(outcome.error)")
+      #expect(outcome.output.isEmpty && outcome.error.isEmpty)
+      let logits = try tensor(file, "logits")
+      #expect(logits.shape == [100, 10])
+      #expect(logits.elementType == (file == "d.npz" ? .float64 : .float32))
+      #expect(largestDifference(logits.floats, expected) < 1e-4)
+    }
+    #expect(try run("--output", "r.npy").code == 0)
+    let array = try Npy.decode(try Files.read(place.path("r.npy")))
+    #expect(array == (try tensor("r.npz", "logits")))
+    #expect(try tensor("r.json", "logits") == array)
+    #expect(place.files == ["d.npz", "r.json", "r.npy", "r.npz"])
+  }
+
+  @Test("The same bytes for any number of threads and any instructions")
+  func sameBytes() throws {
+    func bytes(_ threads: Int, _ set: String?) throws -> (array: [UInt8], metadata: JSONValue) {
+      let file = "t\(threads)\(set ?? "").npz"
+      let outcome = try run(
+        "--threads", "\(threads)", "--output", file,
+        environment: set.map { ["LANES_ISA": $0] } ?? [:])
+      #expect(outcome.code == 0, "\(outcome.error)")
+      let archive = try ZipArchive(try Files.read(place.path(file)))
+      let member = try #require(archive.member(named: "logits.npy"))
+      return (try archive.contents(of: member), try ResultFile(reading: place.path(file)).metadata)
+    }
+    func withoutRun(_ metadata: JSONValue) -> [JSONValue.Member] {
+      guard case .object(let members) = metadata else { return [] }
+      return members.filter { $0.name != "run" }
+    }
+    let reference = try bytes(1, "generic")
+    #expect(withoutRun(reference.metadata).count >= 8)
+    for threads in [1, 2, 3, 8] {
+      let other = try bytes(threads, nil)
+      #expect(other.array == reference.array)
+      #expect(withoutRun(other.metadata) == withoutRun(reference.metadata))
+      #expect(other.metadata["run"]?["threads"] == .integer(threads))
+    }
+  }
+
+  @Test func metadata() throws {
+    #expect(try run("--output", "r.npz", "--threads", "1", "--seed", "7").code == 0)
+    let metadata = try ResultFile(reading: place.path("r.npz")).metadata
+    #expect(metadata["format"]?.text == "coalition-result/1")
+    #expect(metadata["verb"]?.text == "run")
+    #expect(metadata["model"]?["name"]?.text == "digits.onnx")
+    #expect(
+      metadata["model"]?["sha256"]?.text == SHA256.hexadecimal(try Files.read(Digits.model)))
+    #expect(metadata["seed"] == .integer(7))
+    #expect(metadata["options"]?["precision"]?.text == "single")
+    #expect(metadata["options"]?["preprocessing"]?["scale"] == .number(0.00392156862745098))
+    #expect(metadata["options"]?["preprocessing"]?["layout"]?.text == "nchw")
+    #expect(metadata["result"]?["examples"] == .integer(100))
+    #expect(metadata["warnings"] == .array([]))
+    #expect(metadata["run"]?["threads"] == .integer(1))
+    #expect(metadata["run"]?["paths"]?["input"]?["image"]?.text == Digits.images)
+    for key in ["seconds", "instruction-set"] { #expect(metadata["run"]?[key] != nil) }
+  }
+
+  @Test("Tensors inside of the model can be had by name; a wrong name is corrected")
+  func tensorsInside() throws {
+    #expect(try run("--at", "logits", "--at", "relu3", "--output", "r.npz").code == 64)
+    let inspected = try place.coalition("inspect", Digits.model, "--nodes")
+    #expect(inspected.output.contains("dense1"))
+    let wrong = try run("--at", "logit")
+    #expect(wrong.code == 64)
+    #expect(wrong.error.contains("did you mean logits?"))
+  }
+
+  @Test("A model with several outputs needs a file that holds several")
+  func severalOutputs() throws {
+    var graph = Graph.relu()
+    graph.nodes.append(Node("Tanh", name: "other", inputs: ["x"], outputs: ["z"]))
+    graph.outputs.append(Port("z", shape: nil))
+    let model = try place.write(graph)
+    let input = try place.write(
+      try Tensor(shape: [1, 3], elements: .float32([-1, 0, 1])), "x.npy")
+    let refused = try place.coalition("run", model, "--input", input, "--output", "r.npy")
+    #expect(refused.code == 64)
+    #expect(refused.error.contains("y, z"))
+    #expect(place.files == ["model.onnx", "x.npy"])
+    #expect(try place.coalition("run", model, "--input", input, "--output", "r.npz").code == 0)
+    #expect(try tensor("r.npz", "y").floats == [0, 0, 1])
+    #expect(abs(try tensor("r.npz", "z").floats[2] - 0.7615942) < 1e-6)
+    #expect(
+      try place.coalition("run", model, "--input", input, "--at", "z", "--output", "r.npy").code
+        == 0)
+  }
+
+  @Test("A forecast names the work and writes nothing")
+  func dryRun() throws {
+    let outcome = try run("--dry-run", "--output", "r.npz", "--threads", "2")
+    #expect(outcome.code == 0)
+    #expect(outcome.output.contains("examples         100\n"))
+    #expect(outcome.output.contains("multiply-adds    32,851,200\n"))
+    for line in ["memory ", "threads          2", "instruction set ", "time "] {
+      #expect(outcome.output.contains(line))
+    }
+    #expect(place.files.isEmpty)
+  }
+
+  @Test("An interrupted run leaves no file", arguments: [(SIGINT, 130), (SIGTERM, 143)])
+  func interruption(signal: Int32, code: Int32) throws {
+    // Slow enough for a signal to come in between, in whatever build.
+    let images = try place.write(
+      try Tensor(
+        shape: [60_000, 1, 28, 28], elements: .uint8([UInt8](repeating: 9, count: 60_000 * 784))),
+      "many.npy")
+    let running = try place.start(
+      "run", Digits.model, "--input", images, "--threads", "1", "--precision", "double",
+      "--output", "r.npz", environment: ["LANES_ISA": "generic"])
+    Thread.sleep(forTimeInterval: 1.5)
+    running.send(signal)
+    let outcome = try running.outcome()
+    #expect(outcome.code == code, "\(outcome.error)")
+    #expect(place.files == ["many.npy"])
+  }
+}
