@@ -10,7 +10,6 @@ import CoalitionBase
   import Musl
 #endif
 
-Signals.prepare()
 let work = Task.detached { await Command.main(Array(CommandLine.arguments.dropFirst())) }
 Signals.watch { work.cancel() }
 exit(await work.value)

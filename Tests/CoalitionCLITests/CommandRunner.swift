@@ -73,9 +73,10 @@ final class Running {
       place.appendingPathComponent("\(name).out"), place.appendingPathComponent("\(name).err")
     )
     for file in [files.output, files.error] {
-      FileManager.default.createFile(atPath: file.path, contents: nil)
+      try Data().write(to: file)
     }
-    process.executableURL = try #require(Self.executable)
+    let executable = try #require(Self.executable, "the command is not built")
+    process.executableURL = executable
     process.arguments = arguments
     process.currentDirectoryURL = folder
     process.environment = ProcessInfo.processInfo.environment
@@ -148,7 +149,7 @@ enum Digits {
 extension Graph {
   /// [N, 3] -> Relu -> [N, 3].
   static func relu(
-    _ shape: [Dimension] = ["N", 3], operation: String = "Relu"
+    _ shape: [CoalitionNet.Dimension] = ["N", 3], operation: String = "Relu"
   ) -> Graph {
     Graph(
       nodes: [Node(operation, name: "only", inputs: ["x"], outputs: ["y"])],

@@ -1,7 +1,8 @@
 // Interrupts: SIGINT and SIGTERM cancel the work, which then ends in order and leaves no partial file.
 //
-// Both signals are blocked in every thread and waited for in one of their own, so that no handler ever runs. A
-// second signal ends the process at once. Children inherit the block: whoever starts one unblocks them there.
+// The handler only writes the signal's number into a pipe; a thread reads it there and cancels. (Waiting for
+// blocked signals instead does not work: while Swift's main function is suspended, its thread lets all signals
+// through.) A second signal ends the process at once.
 
 import CoalitionBase
 import Synchronization
@@ -16,6 +17,8 @@ import Synchronization
 
 enum Signals {
   private static let number = Atomic<Int32>(0)
+  private static let readingEnd = Atomic<Int32>(-1)
+  private static let writingEnd = Atomic<Int32>(-1)
 
   /// The signal that came: nil when none did.
   static var received: Int32? {
@@ -23,23 +26,18 @@ enum Signals {
     return number == 0 ? nil : number
   }
 
-  private static var watched: sigset_t {
-    var set = sigset_t()
-    sigemptyset(&set)
-    sigaddset(&set, SIGINT)
-    sigaddset(&set, SIGTERM)
-    return set
+  /// Between two pieces of work that cannot be interrupted themselves.
+  static func check() throws(CoalitionError) {
+    if received != nil { throw CoalitionError(.cancelled, "interrupted; nothing was written") }
   }
 
-  /// Before any thread starts: threads inherit what is blocked. A closed pipe becomes an error of `write`.
-  static func prepare() {
-    signal(SIGPIPE, SIG_IGN)
-    var set = watched
-    pthread_sigmask(SIG_BLOCK, &set, nil)
-  }
-
-  /// Calls `cancel` on the first signal.
+  /// Calls `cancel` on the first signal. A closed pipe becomes an error of `write`.
   static func watch(_ cancel: @escaping @Sendable () -> Void) {
+    signal(SIGPIPE, SIG_IGN)
+    var ends: [Int32] = [-1, -1]
+    guard pipe(&ends) == 0 else { return }
+    readingEnd.store(ends[0], ordering: .releasing)
+    writingEnd.store(ends[1], ordering: .releasing)
     let context = Unmanaged.passRetained(Watch(cancel: cancel)).toOpaque()
     var thread = pthread_t()
     pthread_create(
@@ -49,6 +47,15 @@ enum Signals {
         return nil
       }, context)
     pthread_detach(thread)
+    for number in [SIGINT, SIGTERM] { signal(number) { Signals.handle($0) } }
+  }
+
+  /// Runs inside of a signal handler: nothing but `write`, and `errno` as it was.
+  private static func handle(_ signal: Int32) {
+    let before = errno
+    var byte = UInt8(truncatingIfNeeded: signal)
+    _ = write(writingEnd.load(ordering: .acquiring), &byte, 1)
+    errno = before
   }
 
   private final class Watch: Sendable {
@@ -56,20 +63,15 @@ enum Signals {
     init(cancel: @escaping @Sendable () -> Void) { self.cancel = cancel }
 
     func run() {
-      var set = Signals.watched
-      var signal: Int32 = 0
-      while sigwait(&set, &signal) == 0 {
-        if Signals.received != nil { _exit(128 + signal) }
-        Signals.number.store(signal, ordering: .releasing)
+      var byte: UInt8 = 0
+      while true {
+        let got = read(Signals.readingEnd.load(ordering: .acquiring), &byte, 1)
+        if got < 0 && errno == EINTR { continue }
+        guard got == 1 else { return }
+        if Signals.received != nil { _exit(128 + Int32(byte)) }
+        Signals.number.store(Int32(byte), ordering: .releasing)
         cancel()
       }
     }
-  }
-}
-
-extension Signals {
-  /// Between two pieces of work that cannot be interrupted themselves.
-  static func check() throws(CoalitionError) {
-    if received != nil { throw CoalitionError(.cancelled, "interrupted; nothing was written") }
   }
 }
