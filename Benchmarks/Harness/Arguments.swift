@@ -14,10 +14,13 @@ struct Arguments {
   /// Where RESULTS.md, results.json and the models go.
   var folder = URL(filePath: "Benchmarks")
   var showsLayers = false
+  /// Examples in a tile; nil: what the plan chooses.
+  var lanes: Int?
 
   static let usage = """
     usage: Bench [WORKLOAD ...] [--peers a,b|none] [--threads N] [--rounds N] [--seconds S]
                  [--python PATH] [--folder DIR] [--layers]
+                 [--lanes 1|16|32|48|64]
     """
 
   init(_ words: [String]) throws {
@@ -42,6 +45,7 @@ struct Arguments {
       case "--python": python = try value(of: word)
       case "--folder": folder = URL(filePath: try value(of: word))
       case "--layers": showsLayers = true
+      case "--lanes": lanes = try number(word) as Int
       default:
         guard !word.hasPrefix("-"), Workload.all.contains(where: { $0.name == word }) else {
           throw UsageError("unknown workload or option '\(word)'")

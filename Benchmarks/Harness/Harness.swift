@@ -46,7 +46,7 @@ struct Harness {
     }
     defer { peers.forEach { $0.quit() } }
 
-    let ours = try await OwnEngine(plan, workload, set)
+    let ours = try await OwnEngine(plan, workload, set, lanes: arguments.lanes)
     var rates: [String: [Double]] = [:]
     for _ in 0..<arguments.rounds {
       // The peak in each round too: a share of it means little when another process has a core.
@@ -70,7 +70,7 @@ struct Harness {
     }
     return WorkloadResult(
       name: workload.name, operationsPerExample: Double(plan.operationsPerExample),
-      lanes: ours.lanes, rates: rates.mapValues(median),
+      lanes: ours.lanes(threads: arguments.threads), rates: rates.mapValues(median),
       naiveRate: .nan,
       naiveDifference: .nan,
       peers: peers.map { .init(name: $0.name, version: $0.version, batch: $0.batch, requests: $0.requests) },

@@ -9,12 +9,16 @@ final class OwnEngine {
   private let plan: Plan
   private let inputShape: [Int]
   private let set: InstructionSet
+  private let requestedLanes: Int?
   private var batch: Tensor
   private let inputName: String
   private let outputName: String
 
-  init(_ plan: Plan, _ workload: Workload, _ set: InstructionSet) async throws {
+  init(
+    _ plan: Plan, _ workload: Workload, _ set: InstructionSet, lanes: Int?
+  ) async throws {
     self.plan = plan
+    requestedLanes = lanes
     self.set = set
     inputShape = workload.inputShape
     inputName = plan.inputs[0].name
@@ -27,12 +31,16 @@ final class OwnEngine {
     _ = try await run(batch, threads: 1)
   }
 
-  var lanes: Int { plan.chooseLanes(examples: batch.shape[0], threads: 2) }
+  /// Examples in a tile of a run with `threads` threads.
+  func lanes(threads: Int) -> Int {
+    requestedLanes ?? plan.chooseLanes(examples: batch.shape[0], threads: threads)
+  }
 
   private func run(_ input: Tensor, threads: Int) async throws -> Tensor {
     var options = RunOptions()
     options.threads = threads
     options.instructionSet = set
+    options.lanes = requestedLanes
     let results = try await plan.run([inputName: input], options)
     guard let output = results[outputName] else {
       throw CoalitionError(.internalFault, "the plan has no output")
@@ -59,7 +67,7 @@ final class OwnEngine {
   }
 
   func layers() throws -> [StepProfile] {
-    let lanes = lanes
+    let lanes = lanes(threads: 1)
     return try plan.profile(
       examples: lanes, lanes: lanes, instructionSet: set, repetitions: 20)
   }
