@@ -69,6 +69,9 @@ let package = Package(
       name: "CoalitionCLITests",
       dependencies: ["CoalitionBase", "CoalitionCLI", "CoalitionData", "CoalitionNet", "CoalitionONNX"],
       exclude: ["Fixtures"], swiftSettings: swift),
+    .testTarget(
+      name: "CoalitionNetTests", dependencies: ["CLanes", "CoalitionBase", "CoalitionNet"],
+      swiftSettings: swift),
     .testTarget(name: "CLanesTests", dependencies: ["CLanes"], swiftSettings: swift),
     .testTarget(
       name: "CoalitionDataTests", dependencies: ["CoalitionBase", "CoalitionData"],

@@ -26,7 +26,8 @@ extension Plan {
       let numbers = (0..<examples * input.count).map { Float($0 * 2_654_435_761 % 256) / 256 }
       rows.append(
         InputRows(
-          try Tensor(shape: [examples] + input.shape, elements: .float32(numbers)), options.precision))
+          try Tensor(shape: [examples] + input.shape, elements: .float32(numbers)),
+          options.precision))
     }
     let results = try OutputRows(
       counts: outputs.filter { !$0.isConstant }.map { $0.count * examples },

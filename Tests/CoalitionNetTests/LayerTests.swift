@@ -1,0 +1,221 @@
+// Every layer against the reference, in both precisions.
+
+import CoalitionBase
+import CoalitionNet
+import Testing
+
+@Suite struct LayerTests {
+  /// One node over an input, with constants behind it.
+  private func checkOne(
+    _ operation: String, _ sizes: [Int], _ constants: [Tensor] = [],
+    _ attributes: [String: Attribute] = [:], opset: Int = 21, range: ClosedRange<Double> = -3...3,
+    tolerance: Double = 4e-6, location: SourceLocation = #_sourceLocation
+  ) async throws {
+    var net = Net(opset: opset)
+    let x = net.input(sizes)
+    let parameters = constants.map { net.constant($0) }
+    net.output(net.add(operation, [x] + parameters, attributes))
+    for count in [1, 3, 17] {
+      try await check(
+        net.graph, examples(of: net.graph, count: count, seed: count, range: range),
+        tolerance: tolerance, location: location)
+    }
+  }
+
+  @Test(arguments: [
+    "Relu", "LeakyRelu", "Elu", "Selu", "Celu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh",
+    "Softplus", "Softsign", "Gelu", "Swish", "Mish", "Erf", "Exp", "Abs", "Neg",
+  ])
+  func functionsOfOneNumber(operation: String) async throws {
+    try await checkOne(operation, [3, 5])
+    if ["LeakyRelu", "Elu", "Celu", "HardSigmoid", "Swish"].contains(operation) {
+      try await checkOne(operation, [7], [], ["alpha": .float(0.375)])
+    }
+  }
+
+  @Test func functionsOfPositiveNumbersAndClip() async throws {
+    try await checkOne("Log", [9], range: 0.01...4)
+    try await checkOne("Sqrt", [9], range: 0...4)
+    try await checkOne("Gelu", [9], [], ["approximate": .string("tanh")])
+    try await checkOne("Clip", [9], [], ["min": .float(-0.5), "max": .float(2)], opset: 6)
+    try await checkOne("Clip", [9], [Tensor(scalar: -0.5), Tensor(scalar: 2)])
+    // Crossed bounds: everything becomes the upper one.
+    try await checkOne("Clip", [9], [Tensor(scalar: 2), Tensor(scalar: -0.5)])
+  }
+
+  @Test(arguments: [1, 2, 3])
+  func convolutions(rank: Int) async throws {
+    var random = Seeded(rank)
+    let spatial = rank == 1 ? [9] : rank == 2 ? [7, 6] : [11, 13]
+    for (channels, outputs, groups) in [(1, 4, 1), (3, 17, 1), (4, 4, 4), (4, 6, 2), (6, 12, 6)] {
+      for (kernel, stride, dilation, pad) in [
+        (1, 1, 1, 0), (3, 1, 1, 1), (3, 2, 1, 0), (2, 2, 2, 1), (5, 1, 1, 2),
+      ] {
+        let axes = min(rank, 2)
+        let weight = random.tensor(
+          [outputs, channels / groups] + [Int](repeating: kernel, count: axes))
+        try await checkOne(
+          "Conv", [channels] + spatial.prefix(axes), [weight, random.tensor([outputs])],
+          [
+            "group": .int(groups), "strides": .ints([Int](repeating: stride, count: axes)),
+            "dilations": .ints([Int](repeating: dilation, count: axes)),
+            "pads": .ints((0..<2 * axes).map { $0 == 0 && rank == 3 ? 0 : pad }),
+          ])
+      }
+    }
+  }
+
+  @Test(arguments: ["SAME_UPPER", "SAME_LOWER", "VALID"])
+  func automaticPadding(mode: String) async throws {
+    var random = Seeded(5)
+    try await checkOne(
+      "Conv", [2, 8, 7], [random.tensor([3, 2, 4, 3])],
+      ["auto_pad": .string(mode), "strides": .ints([2, 3])])
+    try await checkOne(
+      "MaxPool", [2, 8, 7], [],
+      ["auto_pad": .string(mode), "kernel_shape": .ints([3, 2]), "strides": .ints([2, 2])])
+  }
+
+  @Test(arguments: ["MaxPool", "AveragePool"])
+  func pooling(operation: String) async throws {
+    for (kernel, stride, pads, ceil) in [
+      ([2, 2], [2, 2], [0, 0, 0, 0], 0), ([3, 3], [2, 2], [1, 1, 1, 1], 0),
+      ([3, 2], [2, 3], [1, 0, 0, 1], 1), ([3, 3], [2, 2], [0, 0, 0, 0], 1),
+    ] {
+      var attributes: [String: Attribute] = [
+        "kernel_shape": .ints(kernel), "strides": .ints(stride), "pads": .ints(pads),
+        "ceil_mode": .int(ceil),
+      ]
+      try await checkOne(operation, [3, 7, 8], [], attributes)
+      attributes["dilations"] = .ints([2, 1])
+      try await checkOne(operation, [3, 9, 8], [], attributes)
+      if operation == "AveragePool" {
+        attributes["count_include_pad"] = .int(1)
+        try await checkOne(operation, [3, 9, 8], [], attributes)
+      }
+    }
+    try await checkOne(operation, [3, 9], [], ["kernel_shape": .ints([3])])
+    try await checkOne("Global" + operation, [5, 4, 3])
+  }
+
+  @Test func productsWithAConstantMatrix() async throws {
+    var random = Seeded(3)
+    for (ta, tb) in [(0, 0), (0, 1)] {
+      let weight = random.tensor(tb == 1 ? [5, 7] : [7, 5])
+      for bias in [[5], [1], [1, 5], []] {
+        try await checkOne(
+          "Gemm", [7], [weight, random.tensor(bias)],
+          ["transA": .int(ta), "transB": .int(tb), "alpha": .float(0.5), "beta": .float(-2)])
+      }
+      try await checkOne("Gemm", [7], [weight], ["transB": .int(tb)])
+    }
+    try await checkOne("MatMul", [7], [random.tensor([7, 5])])
+    try await checkOne("MatMul", [4, 7], [random.tensor([7, 5])])
+    try await checkOne("MatMul", [4, 7], [random.tensor([7])])
+    try await checkOne("MatMul", [2, 4, 7], [random.tensor([2, 7, 3])])
+    try await checkOne("MatMul", [2, 4, 7], [random.tensor([1, 2, 7, 3])])
+  }
+
+  @Test func aConstantMatrixOnTheLeft() async throws {
+    var random = Seeded(4)
+    var net = Net()
+    let x = net.input([7, 3])
+    let y = net.input([5])
+    // [4, 7] [N, 7, 3], and examples in columns: [6, 5] [5, N].
+    net.output(net.add("MatMul", [net.constant(random.tensor([4, 7])), x]))
+    net.output(net.add("MatMul", [net.constant(random.tensor([7])), x]))
+    let columns = net.add("Transpose", [y])
+    net.output(
+      net.add("Transpose", [net.add("MatMul", [net.constant(random.tensor([6, 5])), columns])]))
+    net.output(
+      net.add(
+        "Transpose",
+        [
+          net.add(
+            "Gemm",
+            [
+              net.constant(random.tensor([6, 5])), y, net.constant(random.tensor([6, 1])),
+            ], ["transB": .int(1), "beta": .float(0.5)])
+        ]))
+    try await check(net.graph, examples(of: net.graph, count: 5, seed: 1))
+  }
+
+  @Test func sumsAndProductsWithBroadcasting() async throws {
+    var random = Seeded(9)
+    for operation in ["Add", "Sub", "Mul", "Div", "Max", "Min", "Sum", "Mean"] {
+      var net = Net()
+      let x = net.input([3, 4, 2])
+      let y = net.input([1, 4, 1])
+      net.output(net.add(operation, [x, y]))
+      net.output(net.add(operation, [y, x]))
+      net.output(net.add(operation, [x, x]))
+      for shape in [[4, 2], [1, 3, 1, 1], [2], [], [3, 1, 1]] {
+        let constant = net.constant(random.tensor(shape, 0.5...2))
+        net.output(net.add(operation, [x, constant]))
+        net.output(net.add(operation, [constant, y]))
+      }
+      if ["Sum", "Mean", "Max", "Min"].contains(operation) {
+        net.output(net.add(operation, [x, y, x]))
+        net.output(net.add(operation, [x]))
+      }
+      // The permutation gives both operands different orders in memory.
+      let turned = net.add("Transpose", [x], ["perm": .ints([0, 2, 1, 3])])
+      net.output(
+        net.add(operation, [turned, net.add("Reshape", [x, net.integers([0, 4, 3, 2])])]))
+      for count in [1, 3, 18] {
+        try await check(net.graph, examples(of: net.graph, count: count, seed: 2, range: 0.5...2))
+      }
+    }
+    try await checkOne("PRelu", [3, 4], [random.tensor([3, 1])])
+    try await checkOne("PRelu", [3, 4], [random.tensor([1])])
+  }
+
+  @Test func aValueAddedToItsTranspose() async throws {
+    var net = Net()
+    let x = net.add("Relu", [net.input([5, 5])])
+    net.output(net.add("Add", [x, net.add("Transpose", [x], ["perm": .ints([0, 2, 1])])]))
+    net.output(net.add("Sub", [net.add("Transpose", [x], ["perm": .ints([0, 2, 1])]), x]))
+    try await check(net.graph, examples(of: net.graph, count: 4, seed: 8))
+    // The last reader may not overwrite what it still reads elsewhere.
+    net.graph.outputs.removeLast()
+    net.graph.nodes.removeLast(2)
+    try await check(net.graph, examples(of: net.graph, count: 4, seed: 8))
+  }
+
+  @Test func batchNormalization() async throws {
+    var random = Seeded(11)
+    let parameters = [
+      random.tensor([3]), random.tensor([3]), random.tensor([3]), random.tensor([3], 0.1...2),
+    ]
+    try await checkOne("BatchNormalization", [3, 4, 5], parameters, ["epsilon": .float(1e-3)])
+    try await checkOne("BatchNormalization", [3], parameters)
+  }
+
+  @Test(arguments: ["Softmax", "LogSoftmax"])
+  func softmax(operation: String) async throws {
+    try await checkOne(operation, [7], range: -20...20)
+    try await checkOne(operation, [3, 5, 4], [], ["axis": .int(1)])
+    try await checkOne(operation, [3, 5, 4], [], ["axis": .int(2)])
+    try await checkOne(operation, [3, 5, 4])
+    try await checkOne(operation, [3, 5, 4], opset: 12)
+    try await checkOne(operation, [3, 5, 4], [], ["axis": .int(2)], opset: 11)
+    try await checkOne(operation, [1], [])
+    var net = Net()
+    let x = net.input([3, 5, 4])
+    let turned = net.add("Transpose", [x], ["perm": .ints([0, 2, 3, 1])])
+    net.output(net.add(operation, [turned], ["axis": .int(2)]))
+    try await check(net.graph, examples(of: net.graph, count: 5, seed: 1))
+  }
+
+  @Test(arguments: ["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin"])
+  func reductions(operation: String) async throws {
+    for axes in [[1], [2, 3], [-1], [1, 3], [1, 2, 3]] {
+      for keep in [0, 1] {
+        try await checkOne(
+          operation, [3, 4, 5], [Tensor(.int64(axes.map { Int64($0) }))], ["keepdims": .int(keep)])
+        try await checkOne(
+          operation, [3, 4, 5], [], ["keepdims": .int(keep), "axes": .ints(axes)], opset: 11)
+      }
+    }
+  }
+}

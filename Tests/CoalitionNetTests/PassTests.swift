@@ -1,0 +1,92 @@
+// Rewriting graphs: folding of batch normalisation and bias, dead nodes, fusion.
+
+import CoalitionBase
+import Testing
+
+@testable import CoalitionNet
+
+@Suite struct PassTests {
+  private func normalised(
+    _ operation: String, readTwice: Bool
+  ) -> (graph: Graph, node: String) {
+    var random = Seeded(4)
+    var net = Net()
+    let isConv = operation == "Conv"
+    let x = net.input(isConv ? [3, 6, 5] : [7])
+    let weight = net.constant(random.tensor(isConv ? [4, 3, 3, 3] : [7, 4]))
+    let y = net.add(operation, [x, weight, net.constant(random.tensor([4]))])
+    let parameters = [
+      random.tensor([4]), random.tensor([4]), random.tensor([4]), random.tensor([4], 0.2...2),
+    ].map { net.constant($0) }
+    let z = net.add("BatchNormalization", [y] + parameters)
+    net.output(readTwice ? net.add("Add", [z, y]) : net.add("Relu", [z]))
+    return (net.graph, z)
+  }
+
+  @Test(arguments: ["Conv", "Gemm"])
+  func batchNormalizationGoesIntoTheLayerBefore(operation: String) async throws {
+    let (graph, _) = normalised(operation, readTwice: false)
+    #expect(graph.foldingBatchNormalization().nodes.map(\.operation) == [operation, "Relu"])
+    let inputs = examples(of: graph, count: 5, seed: 2)
+    try await check(graph, inputs, tolerance: 1e-6)
+    // The function goes into the same step.
+    let plan = try Plan(try Model(graph))
+    #expect(plan.draft.steps.filter { $0 is ConvolutionStep }.count == 1)
+    #expect(!plan.draft.steps.contains { $0 is PointwiseStep || $0 is BinaryStep })
+  }
+
+  @Test func aLayerThatIsReadTwiceStaysAsItIs() async throws {
+    let (graph, _) = normalised("Conv", readTwice: true)
+    #expect(graph.foldingBatchNormalization().nodes.count == graph.nodes.count)
+    try await check(graph, examples(of: graph, count: 5, seed: 2))
+  }
+
+  @Test func anAddedVectorBecomesTheBiasOfAProduct() async throws {
+    var random = Seeded(6)
+    for isFirst in [true, false] {
+      var net = Net()
+      let product = net.add("MatMul", [net.input([4, 7]), net.constant(random.tensor([7, 5]))])
+      let bias = net.constant(random.tensor([1, 5]))
+      net.output(net.add("Gelu", [net.add("Add", isFirst ? [bias, product] : [product, bias])]))
+      let plan = try Plan(try Model(net.graph))
+      #expect(plan.draft.steps.count == 3, "\(plan.draft.steps.map(\.summary))")
+      try await check(net.graph, examples(of: net.graph, count: 5, seed: 2))
+    }
+    // A vector along another axis is no bias.
+    var net = Net()
+    let product = net.add("MatMul", [net.input([5, 7]), net.constant(random.tensor([7, 5]))])
+    net.output(net.add("Add", [product, net.constant(random.tensor([5, 1]))]))
+    try await check(net.graph, examples(of: net.graph, count: 5, seed: 2))
+  }
+
+  @Test func deadNodesAndConstantNodes() async throws {
+    var net = Net()
+    let x = net.input([3])
+    let weight = net.add(
+      "Constant", [],
+      ["value": .tensor(Tensor(filling: [3, 2], with: .float32([1, 2, 3, 4, 5, 6])))])
+    let shared = net.add("Identity", [weight])
+    let y = net.add("MatMul", [x, shared])
+    _ = net.add("Exp", [y])
+    net.output(y)
+    #expect(
+      net.graph.withoutDeadNodes().nodes.map(\.operation) == ["Constant", "Identity", "MatMul"])
+    let lifted = net.graph.withoutDeadNodes().liftingConstants()
+    #expect(lifted.nodes.map(\.operation) == ["MatMul"])
+    try await check(net.graph, examples(of: net.graph, count: 3, seed: 1))
+  }
+
+  @Test func plansShareTheirPackedWeights() throws {
+    var random = Seeded(6)
+    var net = Net()
+    let x = net.input([7])
+    let hidden = net.add("Gemm", [x, net.constant(random.tensor([7, 64]))])
+    net.output(net.add("Gemm", [hidden, net.constant(random.tensor([64, 3]))]))
+    let model = try Model(net.graph)
+    let first = try Plan(model).program(lanes: 16)
+    let bytes = model.store.byteCount
+    let second = try Plan(model).program(lanes: 64)
+    #expect(model.store.byteCount == bytes && bytes > 0)
+    #expect(first.constantByteCount == second.constantByteCount)
+  }
+}
