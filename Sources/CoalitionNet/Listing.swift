@@ -58,7 +58,8 @@ extension Plan {
     let nodes = Set(analysis.graph.nodes.map(\.label))
     let lines = zip(draft.steps, draft.labels).map { step, label in
       Listing.Line(
-        node: step.writes != nil && nodes.contains(label) ? label : "", summary: step.summary, reads: step.reads.map(place),
+        node: step.writes != nil && nodes.contains(label) ? label : "", summary: step.summary,
+        reads: step.reads.map(place),
         writes: step.writes.map(place), operations: step.operations)
     }
     return Listing(
