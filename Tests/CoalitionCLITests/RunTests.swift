@@ -100,6 +100,10 @@ import Testing
     #expect(hidden.shape == [100, 32])
     #expect(hidden.floats.allSatisfy { $0 >= 0 } && hidden.floats.contains { $0 > 0 })
     #expect(largestDifference(try tensor("r.npz", "logits").floats, try Digits.logits()) < 1e-4)
+    // The node dense1 makes the tensor dense1; relu3 is what it becomes.
+    #expect(try run("--at", "dense1", "--output", "d.npy").code == 0)
+    let before = try Npy.decode(try Files.read(place.path("d.npy"))).floats
+    #expect(zip(before, hidden.floats).allSatisfy { max($0, 0) == $1 })
     let wrong = try run("--at", "logit")
     #expect(wrong.code == 64)
     #expect(wrong.error.contains("did you mean logits?"))
@@ -123,6 +127,17 @@ import Testing
     #expect(
       try place.coalition("run", model, "--input", input, "--at", "z", "--output", "r.npy").code
         == 0)
+  }
+
+  @Test("Classes are named, the largest first, and progress can be read by programs")
+  func namesAndProgress() throws {
+    let names = try place.write(Array("zero\none\ntwo\nthree\nfour\nfive\n".utf8), "names.txt")
+    let outcome = try run("--class-names", names, "--top", "1", "--progress", "json")
+    #expect(outcome.code == 0)
+    let logits = try Digits.logits()
+    let first = (0..<10).max { logits[$0] < logits[$1] } ?? 0
+    #expect(outcome.output.contains("  \(first)  "))
+    #expect(outcome.error.hasSuffix("{\"done\": 100, \"total\": 100}\n"))
   }
 
   @Test("A forecast names the work and writes nothing")

@@ -12,7 +12,7 @@ enum ProgressStyle: String, Sendable, CaseIterable {
   case none
 }
 
-/// Reports how far a run has come, from its start until `stop`. Short runs are not mentioned.
+/// Reports how far a run has come, from its start until `stop`. People are not told of short runs.
 struct ProgressReport: Sendable {
   private let task: Task<Void, Never>?
 
@@ -26,8 +26,12 @@ struct ProgressReport: Sendable {
       while (try? await Task.sleep(for: interval)) != nil {
         Terminal.writeError(Self.line(progress.examplesDone, total, style))
       }
-      // The last line of a run that somebody watched is wiped out.
-      if style == .auto { Terminal.writeError("\r\u{1B}[K") }
+      switch style {
+      // The line that somebody watched is wiped out; a program gets to know the end.
+      case .auto: Terminal.writeError("\r\u{1B}[K")
+      case .json: Terminal.writeError(Self.line(progress.examplesDone, total, style))
+      case .plain, .none: break
+      }
     }
   }
 

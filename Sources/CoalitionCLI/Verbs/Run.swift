@@ -39,7 +39,8 @@ struct Run {
     "output", "FILE", "writes the outputs by their names to .npz, .json or (a single one) .npy",
     as: .text)
   static let atOption = Option(
-    "at", "NAME", "this tensor of the model in place of its outputs", repeatable: true, as: .text)
+    "at", "NAME", "this tensor or node of the model in place of its outputs", repeatable: true,
+    as: .text)
 
   private let runtime: RuntimeOptions
   private let output: String?
@@ -58,17 +59,15 @@ struct Run {
     arrays = try InputArrays(
       arguments, for: file, memoryLimit: runtime.memoryLimit - file.constantByteCount)
 
+    let graph = file.graph
     var options = PlanOptions()
     options.precision = runtime.precision
-    options.outputs = arguments.all(Self.atOption)
-    options.inputShapes = arrays.shapes
-    let model = try Model(file.graph, constants: arrays.constants)
-    let plan: Plan
-    do throws(CoalitionError) {
-      plan = try Plan(model, options)
-    } catch {
-      throw Self.advised(error, file.graph, options.outputs)
+    options.outputs = try arguments.all(Self.atOption).map { name throws(CoalitionError) in
+      try graph.tensor(named: name, option: Self.atOption.declaration)
     }
+    options.inputShapes = arrays.shapes
+    let model = try Model(graph, constants: arrays.constants)
+    let plan = try Plan(model, options)
     if let output, output.lowercased().hasSuffix(".npy"), plan.outputs.count > 1 {
       throw CoalitionError(
         .usage, "an .npy file holds one array: write .npz or .json, or choose one with --at",
@@ -77,18 +76,6 @@ struct Run {
     forward = try ForwardRun(
       plan, arrays.fitted(to: plan), runtime,
       held: file.constantByteCount + arrays.byteCount)
-  }
-
-  /// Adds the nearest tensor to an error about one that does not exist.
-  private static func advised(
-    _ error: CoalitionError, _ graph: Graph, _ wanted: [String]
-  ) -> CoalitionError {
-    guard error.code == .usage, let name = error.node, wanted.contains(name),
-      let nearest = nearestName(to: name, in: graph.nodes.flatMap(\.outputs))
-    else { return error }
-    var advised = error
-    advised.message += "; did you mean \(nearest)?"
-    return advised
   }
 
   func perform() async throws(CoalitionError) {
