@@ -164,10 +164,12 @@ typedef struct ln_conv {
 // Pooling of in [N][H][W][C] to out [N][OH][OW][C]. Windows are clipped to the map.
 // average: the divisor counts the taps on the map, or with count_padding also those on the padding
 // (pad_bottom and pad_right say how far that reaches; taps past it, which ceil mode can make, never count).
-typedef enum ln_pool_kind { LN_POOL_MAX, LN_POOL_AVERAGE } ln_pool_kind;
+// winner: which element the maximum is, as its index in [N][C][H][W] (or, with swapped = 1, [N][C][W][H]); the first
+// of equal ones.
+typedef enum ln_pool_kind { LN_POOL_MAX, LN_POOL_AVERAGE, LN_POOL_WINNER } ln_pool_kind;
 typedef struct ln_pool {
   ln_ref in, out;
-  int32_t kind, count_padding;
+  int32_t kind, count_padding, swapped;
   int32_t channels, images, height, width, out_height, out_width;
   int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w;
   int32_t pad_top, pad_left, pad_bottom, pad_right;

@@ -2,7 +2,8 @@
 //
 // Channels and lanes of a pixel are one array, so the narrow form is the same code. Taps go in the
 // order ky, kx; an average is their sum divided by the count. A NaN among the taps is the result of
-// either kind. A window without any tap on the map gives -infinity, or 0 for the average.
+// either kind. A window without any tap on the map gives -infinity, or 0 for the average. Winners are the indices
+// of the maxima.
 
 #ifndef LN_TARGET
 #include "../engine/family.h"
@@ -79,6 +80,27 @@ static void LN_NAME(pool_rest)(int kind, real *out, const real *in, taps rows, t
   v_store_first(out, kind == LN_POOL_MAX ? sum : sum / divisor, count);
 }
 
+// The indices of the maxima of one pixel; in[y][x] of the map's origin, element by element.
+static void LN_NAME(pool_winners)(const ln_pool *s, real *out, const real *in, taps rows,
+                                  taps columns, int y, int x, ptrdiff_t image, ptrdiff_t lanes) {
+  const ptrdiff_t pixel = (ptrdiff_t)s->channels * lanes, size = (ptrdiff_t)s->height * s->width;
+  const ptrdiff_t row_index = s->swapped ? 1 : s->width, column_index = s->swapped ? s->height : 1;
+  for (ptrdiff_t i = 0; i < pixel; i++) {
+    real best = -(real)__builtin_inf();
+    ptrdiff_t winner = -1;
+    for (int ky = rows.first; ky < rows.last; ky++)
+      for (int kx = columns.first; kx < columns.last; kx++) {
+        const ptrdiff_t row = y + ky * s->dilation_h, column = x + kx * s->dilation_w;
+        const real value = in[(row * s->width + column) * pixel + i];
+        // A NaN wins over numbers, and the first of several over the others.
+        if (winner >= 0 && !(value > best) && !(value != value && best == best)) continue;
+        best = value;
+        winner = row * row_index + column * column_index;
+      }
+    out[i] = (real)((image * s->channels + i / lanes) * size + winner);
+  }
+}
+
 LN_INLINE void LN_NAME(pool_pixels)(int kind, const ln_pool *s, const ln__frame *frame,
                                     size_t begin, size_t end) {
   const ptrdiff_t pixel = (ptrdiff_t)s->channels * frame->lanes;
@@ -97,9 +119,14 @@ LN_INLINE void LN_NAME(pool_pixels)(int kind, const ln_pool *s, const ln__frame 
     const real *in = values + ((image * s->height + y + rows.first * s->dilation_h) * s->width + x +
                                columns.first * s->dilation_w) *
                                   pixel;
+    if (kind == LN_POOL_WINNER) {
+      LN_NAME(pool_winners)
+      (s, out, values + image * s->height * s->width * pixel, rows, columns, y, x, image,
+       frame->lanes);
+    }
     const int count = rows.counted * columns.counted;
     const vec divisor = v_set(count > 0 ? (real)count : 1);
-    ptrdiff_t i = 0;
+    ptrdiff_t i = kind == LN_POOL_WINNER ? pixel : 0;
     for (; i + LN_POOL_BLOCK * LN_WIDTH <= pixel; i += LN_POOL_BLOCK * LN_WIDTH) LN_NAME(pool_block)
     (kind, LN_POOL_BLOCK, out + i, in + i, rows, columns, row_step, column_step, divisor);
     for (; i + LN_WIDTH <= pixel; i += LN_WIDTH)
@@ -118,9 +145,10 @@ LN_INLINE void LN_NAME(pool_pixels)(int kind, const ln_pool *s, const ln__frame 
 
 static void LN_NAME(run_pool)(const ln_step *step, const ln__frame *frame, size_t begin,
                               size_t end) {
-  if (step->pool.kind == LN_POOL_MAX)
-    LN_NAME(pool_pixels)(LN_POOL_MAX, &step->pool, frame, begin, end);
-  else
-    LN_NAME(pool_pixels)(LN_POOL_AVERAGE, &step->pool, frame, begin, end);
+  switch (step->pool.kind) {
+  case LN_POOL_MAX: LN_NAME(pool_pixels)(LN_POOL_MAX, &step->pool, frame, begin, end); break;
+  case LN_POOL_AVERAGE: LN_NAME(pool_pixels)(LN_POOL_AVERAGE, &step->pool, frame, begin, end); break;
+  case LN_POOL_WINNER: LN_NAME(pool_pixels)(LN_POOL_WINNER, &step->pool, frame, begin, end); break;
+  }
 }
 #endif

@@ -79,6 +79,7 @@ enum ForwardMode {
     }
     if operation is Convolution, let reader = next(),
       let pool = analysis.operators[reader] as? Pooling,
+      graph.nodes[reader].outputs.dropFirst().allSatisfy(\.isEmpty),
       let window = try pool.tiling(inputs(reader))
     {
       fusion.pool = window

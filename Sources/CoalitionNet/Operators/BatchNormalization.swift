@@ -1,16 +1,22 @@
-// BatchNormalization in inference form: one scale and one shift per channel.
+// BatchNormalization: one scale and one shift per channel. In inference form they are constants; in training form they
+// come from the batch itself, which mixes its examples.
 
+import CLanes
 import CoalitionBase
 
 struct BatchNormalization: Operator {
   static let operations = ["BatchNormalization"]
 
   private let epsilon: Double
+  private let isTraining: Bool
+  /// Share of the old running statistics in the new ones.
+  private let momentum: Double
 
   init(reading node: NodeReader) throws(CoalitionError) {
-    if try node.flag("training_mode", false) {
-      throw node.unsupported(
-        "training_mode: it mixes the examples of a batch; export the model for inference")
+    isTraining = try node.flag("training_mode", false)
+    momentum = try node.float("momentum", 0.9)
+    if node.node.outputs.dropFirst().contains(where: { !$0.isEmpty }) && !isTraining {
+      throw node.unsupported("running statistics as outputs, but without training_mode")
     }
     if node.opset < 9, try node.int("spatial", 1) != 1 { throw node.unsupported("spatial = 0") }
     epsilon = try node.float("epsilon", 1e-5)
@@ -31,6 +37,12 @@ struct BatchNormalization: Operator {
           expected: "[\(x.shape[1])]", found: "\(inputs[optional: index]?.shape ?? [])")
       }
     }
+    if isTraining {
+      let example: ExampleAxis = x.example == .none ? .none : .mixed
+      return [x.shape, [x.shape[1]], [x.shape[1]]].prefix(inputs.outputCount).map {
+        ValueInfo(shape: $0, elementType: x.elementType, example: example)
+      }
+    }
     return [
       ValueInfo(
         shape: x.shape, elementType: x.elementType, example: x.example.moved { $0 == 1 ? nil : $0 })
@@ -38,6 +50,7 @@ struct BatchNormalization: Operator {
   }
 
   func lower(_ lowering: inout Lowering) throws(CoalitionError) {
+    if isTraining { return try lowerTraining(&lowering) }
     let shape = try lowering.outputInfo().shape
     let inputs = lowering.inputs
     var parameters: [[Double]] = []
@@ -51,6 +64,58 @@ struct BatchNormalization: Operator {
     let shift = View(lowering.constant(Tensor(.float64(scaling.shift))), shape: perChannel)
     let scaled = try lowering.combined(.multiply, try lowering.lanes(0), scale, shape: shape)
     lowering.set(try lowering.combined(.add, scaled, shift, shape: shape))
+  }
+
+  /// y = gamma (x - m) / sqrt(v + epsilon) + beta with the mean m and variance v of the batch, and the running
+  /// statistics momentum * old + (1 - momentum) * new.
+  private func lowerTraining(_ lowering: inout Lowering) throws(CoalitionError) {
+    let shape = try lowering.outputInfo().shape
+    let channels = shape[1]
+    let order = shape.count == 2 ? [0, 1] : channelsLast(rank: shape.count)
+    let x = try lowering.lanes(0, inOrder: order)
+    let perChannel = [channels] + shape.dropFirst(2).map { _ in 1 }
+    func numbers(_ values: [Double]) -> View {
+      View(lowering.constant(Tensor(.float64(values))), shape: [values.count])
+    }
+    func column(_ view: View) throws(CoalitionError) -> View {
+      guard let column = view.reshaped(to: perChannel) else {
+        throw CoalitionError(.internalFault, "statistics have no view of shape \(perChannel)")
+      }
+      return column
+    }
+    /// The average over everything but the channels.
+    func average(_ view: View) -> View {
+      var positions = PlacedWindow.point
+      positions.size = shape.reduce(1, *) / channels
+      positions.kernel = positions.size
+      let output = lowering.buffer(channels)
+      lowering.emit(
+        PoolStep(
+          kind: .average, countsPadding: false, images: 1, channels: channels,
+          vertical: positions, horizontal: .point, input: view.operand, output: output))
+      return View(output, shape: [channels])
+    }
+    let inputs = lowering.inputs
+    var parameters: [View] = []
+    for index in 1...4 {
+      parameters.append(numbers(try inputs.constant(index, "parameter")?.doubles ?? []))
+    }
+    let mean = average(x)
+    let centred = try lowering.combined(.subtract, x, try column(mean), shape: shape)
+    let variance = average(try lowering.combined(.multiply, centred, centred, shape: shape))
+    let shifted = try lowering.combined(.add, variance, numbers([epsilon]), shape: [channels])
+    let deviation = try lowering.applied(Function(LN_FUNCTION_sqrt), to: shifted)
+    let scale = try lowering.combined(.divide, parameters[0], deviation, shape: [channels])
+    let scaled = try lowering.combined(.multiply, centred, try column(scale), shape: shape)
+    lowering.set(
+      try lowering.combined(.add, scaled, try column(parameters[1]), shape: shape))
+    for (index, statistic) in [(1, mean), (2, variance)] where lowering.wants(output: index) {
+      let old = try lowering.combined(
+        .multiply, parameters[index + 1], numbers([momentum]), shape: [channels])
+      let new = try lowering.combined(
+        .multiply, statistic, numbers([1 - momentum]), shape: [channels])
+      lowering.set(output: index, try lowering.combined(.add, old, new, shape: [channels]))
+    }
   }
 
   /// y = scale x + shift, per channel.

@@ -11,15 +11,15 @@ struct Pooling: Operator {
   /// nil: the window covers the map.
   private let window: Window?
   private let countsPadding: Bool
+  /// Indices of maxima count along columns first.
+  private let isColumnMajor: Bool
 
   init(reading node: NodeReader) throws(CoalitionError) {
     operation = node.operation
     isMaximum = node.operation.hasSuffix("MaxPool")
     countsPadding = try node.flag("count_include_pad", false)
     window = node.operation.hasPrefix("Global") ? nil : try Window(reading: node)
-    if node.node.outputs.dropFirst().contains(where: { !$0.isEmpty }) {
-      throw node.unsupported("the indices of the maxima as an output")
-    }
+    isColumnMajor = try node.int("storage_order", 0) == 1
   }
 
   var kind: OperatorKind { isMaximum ? .select : .affine }
@@ -37,11 +37,13 @@ struct Pooling: Operator {
   func infer(_ inputs: Inputs) throws(CoalitionError) -> [ValueInfo] {
     let x = try inputs.required(0)
     let sizes = try windows(inputs).map(\.outputSize)
-    return [
-      ValueInfo(
-        shape: Array(x.shape[..<2]) + sizes, elementType: x.elementType,
-        example: x.example.moved { $0 < 2 ? $0 : nil })
-    ]
+    let values = ValueInfo(
+      shape: Array(x.shape[..<2]) + sizes, elementType: x.elementType,
+      example: x.example.moved { $0 < 2 ? $0 : nil })
+    guard inputs.outputCount > 1, isMaximum else { return [values] }
+    // The second output holds indices into the whole input, which counts its examples.
+    let example: ExampleAxis = values.example == .none ? .none : .mixed
+    return [values, ValueInfo(shape: values.shape, elementType: .int64, example: example)]
   }
 
   /// The window of a max pool whose windows tile the map, for fusion with the convolution before it.
@@ -61,18 +63,34 @@ struct Pooling: Operator {
     let (vertical, horizontal) = plane(try windows(lowering.inputs))
     let order = channelsLast(rank: shape.count)
     let input = try lowering.lanes(0, inOrder: order)
-    let output = lowering.buffer(shape.reduce(1, *))
-    lowering.emit(
-      PoolStep(
-        isMaximum: isMaximum, countsPadding: countsPadding, images: info.shape[0],
-        channels: info.shape[1], vertical: vertical, horizontal: horizontal, input: input.operand,
-        output: output))
-    lowering.set(View(output, shape: shape, order: order))
+    let kinds: [PoolStep.Kind] = [
+      isMaximum ? .maximum : .average, .winner(columnMajor: isColumnMajor),
+    ]
+    for (index, kind) in kinds.enumerated() where lowering.wants(output: index) {
+      if index == 1 && info.count > 1 << 24 {
+        throw CoalitionError(
+          .unsupported, "the indices of \(operation) do not fit into single precision",
+          expected: "at most \(1 << 24) elements", found: "\(info.count)")
+      }
+      let output = lowering.buffer(shape.reduce(1, *))
+      lowering.emit(
+        PoolStep(
+          kind: kind, countsPadding: countsPadding, images: info.shape[0],
+          channels: info.shape[1], vertical: vertical, horizontal: horizontal,
+          input: input.operand, output: output))
+      lowering.set(output: index, View(output, shape: shape, order: order))
+    }
   }
 }
 
 struct PoolStep: Step {
-  var isMaximum: Bool
+  enum Kind: Sendable, Equatable {
+    case maximum, average
+    /// Indices of the maxima.
+    case winner(columnMajor: Bool)
+  }
+
+  var kind: Kind
   var countsPadding: Bool
   var images: Int
   var channels: Int
@@ -85,16 +103,30 @@ struct PoolStep: Step {
   var writes: Operand? { output }
   var operations: Int { images * channels * vertical.tapsOnInput * horizontal.tapsOnInput }
   var summary: String {
-    "\(isMaximum ? "max" : "average") pool \(vertical.kernel)x\(horizontal.kernel) "
+    "\(name) pool \(vertical.kernel)x\(horizontal.kernel) "
       + "\(channels)x\(vertical.size)x\(horizontal.size) -> "
       + "\(channels)x\(vertical.outputSize)x\(horizontal.outputSize)"
+  }
+
+  private var name: String {
+    switch kind {
+    case .maximum: "max"
+    case .average: "average"
+    case .winner: "winners of max"
+    }
   }
 
   func encoded(_ places: Places) -> ln_step {
     var pool = ln_pool()
     pool.in = places(input)
     pool.out = places(output)
-    pool.kind = Int32((isMaximum ? LN_POOL_MAX : LN_POOL_AVERAGE).rawValue)
+    switch kind {
+    case .maximum: pool.kind = Int32(LN_POOL_MAX.rawValue)
+    case .average: pool.kind = Int32(LN_POOL_AVERAGE.rawValue)
+    case .winner(let columnMajor):
+      pool.kind = Int32(LN_POOL_WINNER.rawValue)
+      pool.swapped = columnMajor ? 1 : 0
+    }
     pool.count_padding = countsPadding ? 1 : 0
     pool.channels = Int32(channels)
     pool.images = Int32(images)

@@ -142,7 +142,8 @@ struct Reduction: Operator {
       let place = lowering.buffer(count)
       lowering.emit(
         PoolStep(
-          isMaximum: operation != "ReduceMean", countsPadding: false, images: 1, channels: count,
+          kind: operation == "ReduceMean" ? .average : .maximum, countsPadding: false, images: 1,
+          channels: count,
           vertical: .point, horizontal: window, input: source.operand, output: place))
       let pooled = View(place, shape: [count])
       result =
