@@ -9,7 +9,7 @@ import Testing
   private func checkOne(
     _ operation: String, _ sizes: [Int], _ constants: [Tensor] = [],
     _ attributes: [String: Attribute] = [:], opset: Int = 21, range: ClosedRange<Double> = -3...3,
-    tolerance: Double = 4e-6, location: SourceLocation = #_sourceLocation
+    tolerance: Double = 2e-6, location: SourceLocation = #_sourceLocation
   ) async throws {
     var net = Net(opset: opset)
     let x = net.input(sizes)

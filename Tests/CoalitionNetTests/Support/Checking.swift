@@ -26,7 +26,7 @@ func examples(
 ///   - joint: whether the graph means the same for several examples as for each alone.
 func check(
   _ graph: Graph, _ inputs: [String: Grid], axis: Int? = 0, outputAxis: Int? = nil,
-  together: Bool = true, joint: Bool = true, tolerance: Double = 4e-6,
+  together: Bool = true, joint: Bool = true, tolerance: Double = 2e-6,
   location: SourceLocation = #_sourceLocation
 ) async throws {
   let examples = axis.map { axis in inputs.values.first?.shape[axis] ?? 1 } ?? 1
