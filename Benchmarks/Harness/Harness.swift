@@ -68,12 +68,15 @@ struct Harness {
       guard let outputs = peer.checkOutputs(), outputs.count == check.count else { continue }
       agreement[peer.name] = zip(outputs, check).map { abs($0 - $1) }.max()
     }
+    let naive = NaiveEngine(workload)
     return WorkloadResult(
       name: workload.name, operationsPerExample: Double(plan.operationsPerExample),
       lanes: ours.lanes(threads: arguments.threads), rates: rates.mapValues(median),
-      naiveRate: .nan,
-      naiveDifference: .nan,
-      peers: peers.map { .init(name: $0.name, version: $0.version, batch: $0.batch, requests: $0.requests) },
+      naiveRate: naive.rate(seconds: arguments.seconds),
+      naiveDifference: try naive.largestDifference(from: check),
+      peers: peers.map {
+        .init(name: $0.name, version: $0.version, batch: $0.batch, requests: $0.requests)
+      },
       missing: missing, agreement: agreement,
       layers: arguments.showsLayers ? try layers(ours) : [])
   }

@@ -20,7 +20,9 @@ final class Peer {
   }
 
   /// Starts a peer and waits until it has chosen its best batch size.
-  static func start(_ name: String, model: URL, threads: Int, python: String, folder: URL) -> Outcome {
+  static func start(_ name: String, model: URL, threads: Int, python: String, folder: URL)
+    -> Outcome
+  {
     let peer = Peer(name)
     peer.process.executableURL = URL(filePath: "/usr/bin/env")
     peer.process.arguments = [
@@ -33,7 +35,8 @@ final class Peer {
     do { try peer.process.run() } catch { return .missing(reason: "\(error)") }
     guard let reply = peer.reply() else { return .missing(reason: "no Python with this library") }
     guard reply["ready"] as? Bool == true else {
-      return .missing(reason: reply["reason"] as? String ?? reply["error"] as? String ?? "not ready")
+      return .missing(
+        reason: reply["reason"] as? String ?? reply["error"] as? String ?? "not ready")
     }
     peer.version = reply["version"] as? String ?? ""
     peer.batch = reply["batch"] as? Int ?? 0

@@ -36,7 +36,8 @@ struct Machine: Codable {
     git.standardOutput = output
     git.standardError = FileHandle.nullDevice
     guard (try? git.run()) != nil else { return "unknown" }
-    let text = String(data: output.fileHandleForReading.readDataToEndOfFile(), encoding: .utf8) ?? ""
+    let text =
+      String(data: output.fileHandleForReading.readDataToEndOfFile(), encoding: .utf8) ?? ""
     return text.trimmingCharacters(in: .whitespacesAndNewlines)
   }
 }
@@ -91,7 +92,8 @@ struct WorkloadResult: Codable {
       guard let rate = rates[peer.name] else { continue }
       lines.append(
         "  \(peer.name) \(peer.version), \(peer.requests) x batch \(peer.batch): \(grouped(rate)) examples/s, ratio "
-          + "\(fixed(ours / rate, 2)) (outputs differ by \(agreement[peer.name].map(scientific) ?? "?"))")
+          + "\(fixed(ours / rate, 2)) (outputs differ by \(agreement[peer.name].map(scientific) ?? "?"))"
+      )
     }
     for (name, reason) in missing.sorted(by: { $0.key < $1.key }) {
       lines.append("  \(name): not measured (\(reason))")
@@ -138,7 +140,8 @@ struct Report: Codable {
         "\(grouped(result.naiveRate)) (\(fixed(result.ours / result.naiveRate, 0))x)",
       ]
       cells += names.map { name in
-        result.rates[name].map { "\(grouped($0)) (\(fixed(result.ours / $0, 2))x)" } ?? "not measured"
+        result.rates[name].map { "\(grouped($0)) (\(fixed(result.ours / $0, 2))x)" }
+          ?? "not measured"
       }
       rows.append("| " + cells.joined(separator: " | ") + " |")
     }
@@ -158,7 +161,9 @@ struct Report: Codable {
 func fixed(_ value: Double, _ digits: Int) -> String {
   value.isFinite ? String(format: "%.\(digits)f", value) : "-"
 }
-func percent(_ value: Double) -> String { value.isFinite ? String(format: "%.1f %%", 100 * value) : "-" }
+func percent(_ value: Double) -> String {
+  value.isFinite ? String(format: "%.1f %%", 100 * value) : "-"
+}
 func scientific(_ value: Double) -> String { String(format: "%.1e", value) }
 
 /// A rate with three or more significant digits: 26,300.

@@ -155,7 +155,8 @@ struct NetworkBuilder {
       "BatchNormalization",
       [
         constant("scale", channels, scale: 0.1, around: 1), constant("shift", channels, scale: 0.1),
-        constant("mean", channels, scale: 0.1), constant("variance", channels, scale: 0.05, around: 1),
+        constant("mean", channels, scale: 0.1),
+        constant("variance", channels, scale: 0.05, around: 1),
       ], shape: current.shape)
   }
 

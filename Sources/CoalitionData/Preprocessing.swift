@@ -11,7 +11,7 @@ public struct Preprocessing: Hashable, Sendable {
   public enum Resize: Hashable, Sendable {
     /// To this size, whatever the proportions.
     case exactly(height: Int, width: Int)
-    /// The shorter side to this size, the longer one in proportion, rounded down.
+    /// The shorter side to this size, the longer one in proportion, rounded.
     case shorterSide(Int)
   }
 
@@ -109,7 +109,8 @@ public struct Preprocessing: Hashable, Sendable {
       guard side > 0, !longer.overflow else {
         throw CoalitionError(.usage, "the size to resize to is out of range", found: "\(side)")
       }
-      let other = longer.partialValue / min(image.height, image.width)
+      let shorter = min(image.height, image.width)
+      let other = (longer.partialValue + shorter / 2) / shorter
       size =
         image.height <= image.width
         ? Size(height: side, width: other) : Size(height: other, width: side)

@@ -68,7 +68,7 @@ struct PublishedModelTests {
     "husky_dog.jpg",
   ]
 
-  /// Decoders and resamplers differ by a level or two of 255, which moves a probability by less than 0.03.
+  /// Another version of the JPEG decoder may differ by a level of 255 here and there.
   @Test("SqueezeNet sees in photographs what ONNX Runtime sees", arguments: photos.indices)
   func photographs(index: Int) throws {
     let folder = "\(data)/model-squeezenet-dc"
@@ -89,7 +89,7 @@ struct PublishedModelTests {
     #expect(found.shape == [1, 1000])
     let best = expected.indices.max { expected[$0] < expected[$1] }
     #expect(found.floats.indices.max { found.floats[$0] < found.floats[$1] } == best)
-    #expect(largestDifference(found.floats, expected) < 0.03)
+    #expect(largestDifference(found.floats, expected) < 2e-3)
   }
 
   @Test("SqueezeNet's probabilities for a prepared photograph are ONNX Runtime's")
