@@ -13,11 +13,21 @@ struct PoolCase: CustomStringConvertible, Sendable {
   /// top, left, bottom, right
   var pads = (0, 0, 0, 0)
   var roundUp = false
-  var average = false
+  var kind = LN_POOL_MAX
   var countPadding = false
+  /// Winners count along columns first.
+  var swapped = false
+
+  private var name: String {
+    switch kind {
+    case LN_POOL_AVERAGE: "average"
+    case LN_POOL_WINNER: "winners\(swapped ? " by columns" : "")"
+    default: "max"
+    }
+  }
 
   var description: String {
-    "\(average ? "average" : "max")\(countPadding ? " counting padding" : "") of "
+    "\(name)\(countPadding ? " counting padding" : "") of "
       + "\([images, height, width, channels]), kernel \(kernel), stride \(stride), "
       + "dilation \(dilation), pads \(pads)\(roundUp ? ", rounded up" : "")"
   }
@@ -38,8 +48,9 @@ struct PoolCase: CustomStringConvertible, Sendable {
     let result = program.value(outCount)
     program.add(LN_pool) {
       $0.pool = ln_pool(
-        in: x, out: result, kind: Int32((average ? LN_POOL_AVERAGE : LN_POOL_MAX).rawValue),
-        count_padding: countPadding ? 1 : 0, channels: Int32(channels), images: Int32(images),
+        in: x, out: result, kind: Int32(kind.rawValue),
+        count_padding: countPadding ? 1 : 0, swapped: swapped ? 1 : 0, channels: Int32(channels),
+        images: Int32(images),
         height: Int32(height), width: Int32(width), out_height: Int32(outHeight),
         out_width: Int32(outWidth), kernel_h: Int32(kernel.0), kernel_w: Int32(kernel.1),
         stride_h: Int32(stride.0), stride_w: Int32(stride.1), dilation_h: Int32(dilation.0),
@@ -67,6 +78,7 @@ struct PoolCase: CustomStringConvertible, Sendable {
         for ox in 0..<outWidth {
           for c in 0..<channels {
             var taps: [Double] = []
+            var places: [Int] = []
             var padding = 0
             for ky in 0..<kernel.0 {
               for kx in 0..<kernel.1 {
@@ -74,6 +86,7 @@ struct PoolCase: CustomStringConvertible, Sendable {
                 let x0 = ox * stride.1 + kx * dilation.1 - pads.1
                 if y >= 0 && y < height && x0 >= 0 && x0 < width {
                   taps.append(x[((n * height + y) * width + x0) * channels + c])
+                  places.append(swapped ? x0 * height + y : y * width + x0)
                 } else if y < height + pads.2 && x0 < width + pads.3 {
                   padding += 1
                 }
@@ -81,8 +94,14 @@ struct PoolCase: CustomStringConvertible, Sendable {
             }
             let count = taps.count + (countPadding ? padding : 0)
             let sum = taps.reduce(0, +)
-            result.append(
-              average ? (count > 0 ? sum / Double(count) : 0) : taps.max() ?? -.infinity)
+            switch kind {
+            case LN_POOL_AVERAGE: result.append(count > 0 ? sum / Double(count) : 0)
+            case LN_POOL_WINNER:
+              let largest = taps.max() ?? 0
+              let winner = taps.firstIndex(of: largest).map { places[$0] } ?? -1
+              result.append(Double((n * channels + c) * height * width + winner))
+            default: result.append(taps.max() ?? -.infinity)
+            }
           }
         }
       }
@@ -107,10 +126,14 @@ struct PoolCase: CustomStringConvertible, Sendable {
       .init(height: 4, width: 4, channels: 70, kernel: (4, 4)),
     ]
     return shapes.flatMap { shape in
-      [(false, false), (true, false), (true, true)].map { average, countPadding in
+      [
+        (LN_POOL_MAX, false), (LN_POOL_AVERAGE, false), (LN_POOL_AVERAGE, true),
+        (LN_POOL_WINNER, false), (LN_POOL_WINNER, true),
+      ].map { kind, option in
         var item = shape
-        item.average = average
-        item.countPadding = countPadding
+        item.kind = kind
+        item.countPadding = option && kind == LN_POOL_AVERAGE
+        item.swapped = option && kind == LN_POOL_WINNER
         return item
       }
     }
@@ -170,7 +193,9 @@ struct SoftmaxCase: CustomStringConvertible, Sendable {
     let experiment: LaneExperiment<Element> = item.experiment()
     let taps = Double(item.kernel.0 * item.kernel.1)
     // Numbers lie within 3: a sum of n of them is off by less than n roundings of its largest value.
-    let allowed = item.average ? taps * 3 * Double(Element.ulpOfOne) : Double.leastNonzeroMagnitude
+    let allowed =
+      item.kind == LN_POOL_AVERAGE
+      ? taps * 3 * Double(Element.ulpOfOne) : Double.leastNonzeroMagnitude
     worstError(
       experiment, into: &worst, allowed: { _ in allowed }, reference: { [item.reference($0[0])] })
     print("\(item), \(Element.self): \(worst)")
@@ -188,7 +213,7 @@ struct SoftmaxCase: CustomStringConvertible, Sendable {
       for average in [false, true] {
         let item = PoolCase(
           height: 3, width: 3, channels: channels, kernel: (2, 2), pads: (1, 0, 0, 1),
-          average: average)
+          kind: average ? LN_POOL_AVERAGE : LN_POOL_MAX)
         checkPool(item, Float.self)
         checkPool(item, Double.self)
       }
@@ -198,7 +223,9 @@ struct SoftmaxCase: CustomStringConvertible, Sendable {
   @Test("A NaN among the taps is the result") func poolNaN() {
     for place in 0..<4 {
       for average in [false, true] {
-        let item = PoolCase(height: 2, width: 2, channels: 1, kernel: (2, 2), average: average)
+        let item = PoolCase(
+          height: 2, width: 2, channels: 1, kernel: (2, 2),
+          kind: average ? LN_POOL_AVERAGE : LN_POOL_MAX)
         var experiment: LaneExperiment<Float> = item.experiment(examples: 1)
         experiment.inputs[0][place] = .nan
         for lanes in allLaneCounts {

@@ -14,7 +14,7 @@ import Testing
     var pool = PoolCase(
       height: 8, width: 9, channels: 3, kernel: (3, 2), stride: (1, 2), pads: (1, 0, 1, 1))
     let largest = pool
-    pool.average = true
+    pool.kind = LN_POOL_AVERAGE
     let average = pool
     let pooled = average.outCount
     let softmax = SoftmaxCase(outer: 8, axis: pooled / 24, inner: 3)

@@ -33,12 +33,13 @@ struct PreprocessingTests {
     #expect(result.elements == .float32(expected))
   }
 
-  @Test("the shorter side decides, the longer one is rounded down")
+  @Test("the shorter side decides, the longer one is rounded")
   func shorterSide() throws {
+    // 10 * 23 / 17 = 13.53
     let tall = try apply(image) { $0.resize = .shorterSide(10) }
-    #expect(tall.shape == [1, 3, 13, 10])
+    #expect(tall.shape == [1, 3, 14, 10])
     let wide = try image.reshaped(to: [17, 23, 3])
-    #expect(try apply(wide) { $0.resize = .shorterSide(10) }.shape == [1, 3, 10, 13])
+    #expect(try apply(wide) { $0.resize = .shorterSide(10) }.shape == [1, 3, 10, 14])
   }
 
   @Test("crops the centre")

@@ -219,3 +219,65 @@ import Testing
     }
   }
 }
+
+/// Operators that mix the examples of a batch: they run one input at a time.
+@Suite struct BatchOperatorTests {
+  private let x = Grid([2, 2, 1, 3], [1, 2, 3, -1, 0, 4, 5, 6, 10, 2, 2, 8])
+
+  private func run(_ net: Net, _ name: String) async throws -> [String: Tensor] {
+    let plan = try Plan(try Model(net.graph, oneByOne: true))
+    return try await plan.run([name: x.tensor().reshaped(to: [1] + x.shape)])
+  }
+
+  @Test func batchNormalizationInTrainingFormUsesTheBatch() async throws {
+    var net = Net(opset: 15)
+    net.graph.inputs.append(Port("x", shape: [2, 2, 1, 3]))
+    let parameters = [[2.0, 0.5], [1, -1], [0.25, 0.5], [4, 2]].map {
+      net.constant(Tensor(.float32($0.map { Float($0) })))
+    }
+    let outputs = net.add(
+      "BatchNormalization", ["x"] + parameters,
+      ["training_mode": .int(1), "momentum": .float(0.75), "epsilon": .float(0.125)], outputs: 3)
+    for name in outputs { net.output(name) }
+    let results = try await run(net, "x")
+    for channel in 0..<2 {
+      let values = (0..<2).flatMap { n in (0..<3).map { x[[n, channel, 0, $0]] } }
+      let mean = values.reduce(0, +) / 6
+      let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / 6
+      let (scale, shift) = ([2.0, 0.5][channel], [1.0, -1][channel])
+      let y = try #require(results[outputs[0]]).doubles
+      for n in 0..<2 {
+        for i in 0..<3 {
+          let expected =
+            scale * (x[[n, channel, 0, i]] - mean) / (variance + 0.125).squareRoot() + shift
+          #expect(abs(y[(n * 2 + channel) * 3 + i] - expected) < 1e-5)
+        }
+      }
+      let newMean = try #require(results[outputs[1]]).doubles[channel]
+      let newVariance = try #require(results[outputs[2]]).doubles[channel]
+      #expect(abs(newMean - (0.75 * [0.25, 0.5][channel] + 0.25 * mean)) < 1e-5)
+      #expect(abs(newVariance - (0.75 * [4.0, 2][channel] + 0.25 * variance)) < 1e-5)
+    }
+  }
+
+  @Test func batchNormalizationInTrainingFormKeepsExamplesApart() throws {
+    var net = Net(opset: 15)
+    let x = net.input([2, 3])
+    let parameters = (0..<4).map { _ in net.constant(Tensor(.float32([1, 1]))) }
+    net.output(net.add("BatchNormalization", [x] + parameters, ["training_mode": .int(1)]))
+    let plan = try Plan(try Model(net.graph))
+    #expect(plan.batching == .oneByOne(node: "BatchNormalization0"))
+  }
+
+  @Test(arguments: [0, 1])
+  func maxPoolTellsWhereTheMaximaAre(order: Int) async throws {
+    var net = Net()
+    net.graph.inputs.append(Port("x", shape: [2, 2, 1, 3]))
+    let outputs = net.add(
+      "MaxPool", ["x"], ["kernel_shape": .ints([1, 2]), "storage_order": .int(order)], outputs: 2)
+    for name in outputs { net.output(name) }
+    let results = try await run(net, "x")
+    #expect(results[outputs[0]]?.floats == [2, 3, 0, 4, 6, 10, 2, 8])
+    #expect(results[outputs[1]]?.floats == [1, 2, 4, 5, 7, 8, 9, 11])
+  }
+}
