@@ -20,7 +20,8 @@ enum Folding {
     for (index, info) in outputs.enumerated() where node.outputs[index] != "" {
       let view = try lowering.view(of: node.outputs[index])
       try lowering.output(
-        view.operand.isConstant ? try lowering.copied(view) : view, slot: wanted.count)
+        node.outputs[index], view.operand.isConstant ? try lowering.copied(view) : view,
+        slot: wanted.count)
       wanted.append((index, info))
     }
     let program = try Program(

@@ -120,9 +120,10 @@ package struct Lowering {
     named.contains(value) ? ConstantSource.Name(value: value, form: form) : nil
   }
 
-  mutating func emit(_ step: some Step) {
+  /// - Parameter label: what the step belongs to; the current node by default.
+  mutating func emit(_ step: some Step, label: String? = nil) {
     draft.steps.append(step)
-    draft.labels.append(node.label)
+    draft.labels.append(label ?? node.label)
   }
 
   /// A dense copy in the arena; the axes in the given memory order, row-major by default.

@@ -14,10 +14,11 @@ enum ForwardMode {
     for (slot, port) in graph.inputs.enumerated() {
       guard uses[port.name] != nil, let info = analysis.values[port.name] else { continue }
       let order =
-        isReadByWindows(port.name, graph, uses)
+        info.shape.count > 2 && isReadByWindows(port.name, graph, uses)
         ? channelsLast(rank: info.shape.count) : Array(info.shape.indices)
       lowering.set(
-        value: port.name, try lowering.input(shape: info.shape, order: order, slot: slot))
+        value: port.name,
+        try lowering.input(port.name, shape: info.shape, order: order, slot: slot))
     }
     var done = Set<Int>()
     for (index, node) in graph.nodes.enumerated() where !done.contains(index) {
@@ -35,7 +36,7 @@ enum ForwardMode {
     for name in outputs where analysis.values[name]?.constant == nil && slots[name] == nil {
       let view = try lowering.view(of: name)
       slots[name] = slots.count
-      try lowering.output(view, slot: slots.count - 1)
+      try lowering.output(name, view, slot: slots.count - 1)
     }
     return (lowering.draft, slots)
   }

@@ -48,7 +48,9 @@ struct OutputStep: Step {
 
 extension Lowering {
   /// Brings an input of the model into lanes, its axes in memory order `order`.
-  mutating func input(shape: [Int], order: [Int], slot: Int) throws(CoalitionError) -> View {
+  mutating func input(
+    _ name: String, shape: [Int], order: [Int], slot: Int
+  ) throws(CoalitionError) -> View {
     let count = try ValueInfo.checkedCount(shape)
     let rows = View(Operand(space: .constant(0)), shape: shape)
     let view = View(buffer(count), shape: shape, order: order)
@@ -56,17 +58,17 @@ extension Lowering {
       throw CoalitionError(.internalFault, "an input has no loop nest")
     }
     try check(nest)
-    emit(InputStep(slot: slot, output: view.operand, rowCount: count, nest: nest))
+    emit(InputStep(slot: slot, output: view.operand, rowCount: count, nest: nest), label: name)
     return view
   }
 
   /// Writes a value to the caller's rows.
-  mutating func output(_ view: View, slot: Int) throws(CoalitionError) {
+  mutating func output(_ name: String, _ view: View, slot: Int) throws(CoalitionError) {
     let rows = View(Operand(space: .constant(0)), shape: view.shape)
     guard let nest = Nest(over: [rows, view]) else {
       throw CoalitionError(.internalFault, "an output has no loop nest")
     }
     try check(nest)
-    emit(OutputStep(slot: slot, input: view.operand, rowCount: view.count, nest: nest))
+    emit(OutputStep(slot: slot, input: view.operand, rowCount: view.count, nest: nest), label: name)
   }
 }

@@ -41,26 +41,33 @@ private final class EngineThread: SerialExecutor, @unchecked Sendable {
   func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
     pthread_mutex_lock(lock)
-    jobs.append(job)
-    if !isStarted {
-      isStarted = true
-      start()
+    if !isStarted { isStarted = start() }
+    let isRunning = isStarted
+    if isRunning {
+      jobs.append(job)
+      pthread_cond_signal(wake)
     }
-    pthread_cond_signal(wake)
     pthread_mutex_unlock(lock)
+    // A process that may not have another thread does the work where it stands.
+    if !isRunning { job.runSynchronously(on: asUnownedSerialExecutor()) }
   }
 
-  private func start() {
-    // The engine lives as long as the process.
-    let context = Unmanaged.passRetained(self).toOpaque()
+  /// Starts the thread, which lives as long as the process. Returns whether it could be had.
+  private func start() -> Bool {
+    let context = Unmanaged.passRetained(self)
     var thread = pthread_t()
-    pthread_create(
+    let status = pthread_create(
       &thread, nil,
       { context in
         if let context { Unmanaged<EngineThread>.fromOpaque(context).takeUnretainedValue().loop() }
         return nil
-      }, context)
+      }, context.toOpaque())
+    guard status == 0 else {
+      context.release()
+      return false
+    }
     pthread_detach(thread)
+    return true
   }
 
   private func loop() {
