@@ -31,7 +31,7 @@ lint:
 	@bash .ci/lint
 
 format:
-	$(SWIFT) format -i -r Package.swift Sources Tests Benchmarks Examples
+	$(SWIFT) format -i -r Package.swift Sources Tests Benchmarks
 
 sanitize: setup
 	@bash .ci/sanitize

@@ -67,7 +67,9 @@ let package = Package(
       path: "Tests/Conformance", exclude: ["node_tests.py"], swiftSettings: swift),
     .testTarget(
       name: "CoalitionCLITests",
-      dependencies: ["CoalitionBase", "CoalitionCLI", "CoalitionData", "CoalitionNet", "CoalitionONNX"],
+      dependencies: [
+        "CoalitionBase", "CoalitionCLI", "CoalitionData", "CoalitionNet", "CoalitionONNX",
+      ],
       exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
       name: "CoalitionNetTests", dependencies: ["CLanes", "CoalitionBase", "CoalitionNet"],

@@ -14,7 +14,7 @@ extension Plan {
     }
 
     public struct Line: Sendable {
-      /// The node that the step belongs to; empty for the copies at the model's inputs and outputs.
+      /// The node that the step belongs to; for the copies at the model's ends, the input or output.
       public let node: String
       public let summary: String
       public let reads: [Place]
@@ -55,10 +55,9 @@ extension Plan {
         .constant(block: id, size: ConstantBlock.byteCount(draft.constants[id], precision))
       }
     }
-    let nodes = Set(analysis.graph.nodes.map(\.label))
     let lines = zip(draft.steps, draft.labels).map { step, label in
       Listing.Line(
-        node: step.writes != nil && nodes.contains(label) ? label : "", summary: step.summary,
+        node: label, summary: step.summary,
         reads: step.reads.map(place),
         writes: step.writes.map(place), operations: step.operations)
     }

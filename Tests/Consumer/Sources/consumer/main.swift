@@ -9,7 +9,8 @@ func threadCount() -> Int {
   defer { fclose(file) }
   var line = [CChar](repeating: 0, count: 256)
   while fgets(&line, 256, file) != nil {
-    let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let bytes = line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+    let text = String(decoding: bytes, as: UTF8.self)
     if text.hasPrefix("Threads:") {
       return Int(text.dropFirst(8).trimmingPrefix { $0.isWhitespace }.prefix { $0.isNumber }) ?? 0
     }
