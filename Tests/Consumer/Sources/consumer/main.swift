@@ -1,4 +1,4 @@
-// Builds a small network, runs it, and checks that the engine used more than one thread.
+// Builds a small network, runs it, and checks that the engine starts a team of threads.
 
 import Coalition
 import Glibc
@@ -32,16 +32,25 @@ let graph = Graph(
 let plan = try Plan(Model(graph))
 let input = try Tensor(
   shape: [4096, size], elements: .float32((0..<4096 * size).map { Float($0 % 7) - 3 }))
-let before = threadCount()
-let output = try await plan.run(["x": input])["y"]
-let after = threadCount()
-guard output?.floats == input.floats.map({ max(2 * $0, 0) }) else {
-  print("consumer: wrong result")
-  exit(1)
+
+/// Runs with a number of threads, checks the result, and returns the threads that the process has then.
+func threadsAfterRun(_ threads: Int) async throws -> Int {
+  var options = RunOptions()
+  options.threads = threads
+  let output = try await plan.run(["x": input], options)["y"]
+  guard output?.floats == input.floats.map({ max(2 * $0, 0) }) else {
+    print("consumer: wrong result")
+    exit(1)
+  }
+  return threadCount()
 }
-print("consumer: right result, \(before) threads before the run and \(after) after")
-// The engine thread, and at least one more of the OpenMP team.
-guard after >= before + 2 else {
-  print("consumer: the engine did not start a second thread")
+
+// Swift's own pool has no more threads than processors; what eight more bring comes from the OpenMP team.
+let alone = try await threadsAfterRun(1)
+let team = try await threadsAfterRun(8 + Int(sysconf(Int32(_SC_NPROCESSORS_ONLN))))
+print(
+  "consumer: right results, \(alone) threads after a run with one and \(team) after one with many")
+guard team >= alone + 7 else {
+  print("consumer: the engine did not start a team")
   exit(1)
 }
