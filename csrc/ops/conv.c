@@ -8,7 +8,6 @@
 #ifndef LN_TARGET
 #define LN_TEMPLATE "../ops/conv.c"
 #include "conv_geometry.h"
-#include <math.h>
 #include "../simd/each_target.h"
 
 static size_t units(const ln_step *step, int lanes) {
@@ -58,24 +57,20 @@ typedef struct layer {
 
 // The function as a write-out of the kernel; others than these four are applied by themselves.
 static finish LN_NAME(finish_of)(const ln_function *f, int *applied) {
-  finish e = {.low = (real)-INFINITY, .high = (real)INFINITY};
   *applied = 0;
   switch (f->id) {
-  case LN_FUNCTION_identity:
-    break;
   case LN_FUNCTION_relu:
-    e.low = 0;
-    break;
+    return (finish){.kind = LN_NAME(FINISH_FLOOR), .low = 0};
   case LN_FUNCTION_clip:
-    e.low = (real)f->a, e.high = (real)f->b;
-    break;
+    return (finish){.kind = LN_NAME(FINISH_CLAMP), .low = (real)f->a, .high = (real)f->b};
   case LN_FUNCTION_leaky_relu:
-    e.leaky = 1, e.slope = (real)f->a;
+    return (finish){.kind = LN_NAME(FINISH_LEAKY), .slope = (real)f->a};
+  case LN_FUNCTION_identity:
     break;
   default:
     *applied = 1;
   }
-  return e;
+  return (finish){.kind = LN_NAME(FINISH_NONE)};
 }
 
 static layer LN_NAME(layer_of)(const ln_step *step, const ln__frame *frame) {
@@ -192,11 +187,11 @@ LN_INLINE int LN_NAME(same_taps)(const window *a, const window *b) {
 #include "../ops/conv_narrow.h"
 #include "../ops/conv_depthwise.h"
 
-LN_INLINE void LN_NAME(any_unit)(const layer *l, int slice, int band) {
+LN_INLINE void LN_NAME(any_unit)(const layer *l, wide_band *held, int slice, int band) {
   if (ln__conv_is_depthwise(l->shape))
     LN_NAME(depthwise_unit)(l, slice, band);
   else if (l->lanes > 1)
-    LN_NAME(wide_unit)(l, slice, band);
+    LN_NAME(wide_unit)(l, held, slice, band);
   else
     LN_NAME(narrow_unit)(l, slice, band);
 }
@@ -219,6 +214,8 @@ static int LN_NAME(slices_outer)(const layer *l) {
 static void LN_NAME(run_conv)(const ln_step *step, const ln__frame *frame, size_t begin,
                               size_t end) {
   const layer l = LN_NAME(layer_of)(step, frame);
+  wide_band held;
+  held.band = -1;
   const size_t bands = (size_t)l.units.bands;
   const size_t slices = (size_t)l.units.groups * (size_t)l.units.slices;
   const int slices_outer = LN_NAME(slices_outer)(&l);
@@ -229,9 +226,9 @@ static void LN_NAME(run_conv)(const ln_step *step, const ln__frame *frame, size_
     const int slice = (int)(slices_outer ? outer : inner),
               band = (int)(slices_outer ? inner : outer);
     if (l.applied)
-      LN_NAME(applied_unit)(&l, frame, slice, band);
+      LN_NAME(applied_unit)(&l, frame, &held, slice, band);
     else
-      LN_NAME(any_unit)(&l, slice, band);
+      LN_NAME(any_unit)(&l, &held, slice, band);
     if (++inner == inner_count) inner = 0, outer++;
   }
 }

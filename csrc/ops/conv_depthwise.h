@@ -36,7 +36,7 @@ LN_INLINE void LN_NAME(depthwise_tile)(const layer *l, const window *w, ptrdiff_
     if (!narrow) {
       const ptrdiff_t channel = element / lanes * multiple + m;
       vec x = l->bias ? sum[i] + v_set(l->bias[channel]) : sum[i];
-      x = v_finish(x, &l->finish);
+      v_finish(&x, 1, &l->finish);
       real *to = out + channel * lanes + element % lanes;
       v_store(to, merge ? v_pool_max(v_load(to), x) : x);
     } else {
@@ -48,7 +48,7 @@ LN_INLINE void LN_NAME(depthwise_tile)(const layer *l, const window *w, ptrdiff_
         if (merge) old[c] = to[c * multiple];
       }
       vec x = l->bias ? sum[i] + bias : sum[i];
-      x = v_finish(x, &l->finish);
+      v_finish(&x, 1, &l->finish);
       if (merge) x = v_pool_max(old, x);
       for (int c = 0; c < held; c++) to[c * multiple] = x[c];
     }

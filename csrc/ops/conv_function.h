@@ -21,7 +21,8 @@ static void LN_NAME(window_maximum)(const real *in, real *out, int window, ptrdi
   }
 }
 
-static void LN_NAME(applied_unit)(const layer *l, const ln__frame *frame, int slice, int band) {
+static void LN_NAME(applied_unit)(const layer *l, const ln__frame *frame, wide_band *held,
+                                  int slice, int band) {
   const ln_conv *s = l->shape;
   // Output channels of the slice: adjacent, in depthwise layers as well.
   const int in_group = slice % l->units.slices * l->units.slice;
@@ -32,7 +33,7 @@ static void LN_NAME(applied_unit)(const layer *l, const ln__frame *frame, int sl
   const ptrdiff_t channels = (ptrdiff_t)ln__min(l->units.slice, size - in_group) * many;
   const ptrdiff_t count = channels * l->lanes, place = l->out_channels * l->lanes;
   if (s->pool_h == 0) {
-    LN_NAME(any_unit)(l, slice, band);
+    LN_NAME(any_unit)(l, held, slice, band);
     const ptrdiff_t from = (ptrdiff_t)band * l->units.rows * s->out_width;
     const ptrdiff_t all = (ptrdiff_t)s->images * s->out_height * s->out_width;
     const ptrdiff_t end = from + (ptrdiff_t)l->units.rows * s->out_width;
@@ -48,7 +49,7 @@ static void LN_NAME(applied_unit)(const layer *l, const ln__frame *frame, int sl
   raw.out = (real *)frame->scratch;
   raw.place_channels = channels;
   raw.first_channel = first;
-  LN_NAME(any_unit)(&raw, slice, band);
+  LN_NAME(any_unit)(&raw, held, slice, band);
   const int window = s->pool_h * s->pool_w, columns = s->out_width / s->pool_w;
   LN_NAME(apply_to)(l, frame, raw.out, window * columns * count);
   for (int px = 0; px < columns; px++) LN_NAME(window_maximum)

@@ -20,22 +20,43 @@ typedef struct walk {
   int32_t rows, hops, run;
 } walk;
 
-// What is done to a finished sum x: x + bias, then one of
-//   x < 0 ? slope * x : x        when `leaky`
-//   min(max(x, low), high)       else (identity: -inf, +inf; relu: 0, +inf)
+// What is done to a finished sum x, once the bias is in:
+//   FINISH_NONE    x
+//   FINISH_FLOOR   max(x, low)
+//   FINISH_CLAMP   min(max(x, low), high)
+//   FINISH_LEAKY   x < 0 ? slope * x : x
+enum {
+  LN_NAME(FINISH_NONE),
+  LN_NAME(FINISH_FLOOR),
+  LN_NAME(FINISH_CLAMP),
+  LN_NAME(FINISH_LEAKY)
+};
 #define finish LN_NAME(finish)
 typedef struct finish {
+  int kind;
   real low, high, slope;
-  int leaky;
 } finish;
 
-#define v_finish LN_NAME(v_finish)
-LN_INLINE vec v_finish(vec x, const finish *f) {
-  if (f->leaky) return v_select(x < 0, v_set(f->slope) * x, x);
-  return v_min(v_set(f->high), v_max(v_set(f->low), x));
-}
-
 #define LN_UNROLL _Pragma("clang loop unroll(full)")
+
+// All n sums; the kind is looked at once.
+#define v_finish LN_NAME(v_finish)
+LN_INLINE void v_finish(vec *sum, const int n, const finish *f) {
+  const vec low = v_set(f->low), high = v_set(f->high), slope = v_set(f->slope);
+  switch (f->kind) {
+  case LN_NAME(FINISH_FLOOR):
+    LN_UNROLL for (int s = 0; s < n; s++) sum[s] = v_max(low, sum[s]);
+    break;
+  case LN_NAME(FINISH_CLAMP):
+    LN_UNROLL for (int s = 0; s < n; s++) sum[s] = v_min(high, v_max(low, sum[s]));
+    break;
+  case LN_NAME(FINISH_LEAKY):
+    LN_UNROLL for (int s = 0; s < n; s++) sum[s] = v_select(sum[s] < 0, slope * sum[s], sum[s]);
+    break;
+  default:
+    break;
+  }
+}
 
 // a_at, b_at: offsets of the na vectors and nb scalars; b_at is NULL for `adjacent` scalars.
 // Scalars that are not adjacent are a step of one element.
@@ -62,15 +83,16 @@ LN_INLINE void LN_NAME(accumulate)(vec *sum, const walk *w, const ptrdiff_t *a_a
     }
 }
 
-// The wide form: na vectors of lanes (of one or several positions) x nb adjacent output channels.
-// Sums that are not finished, because the walk is cut into parts that fit the cache, wait in
-// memory.
+// The wide form: na vectors of lanes (of one or several positions) x nb adjacent output channels,
+// and `tiles` of them in a row. Sums that are not finished, because the walk is cut into parts that
+// fit the cache, wait in memory; that is for one tile at a time.
 #define wide_tile LN_NAME(wide_tile)
 typedef struct wide_tile {
   walk walk;
   const ptrdiff_t *in, *out; // of each vector
   const unsigned char
       *merge;          // pooling: this vector joins a maximum that is already in `out`; else NULL
+  int tiles;           // the next one has the next na vectors
   int resume, suspend; // sums start from `waiting`; sums go back there
   vec *waiting;        // [channel][LN_WIDE_WAITING]
   real *result;        // channel 0 of `out` offset 0
@@ -82,30 +104,44 @@ typedef struct wide_tile {
 enum { LN_NAME(WIDE_WAITING) = 4 };
 #define LN_WIDE_WAITING LN_NAME(WIDE_WAITING)
 
-LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
-  vec sum[LN_SUMS];
-  if (t->resume)
-    LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] =
-        t->waiting[s / na * LN_WIDE_WAITING + s % na];
-  else
-    LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = v_set(0);
-  LN_NAME(accumulate)(sum, &t->walk, t->in, NULL, na, nb, 1);
-  if (t->suspend) {
-    LN_UNROLL for (int s = 0; s < na * nb; s++) t->waiting[s / na * LN_WIDE_WAITING + s % na] =
-        sum[s];
-    return;
-  }
+LN_INLINE void LN_NAME(wide_finished)(const wide_tile *t, vec *sum, const ptrdiff_t *out,
+                                      const unsigned char *merge, const int na, const int nb) {
   const real *bias = t->bias;
   if (bias) LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = sum[s] + v_set(bias[s / na]);
-  const finish f = *t->finish;
-  LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = v_finish(sum[s], &f);
+  v_finish(sum, na * nb, t->finish);
   const ptrdiff_t step = t->channel_step;
   LN_UNROLL for (int i = 0; i < na; i++) {
-    real *to = t->result + t->out[i];
-    if (t->merge && t->merge[i])
+    real *to = t->result + out[i];
+    if (merge && merge[i])
       LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] =
           v_pool_max(v_load(to + j * step), sum[j * na + i]);
     LN_UNROLL for (int j = 0; j < nb; j++) v_store(to + j * step, sum[j * na + i]);
+  }
+}
+
+LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
+  const ptrdiff_t *in = t->in, *out = t->out;
+  const unsigned char *merge = t->merge;
+  for (int tile = 0; tile < t->tiles; tile++) {
+    vec sum[LN_SUMS];
+    // The outputs' cache lines come while the sums are made: a map is seldom in the cache when it
+    // is written, and stores that miss wait for memory one by one.
+    if (!t->suspend)
+      LN_UNROLL for (int s = 0; s < na * nb; s++)
+          __builtin_prefetch(t->result + out[s % na] + s / na * t->channel_step, 1, 3);
+    if (t->resume)
+      LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] =
+          t->waiting[s / na * LN_WIDE_WAITING + s % na];
+    else
+      LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = v_set(0);
+    LN_NAME(accumulate)(sum, &t->walk, in, NULL, na, nb, 1);
+    if (t->suspend)
+      LN_UNROLL for (int s = 0; s < na * nb; s++) t->waiting[s / na * LN_WIDE_WAITING + s % na] =
+          sum[s];
+    else
+      LN_NAME(wide_finished)(t, sum, out, merge, na, nb);
+    in += na, out += na;
+    if (merge) merge += na;
   }
 }
 
@@ -185,14 +221,16 @@ LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb)
     LN_UNROLL for (int s = 0; s < na * nb; s++) t->waiting[t->sum[s / na] * 8 + s % na] = sum[s];
     return;
   }
-  const finish f = *t->finish;
   LN_UNROLL for (int i = 0; i < na; i++) {
     const int held = i == na - 1 ? t->last : LN_WIDTH;
     if (t->bias) {
       const vec bias = LN_NAME(load_channels)(t->bias + i * LN_WIDTH, held);
       LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] = sum[j * na + i] + bias;
     }
-    LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] = v_finish(sum[j * na + i], &f);
+  }
+  v_finish(sum, na * nb, t->finish);
+  LN_UNROLL for (int i = 0; i < na; i++) {
+    const int held = i == na - 1 ? t->last : LN_WIDTH;
     if (held == LN_WIDTH) {
       LN_UNROLL for (int j = 0; j < nb; j++) {
         real *to = t->result + t->out_at[j] + i * LN_WIDTH;
