@@ -101,6 +101,26 @@ private let shapes: [ConvolutionShape] = {
       $0.pad = (0, 8, 0, 0)
       $0.pool = (1, 3)
     },
+    // Bands of more vectors, or of more different sets of taps, than are held at a time.
+    wide.with {
+      $0.label = "long rows"; $0.inChannels = 2; $0.outChannels = 3; $0.size = (2, 150)
+    },
+    wide.with {
+      $0.label = "long rows pooled"; $0.inChannels = 1; $0.outChannels = 17; $0.size = (4, 140);
+      $0.pool = (2, 2)
+    },
+    wide.with {
+      $0.label = "other taps at every output"; $0.inChannels = 2; $0.size = (3, 20);
+      $0.kernel = (1, 19); $0.pad = (0, 18, 0, 18)
+    },
+    wide.with {
+      $0.label = "depthwise on long rows"; $0.groups = 18; $0.inChannels = 1; $0.outChannels = 1;
+      $0.size = (3, 40); $0.kernel = (3, 5); $0.pad = (1, 2, 1, 2)
+    },
+    wide.with {
+      $0.label = "depthwise, windows wholly on padding"; $0.groups = 5; $0.inChannels = 1;
+      $0.outChannels = 1; $0.size = (3, 4); $0.kernel = (2, 3); $0.pad = (4, 5, 4, 5)
+    },
     wide.with {
       $0.label = "3 groups"; $0.groups = 3; $0.inChannels = 4; $0.outChannels = 6
     },
