@@ -37,7 +37,7 @@ struct ConvolutionShape: Sendable, CustomStringConvertible {
 
   /// Parameters that make every function a different one from identity.
   var laneFunction: ln_function {
-    ln_function(id: Int32(function.rawValue), a: 0.125, b: 0.75, c: 0)
+    ln_function(id: Int32(function.rawValue), a: 0.125, b: 0.75)
   }
 
   private static func outputs(

@@ -109,7 +109,7 @@ struct FunctionCase: CustomStringConvertible, Sendable {
   /// Results smaller than this count as this large: for functions that cancel on the way.
   var floor = 0.0
 
-  var function: ln_function { ln_function(id: Int32(id.rawValue), a: a, b: b, c: 0) }
+  var function: ln_function { ln_function(id: Int32(id.rawValue), a: a, b: b) }
   var description: String { "\(functionName(id)) (\(a), \(b))" }
 }
 

@@ -36,7 +36,7 @@ import Testing
         program.add(LN_pointwise) {
           $0.pointwise = ln_pointwise(
             in: scaled, out: scaled, count: Int64(count),
-            function: ln_function(id: Int32(id.rawValue), a: 1, b: 1, c: 0))
+            function: ln_function(id: Int32(id.rawValue), a: 1, b: 1))
         }
       }
       let high = largest.add(to: &program, from: x)
@@ -94,7 +94,7 @@ import Testing
       program.add(LN_pointwise) {
         $0.pointwise = ln_pointwise(
           in: x, out: y, count: Int64(count),
-          function: ln_function(id: Int32(LN_FUNCTION_swish.rawValue), a: 1, b: 0, c: 0))
+          function: ln_function(id: Int32(LN_FUNCTION_swish.rawValue), a: 1, b: 0))
       }
       program.add(LN_binary) {
         $0.binary = ln_binary(

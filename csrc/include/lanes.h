@@ -64,8 +64,8 @@ typedef struct ln_strides {
 } ln_strides;
 
 // ---------------------------------------------------------------------------------------------------
-// Functions of one number, with up to three parameters. A row here needs a row in ops/pointwise.c and a
-// case in the Swift twin.
+// Functions of one number, with up to two parameters. A row here needs its arithmetic in simd/functions.h and a
+// case in the Swift twin, Operators/Pointwise.swift.
 
 #define LN_FUNCTIONS(X)                                                                            \
   X(identity)     /* x */                                                                          \
@@ -101,7 +101,7 @@ typedef enum ln_function_id {
 
 typedef struct ln_function {
   int32_t id;
-  double a, b, c;
+  double a, b;
 } ln_function;
 
 // Functions of two numbers.

@@ -107,17 +107,15 @@ struct Function: Hashable, Sendable {
   var id: Int32
   var a = 0.0
   var b = 0.0
-  var c = 0.0
 
-  init(_ id: ln_function_id, _ a: Double = 0, _ b: Double = 0, _ c: Double = 0) {
+  init(_ id: ln_function_id, _ a: Double = 0, _ b: Double = 0) {
     self.id = Int32(id.rawValue)
     self.a = a
     self.b = b
-    self.c = c
   }
 
   static let identity = Function(LN_FUNCTION_identity)
 
-  var encoded: ln_function { ln_function(id: id, a: a, b: b, c: c) }
+  var encoded: ln_function { ln_function(id: id, a: a, b: b) }
   var name: String { String(cString: ln_function_name(ln_function_id(rawValue: UInt32(id)))) }
 }

@@ -1,6 +1,5 @@
-// How many lanes a tile has, how many threads run, and what a run costs in memory.
+// How many lanes a tile has, and what a run costs in memory.
 
-import CLanes
 public import CoalitionBase
 
 extension Plan {
@@ -14,17 +13,6 @@ extension Plan {
     public let rows: Int
 
     public var total: Int { constants + arenas + rows }
-  }
-
-  /// The threads that a run uses.
-  package static func threads(_ requested: Int?) throws(CoalitionError) -> Int {
-    guard let requested else { return Int(ln_default_threads()) }
-    guard (1...1024).contains(requested) else {
-      throw CoalitionError(
-        .usage, "the number of threads is out of range", expected: "1 to 1024",
-        found: "\(requested)")
-    }
-    return requested
   }
 
   /// Lanes for a number of examples. It decides speed only: results are the same for every choice.
