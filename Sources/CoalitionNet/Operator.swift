@@ -254,13 +254,13 @@ package struct NodeReader: Sendable {
   }
 }
 
-/// The index of an axis that may be counted from the end.
+/// The index of an axis that may be counted from the end. A scalar has none.
 func resolveAxis(_ axis: Int, rank: Int) throws(CoalitionError) -> Int {
   let resolved = axis < 0 ? axis + rank : axis
-  guard resolved >= 0 && resolved < max(rank, 1) else {
+  guard resolved >= 0 && resolved < rank else {
     throw CoalitionError(
-      .invalidData, "an axis lies outside of the tensor", expected: "-\(rank) to \(rank - 1)",
-      found: "\(axis)")
+      .invalidData, "an axis lies outside of the tensor",
+      expected: rank == 0 ? "none for a scalar" : "-\(rank) to \(rank - 1)", found: "\(axis)")
   }
   return resolved
 }

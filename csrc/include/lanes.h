@@ -150,6 +150,9 @@ typedef struct ln_output {
 // Taps that fall on padding are skipped. A dense layer has H = W = OH = OW = KH = KW = 1 and N rows.
 // pool_h = 0: no pooling. Else max pooling by windows of pool_h x pool_w that tile the map (stride equal to
 // the window, no padding, incomplete windows at the far edge dropped), fused so that z never leaves a band of rows.
+// Kernels count in 32 bits. Along each axis of a convolution or pool, what the caller passes keeps
+//   max(size + both pads, outputs * stride + (kernel - 1) * dilation + 1) + dilation + stride,
+// and the product of both kernel sizes, within INT32_MAX.
 typedef struct ln_conv {
   ln_ref in, out;
   ln_ref weights; // constant: packed by ln_conv_pack

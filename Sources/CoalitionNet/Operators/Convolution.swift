@@ -44,7 +44,8 @@ struct Convolution: Operator {
     }
     let windows = try window.placed(
       over: Array(x.shape[2...]), kernel: Array(weights.shape[2...]), operation: "Conv")
-    guard groups >= 1, weights.shape[0] % groups == 0, weights.shape[1] * groups == x.shape[1]
+    guard groups >= 1, weights.shape[0] % groups == 0, x.shape[1] % groups == 0,
+      weights.shape[1] == x.shape[1] / groups
     else {
       throw CoalitionError(
         .shapeMismatch, "channels of input and weight of Conv disagree",

@@ -44,7 +44,6 @@ struct Pad: Operator {
     var borders = [Border](repeating: Border(), count: rank)
     for (index, axis) in axes.enumerated() {
       let axis = try resolveAxis(axis, rank: rank)
-      guard axis < rank else { throw CoalitionError(.invalidData, "Pad takes no scalar") }
       borders[axis] = Border(before: pads[index], after: pads[index + axes.count])
     }
     return borders

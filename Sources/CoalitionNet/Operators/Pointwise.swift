@@ -82,8 +82,9 @@ struct Pointwise: Operator {
     guard let tensor = inputs.first ?? nil, let integers = tensor.integers,
       operation == "Neg" || operation == "Abs"
     else { return nil }
-    let results = integers.map { Int64(operation == "Neg" ? 0 &- $0 : abs($0)) }
-    return [Tensor(filling: tensor.shape, with: .int64(results))]
+    // The smallest number has no opposite: it stays itself.
+    let results = integers.map { operation == "Neg" || $0 < 0 ? 0 &- $0 : $0 }
+    return [Tensor.integers(results, shape: tensor.shape, like: tensor.elementType)]
   }
 
   func lower(_ lowering: inout Lowering) throws(CoalitionError) {

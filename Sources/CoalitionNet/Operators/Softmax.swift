@@ -27,8 +27,9 @@ struct Softmax: Operator {
   private func normalised(_ shape: [Int]) throws(CoalitionError) -> Range<Int> {
     // A matrix may also be cut behind the last axis: its rows then have one element.
     if isMatrixForm && axis == shape.count { return axis..<axis }
+    // A scalar is a row of one element.
+    if shape.isEmpty && (-1...0).contains(axis) { return 0..<0 }
     let axis = try resolveAxis(axis, rank: shape.count)
-    if shape.isEmpty { return 0..<0 }
     return axis..<(isMatrixForm ? shape.count : axis + 1)
   }
 

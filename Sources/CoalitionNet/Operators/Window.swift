@@ -83,7 +83,7 @@ struct Window: Sendable {
       var window = PlacedWindow(
         size: spatial[axis], kernel: kernel[axis], stride: strides[axis], dilation: dilations[axis],
         padBegin: begin[axis], padEnd: end[axis], outputSize: 0)
-      let reach = (window.kernel - 1) * window.dilation + 1
+      let reach = window.reach
       switch padding {
       case .sameUpper, .sameLower:
         window.outputSize = (window.size + window.stride - 1) / window.stride
@@ -107,7 +107,14 @@ struct Window: Sendable {
           window.outputSize -= 1
         }
       }
+      try window.checkReach(operation)
       result.append(window)
+    }
+    // The divisor of an average pool counts the taps of both axes.
+    guard Tensor.count(of: kernel).map({ $0 <= Int(Int32.max) }) ?? false else {
+      throw CoalitionError(
+        .limitExceeded, "the window of \(operation) has too many taps",
+        expected: "at most \(Int32.max)", found: "kernel \(kernel)")
     }
     return result
   }
@@ -126,6 +133,25 @@ struct PlacedWindow: Hashable, Sendable {
   /// The window of an axis that is not there.
   static let point = PlacedWindow(
     size: 1, kernel: 1, stride: 1, dilation: 1, padBegin: 0, padEnd: 0, outputSize: 1)
+
+  /// What one window spans, with the gaps between its taps.
+  var reach: Int { (kernel - 1) * dilation + 1 }
+
+  /// Checks that the engine's coordinates, which count in 32 bits, can say every place that a window touches
+  /// (lanes.h, at ln_conv).
+  fileprivate func checkReach(_ operation: String) throws(CoalitionError) {
+    let (travel, overflow) = outputSize.multipliedReportingOverflow(by: stride)
+    // Pads, strides and the reach are at most 2^48: these sums cannot overflow.
+    let extent = max(size + padBegin + padEnd, (overflow ? 1 << 62 : travel) + reach)
+    guard !overflow, extent <= Int(Int32.max) - dilation - stride else {
+      throw CoalitionError(
+        .limitExceeded, "the windows of \(operation) reach too far",
+        expected: "at most \(Int32.max) places along an axis",
+        found:
+          "size \(size), pads \(padBegin) and \(padEnd), kernel \(kernel), dilation \(dilation), "
+          + "stride \(stride)")
+    }
+  }
 
   /// Taps of all windows together that fall on the input.
   var tapsOnInput: Int {

@@ -87,18 +87,25 @@ struct RangeNode: ConstantOperator {
         throw CoalitionError(.invalidData, "Range has a step of 0 or too far a limit")
       }
       let isEmpty = (span < 0) != (step < 0) || span == 0
-      let count = isEmpty ? 0 : Int((span.magnitude - 1) / step.magnitude) + 1
-      _ = try Tensor.checkedConstantCount([count])
+      // Of up to 2^63 numbers: one less than their count always fits.
+      let rest = isEmpty ? 0 : Int((span.magnitude - 1) / step.magnitude)
+      _ = try Tensor.checkedConstantCount([rest])
+      let count = isEmpty ? 0 : rest + 1
       return Tensor.integers(
         (0..<count).map { first + $0 * step }, shape: [count], like: start.elementType)
     }
     let (first, last, step) = (start.doubles[0], limit.doubles[0], delta.doubles[0])
     let steps = ((last - first) / step).rounded(.up)
-    guard step != 0, steps.isFinite, steps <= Double(Tensor.constantLimit) else {
+    guard step != 0, steps.isFinite else {
       throw CoalitionError(
         .invalidData, "Range has a wrong step", found: "from \(first) to \(last) by \(step)")
     }
-    let count = max(0, Int(steps))
+    guard steps <= Double(Tensor.constantLimit) else {
+      throw CoalitionError(
+        .limitExceeded, "Range has too many elements", expected: "at most \(Tensor.constantLimit)",
+        found: "from \(first) to \(last) by \(step)")
+    }
+    let count = Int(max(0, steps))
     return Tensor(filling: [count], with: .float64((0..<count).map { first + Double($0) * step }))
       .converted(to: start.elementType)
   }
