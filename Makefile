@@ -32,6 +32,8 @@ lint:
 
 format:
 	$(SWIFT) format -i -r Package.swift Sources Tests Benchmarks
+	@if command -v clang-format >/dev/null; then git ls-files 'csrc/*.[ch]' 'Sources/*.[ch]' | xargs clang-format -i; \
+	else echo "format: clang-format is not installed: C is left as it is"; fi
 
 sanitize: setup
 	@bash .ci/sanitize

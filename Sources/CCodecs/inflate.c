@@ -13,12 +13,9 @@ static unsigned piece(size_t count) {
 
 static int window_bits(codec_wrapping wrapping) {
   switch (wrapping) {
-  case CODEC_RAW_DEFLATE:
-    return -15;
-  case CODEC_GZIP:
-    return 15 + 16;
-  default:
-    return 15;
+  case CODEC_RAW_DEFLATE: return -15;
+  case CODEC_GZIP: return 15 + 16;
+  default: return 15;
   }
 }
 

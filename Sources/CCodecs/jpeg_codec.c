@@ -30,15 +30,10 @@ static void fail(j_common_ptr jpeg) {
   switch (jpeg->err->msg_code) {
   case JWRN_JPEG_EOF:
   case JERR_INPUT_EMPTY:
-  case JERR_INPUT_EOF:
-    decoder->status = CODEC_TRUNCATED;
-    break;
+  case JERR_INPUT_EOF: decoder->status = CODEC_TRUNCATED; break;
   case JERR_OUT_OF_MEMORY:
-  case JERR_NO_BACKING_STORE:
-    decoder->status = CODEC_MEMORY;
-    break;
-  default:
-    decoder->status = CODEC_BROKEN;
+  case JERR_NO_BACKING_STORE: decoder->status = CODEC_MEMORY; break;
+  default: decoder->status = CODEC_BROKEN;
   }
   longjmp(decoder->escape, 1);
 }
@@ -49,10 +44,8 @@ static void warn(j_common_ptr jpeg, int level) {
   case JWRN_EXTRANEOUS_DATA:
   case JWRN_ADOBE_XFORM:
   case JWRN_JFIF_MAJOR:
-  case JWRN_NOT_SEQUENTIAL:
-    return;
-  default:
-    fail(jpeg);
+  case JWRN_NOT_SEQUENTIAL: return;
+  default: fail(jpeg);
   }
 }
 
@@ -89,15 +82,10 @@ static codec_status describe(codec_image *image, const struct jpeg_decompress_st
   image->width = jpeg->image_width;
   image->height = jpeg->image_height;
   switch (jpeg->jpeg_color_space) {
-  case JCS_GRAYSCALE:
-    image->channels = 1;
-    break;
+  case JCS_GRAYSCALE: image->channels = 1; break;
   case JCS_RGB:
-  case JCS_YCbCr:
-    image->channels = 3;
-    break;
-  default:
-    return CODEC_COLORS;
+  case JCS_YCbCr: image->channels = 3; break;
+  default: return CODEC_COLORS;
   }
   image->work_channels = image->channels;
   return CODEC_OK;

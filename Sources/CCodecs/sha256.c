@@ -1,4 +1,5 @@
-// sha256.c: the compression function of SHA-256 (FIPS 180-4), by the processor's own instructions where it has them.
+// sha256.c: the compression function of SHA-256 (FIPS 180-4), by the processor's own instructions
+// where it has them.
 
 #include "codecs.h"
 
@@ -48,7 +49,8 @@ static void compress_portable(uint32_t state[8], const uint8_t *blocks, size_t c
 }
 
 #if defined(__x86_64__)
-// The instructions keep the state as the words (f e b a) and (h g d c), low to high, and do two rounds each.
+// The instructions keep the state as the words (f e b a) and (h g d c), low to high, and do two
+// rounds each.
 __attribute__((target("sha,sse4.1,ssse3"))) static void
 compress_instructions(uint32_t state[8], const uint8_t *blocks, size_t count) {
   const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);

@@ -10,11 +10,11 @@
 
 // What one thread has at hand while it runs a step on a tile.
 typedef struct ln__frame {
-  char *arena;           // values of the tile
-  char *scratch;         // this thread's own, ln_step_scratch bytes at least
+  char *arena;                  // values of the tile
+  char *scratch;                // this thread's own, ln_step_scratch bytes at least
   const void *const *constants; // blocks
   const ln_call *call;
-  size_t first, count;   // examples of this tile: first .. first + count - 1, 1 <= count <= lanes
+  size_t first, count; // examples of this tile: first .. first + count - 1, 1 <= count <= lanes
   int lanes;
 } ln__frame;
 

@@ -1,6 +1,6 @@
-// run.c: the interpreter. One team per call; a thread takes a tile and runs the whole program on it while
-// the tile's values are still in its cache. Tiles that are too few to go round are shared instead: all
-// threads run the same step on parts of its units and meet before the next step.
+// run.c: the interpreter. One team per call; a thread takes a tile and runs the whole program on it
+// while the tile's values are still in its cache. Tiles that are too few to go round are shared
+// instead: all threads run the same step on parts of its units and meet before the next step.
 
 #include "../include/lanes.h"
 #include "family.h"

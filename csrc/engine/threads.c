@@ -1,8 +1,9 @@
 // threads.c: the only file that meets OpenMP.
 //
-// The team is started through the runtime's own entry point, the function that `#pragma omp parallel`
-// compiles to (exported by LLVM's libomp and by GCC's libgomp). No -fopenmp: SwiftPM refuses unsafe flags in
-// a package that others depend on by version, and clang drops target attributes inside outlined regions.
+// The team is started through the runtime's own entry point, the function that `#pragma omp
+// parallel` compiles to (exported by LLVM's libomp and by GCC's libgomp). No -fopenmp: SwiftPM
+// refuses unsafe flags in a package that others depend on by version, and clang drops target
+// attributes inside outlined regions.
 
 #include "threads.h"
 #include "../include/lanes.h"

@@ -1,19 +1,20 @@
 // lanes.h: the whole C API of the lane engine, in reading order.
 //
-// One network at many variants of one input. Variants are *lanes*, and lanes are the innermost axis of
-// every array:
+// One network at many variants of one input. Variants are *lanes*, and lanes are the innermost axis
+// of every array:
 //
 //     value[position][lane]          position = row-major index over all axes but the lanes
 //     image[n][y][x][channel][lane]  the order that convolution and pooling work in
 //
-// A *program* is a flat list of plain steps over an arena. The engine takes a tile of `lanes` examples,
-// runs the whole program on it and goes on to the next tile; one OpenMP team serves a call. Nothing here
-// allocates, fails, reads a file, or knows what a method or an ONNX operator is: shapes were checked when
-// the program was made (CoalitionNet), and asserts state what is relied on.
+// A *program* is a flat list of plain steps over an arena. The engine takes a tile of `lanes`
+// examples, runs the whole program on it and goes on to the next tile; one OpenMP team serves a
+// call. Nothing here allocates, fails, reads a file, or knows what a method or an ONNX operator is:
+// shapes were checked when the program was made (CoalitionNet), and asserts state what is relied
+// on.
 //
-// Same bytes: an output is one chain of fused multiply-adds in one order (ky, kx, input channel), started
-// at +0, bias added last, whatever the number of lanes, threads, or the instruction set. Contraction by the
-// compiler is off everywhere.
+// Same bytes: an output is one chain of fused multiply-adds in one order (ky, kx, input channel),
+// started at +0, bias added last, whatever the number of lanes, threads, or the instruction set.
+// Contraction by the compiler is off everywhere.
 //
 // Dimension letters: N images of one lane, C input channels, O output channels, G groups, H W space
 // (height, width; 1-D data has H = 1), K kernel, S stride, D dilation, P padding before, L lanes.
@@ -24,7 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 // Element types and instruction sets
 
 typedef enum ln_type { LN_FLOAT32, LN_FLOAT64, LN_TYPE_COUNT } ln_type;
@@ -36,14 +37,14 @@ const char *ln_isa_name(ln_isa isa);
 int ln_isa_available(ln_isa isa); // compiled in, and this processor has it
 ln_isa ln_isa_best(void);         // the widest available one
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 // Operands
 
 // Lane counts are 1 (the narrow form) or a multiple of LN_LANE_UNIT, at most LN_LANE_LIMIT.
 enum { LN_LANE_UNIT = 16, LN_LANE_LIMIT = 64, LN_ALIGNMENT = 64, LN_AXIS_LIMIT = 8 };
 
-// Where an operand lives: in the arena, with one vector of L lanes per position, or in one of the program's
-// blocks of constants (block >= 0), with one scalar per position, the same for all lanes.
+// Where an operand lives: in the arena, with one vector of L lanes per position, or in one of the
+// program's blocks of constants (block >= 0), with one scalar per position, the same for all lanes.
 enum { LN_ARENA = -1, LN_ABSENT = -2 };
 
 // offset: in elements from the start of the arena or block (an arena offset already counts lanes).
@@ -52,8 +53,8 @@ typedef struct ln_ref {
   int32_t block;
 } ln_ref;
 
-// A loop nest over `axes` axes, outermost first. Strides are in positions and may be 0 (broadcast) or
-// negative (a reversed view).
+// A loop nest over `axes` axes, outermost first. Strides are in positions and may be 0 (broadcast)
+// or negative (a reversed view).
 typedef struct ln_nest {
   int32_t axes;
   int32_t size[LN_AXIS_LIMIT];
@@ -63,9 +64,9 @@ typedef struct ln_strides {
   int64_t stride[LN_AXIS_LIMIT];
 } ln_strides;
 
-// ---------------------------------------------------------------------------------------------------
-// Functions of one number, with up to two parameters. A row here needs its arithmetic in simd/functions.h and a
-// case in the Swift twin, Operators/Pointwise.swift.
+// ------------------------------------------------------------------------------------------------
+// Functions of one number, with up to two parameters. A row here needs its arithmetic in
+// simd/functions.h and a case in the Swift twin, Operators/Pointwise.swift.
 
 #define LN_FUNCTIONS(X)                                                                            \
   X(identity)     /* x */                                                                          \
@@ -121,11 +122,11 @@ typedef enum ln_binary_id {
       LN_BINARY_COUNT
 } ln_binary_id;
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 // Steps. One struct per family; a family is one file in ops/ and one row of LN_FAMILIES.
 
-// Rows of the caller to lanes: out[position][lane] = row[example][sum index * stride]. Rows hold elements
-// of the program's type. Lanes past the last example repeat the last one.
+// Rows of the caller to lanes: out[position][lane] = row[example][sum index * stride]. Rows hold
+// elements of the program's type. Lanes past the last example repeat the last one.
 typedef struct ln_input {
   ln_ref out;
   int32_t slot;      // which of the call's inputs
@@ -134,7 +135,8 @@ typedef struct ln_input {
   ln_strides in;     // in elements of the row
 } ln_input;
 
-// Lanes to rows: row[example][position] = in[sum index * stride][lane], for lanes that hold an example.
+// Lanes to rows: row[example][position] = in[sum index * stride][lane], for lanes that hold an
+// example.
 typedef struct ln_output {
   ln_ref in;
   int32_t slot;
@@ -147,16 +149,17 @@ typedef struct ln_output {
 //   z[n][oy][ox][g*O+o] = bias + sum over ky, kx, c of
 //       in[n][oy*SH + ky*DH - PH][ox*SW + kx*DW - PW][g*C + c] * weight[g*O + o][c][ky][kx]
 //   out = pool(function(z))
-// Taps that fall on padding are skipped. A dense layer has H = W = OH = OW = KH = KW = 1 and N rows.
-// pool_h = 0: no pooling. Else max pooling by windows of pool_h x pool_w that tile the map (stride equal to
-// the window, no padding, incomplete windows at the far edge dropped), fused so that z never leaves a band of rows.
-// Kernels count in 32 bits. Along each axis of a convolution or pool, what the caller passes keeps
+// Taps that fall on padding are skipped. A dense layer has H = W = OH = OW = KH = KW = 1 and N
+// rows. pool_h = 0: no pooling. Else max pooling by windows of pool_h x pool_w that tile the map
+// (stride equal to the window, no padding, incomplete windows at the far edge dropped), fused so
+// that z never leaves a band of rows. Kernels count in 32 bits. Along each axis of a convolution or
+// pool, what the caller passes keeps
 //   max(size + both pads, outputs * stride + (kernel - 1) * dilation + 1) + dilation + stride,
 // and the product of both kernel sizes, within INT32_MAX.
 typedef struct ln_conv {
   ln_ref in, out;
-  ln_ref weights; // constant: packed by ln_conv_pack
-  ln_ref bias;    // constant: G*O numbers, or LN_ABSENT
+  ln_ref weights;                            // constant: packed by ln_conv_pack
+  ln_ref bias;                               // constant: G*O numbers, or LN_ABSENT
   int32_t groups, in_channels, out_channels; // channels per group
   int32_t images, height, width, out_height, out_width;
   int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
@@ -166,9 +169,9 @@ typedef struct ln_conv {
 
 // Pooling of in [N][H][W][C] to out [N][OH][OW][C]. Windows are clipped to the map.
 // average: the divisor counts the taps on the map, or with count_padding also those on the padding
-// (pad_bottom and pad_right say how far that reaches; taps past it, which ceil mode can make, never count).
-// winner: which element the maximum is, as its index in [N][C][H][W] (or, with swapped = 1, [N][C][W][H]); the first
-// of equal ones.
+// (pad_bottom and pad_right say how far that reaches; taps past it, which ceil mode can make, never
+// count). winner: which element the maximum is, as its index in [N][C][H][W] (or, with swapped = 1,
+// [N][C][W][H]); the first of equal ones.
 typedef enum ln_pool_kind { LN_POOL_MAX, LN_POOL_AVERAGE, LN_POOL_WINNER } ln_pool_kind;
 typedef struct ln_pool {
   ln_ref in, out;
@@ -185,8 +188,9 @@ typedef struct ln_pointwise {
   ln_function function;
 } ln_pointwise;
 
-// out[...] = f(a[...], b[...]) over a nest; either operand may be a constant. `out` is contiguous in the
-// order of the nest unless its strides say otherwise; it may be the same as an operand of equal strides.
+// out[...] = f(a[...], b[...]) over a nest; either operand may be a constant. `out` is contiguous
+// in the order of the nest unless its strides say otherwise; it may be the same as an operand of
+// equal strides.
 typedef struct ln_binary {
   ln_ref a, b, out;
   int32_t function; // ln_binary_id
@@ -194,7 +198,8 @@ typedef struct ln_binary {
   ln_strides a_stride, b_stride, out_stride;
 } ln_binary;
 
-// out[...] = in[...] over a nest: transposition, concatenation, slices, padding, broadcasting, constants.
+// out[...] = in[...] over a nest: transposition, concatenation, slices, padding, broadcasting,
+// constants.
 typedef struct ln_copy {
   ln_ref in, out;
   ln_nest nest;
@@ -208,8 +213,8 @@ typedef struct ln_softmax {
   int64_t outer, axis, inner;
 } ln_softmax;
 
-// Rows of a constant table chosen by each lane: out[i][d] = table[index[i]][d]. Indices are whole numbers;
-// negative ones count from the end, and what lies outside is clamped to the table.
+// Rows of a constant table chosen by each lane: out[i][d] = table[index[i]][d]. Indices are whole
+// numbers; negative ones count from the end, and what lies outside is clamped to the table.
 typedef struct ln_gather {
   ln_ref index, out;
   ln_ref table; // constant: [rows][width]
@@ -250,7 +255,7 @@ const char *ln_binary_name(ln_binary_id function);
 // Bytes of scratch that one thread needs for a step.
 size_t ln_step_scratch(const ln_step *step, ln_type type, int lanes);
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 // Packed weights. The layout is one for all instruction sets and lane counts.
 
 // Elements that packed weights of a convolution occupy.
@@ -259,7 +264,7 @@ size_t ln_conv_packed_count(const ln_conv *shape);
 void ln_conv_pack_float32(const ln_conv *shape, const float *weight, float *packed);
 void ln_conv_pack_float64(const ln_conv *shape, const double *weight, double *packed);
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 // Programs and calls
 
 typedef struct ln_program {
@@ -268,8 +273,8 @@ typedef struct ln_program {
   const ln_step *steps;
   size_t step_count;
   const void *const *constants; // blocks, each LN_ALIGNMENT-aligned
-  size_t arena_bytes;    // of one thread: values, then scratch
-  size_t scratch_offset; // bytes from the start of an arena, LN_ALIGNMENT-aligned
+  size_t arena_bytes;           // of one thread: values, then scratch
+  size_t scratch_offset;        // bytes from the start of an arena, LN_ALIGNMENT-aligned
 } ln_program;
 
 typedef struct ln_call {
@@ -283,9 +288,10 @@ typedef struct ln_call {
   uint64_t *progress;    // examples done, added to after each tile
 } ln_call;
 
-// Runs the program over all examples. With at least as many tiles as threads each thread takes whole
-// tiles; the tiles left over, and a call with few tiles, are shared: all threads work on one tile and each
-// step is split. Returns 1, or 0 when it was cancelled (the outputs are then incomplete).
+// Runs the program over all examples. With at least as many tiles as threads each thread takes
+// whole tiles; the tiles left over, and a call with few tiles, are shared: all threads work on one
+// tile and each step is split. Returns 1, or 0 when it was cancelled (the outputs are then
+// incomplete).
 int ln_run(const ln_program *program, const ln_call *call);
 
 // Threads that the OpenMP runtime would use (OMP_NUM_THREADS, or the number of processors).
@@ -295,13 +301,15 @@ int ln_default_threads(void);
 void ln_flag_raise(int32_t *flag);
 uint64_t ln_counter_read(const uint64_t *counter);
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 // For tests and measurements
 
 // out[i] = f(in[i]) by the kernels of one instruction set; arrays of `count` elements of `type`.
-void ln_apply(ln_function function, ln_type type, ln_isa isa, const void *in, void *out, size_t count);
+void ln_apply(ln_function function, ln_type type, ln_isa isa, const void *in, void *out,
+              size_t count);
 
-// Runs the program over all examples in one thread and adds the time of every step to seconds[step].
+// Runs the program over all examples in one thread and adds the time of every step to
+// seconds[step].
 void ln_profile(const ln_program *program, const ln_call *call, double *seconds);
 
 // Fused multiply-adds per second, times two, that `threads` threads reach in registers for about

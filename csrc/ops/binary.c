@@ -60,8 +60,7 @@ LN_INLINE vec LN_NAME(v_binary)(ln_binary_id function, vec a, vec b) {
     return LN_NAME(v_binary_##name)(a, b);
     LN_BINARY_FUNCTIONS(X)
 #undef X
-  case LN_BINARY_COUNT:
-    break;
+  case LN_BINARY_COUNT: break;
   }
   return a;
 }
@@ -168,8 +167,7 @@ static void LN_NAME(run_binary)(const ln_step *step, const ln__frame *frame, siz
     break;
       LN_BINARY_FUNCTIONS(X)
 #undef X
-    case LN_BINARY_COUNT:
-      break;
+    case LN_BINARY_COUNT: break;
     }
   }
 }

@@ -22,10 +22,8 @@ static size_t scratch(const ln_step *step, ln_type type, int lanes) {
   case LN_FUNCTION_identity:
   case LN_FUNCTION_relu:
   case LN_FUNCTION_clip:
-  case LN_FUNCTION_leaky_relu:
-    return 0;
-  default:
-    break;
+  case LN_FUNCTION_leaky_relu: return 0;
+  default: break;
   }
   if (s->pool_h == 0) return 0;
   const size_t window = (size_t)s->pool_h * (size_t)s->pool_w;
@@ -40,7 +38,7 @@ const ln__family ln__family_conv = {"conv", units, scratch, LN_TABLE(run_conv)};
 #include "../simd/dense_kernel.h"
 
 // A step on one tile: pointers and element strides that every form needs.
-#define layer  LN_NAME(layer)
+#define layer LN_NAME(layer)
 typedef struct layer {
   const ln_conv *shape;
   ln__conv_units units;
@@ -59,16 +57,12 @@ typedef struct layer {
 static finish LN_NAME(finish_of)(const ln_function *f, int *applied) {
   *applied = 0;
   switch (f->id) {
-  case LN_FUNCTION_relu:
-    return (finish){.kind = LN_NAME(FINISH_FLOOR), .low = 0};
+  case LN_FUNCTION_relu: return (finish){.kind = LN_NAME(FINISH_FLOOR), .low = 0};
   case LN_FUNCTION_clip:
     return (finish){.kind = LN_NAME(FINISH_CLAMP), .low = (real)f->a, .high = (real)f->b};
-  case LN_FUNCTION_leaky_relu:
-    return (finish){.kind = LN_NAME(FINISH_LEAKY), .slope = (real)f->a};
-  case LN_FUNCTION_identity:
-    break;
-  default:
-    *applied = 1;
+  case LN_FUNCTION_leaky_relu: return (finish){.kind = LN_NAME(FINISH_LEAKY), .slope = (real)f->a};
+  case LN_FUNCTION_identity: break;
+  default: *applied = 1;
   }
   return (finish){.kind = LN_NAME(FINISH_NONE)};
 }

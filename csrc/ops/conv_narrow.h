@@ -53,13 +53,9 @@ static void LN_NAME(narrow_mixed)(const layer *l, const narrow_tile *whole, int 
 // `count` positions of a batch from `first` on.
 LN_INLINE void LN_NAME(narrow_positions)(const layer *l, const narrow_batch *b, narrow_tile *t,
                                          int vectors, int first, int count, int same) {
-  static const unsigned char in_order[LN_SUMS] = {0,  1,  2,  3,  4,  5,  6,
-                                                  7,  8,  9,  10, 11,
-#if LN_SUMS > 12
-                                                  12, 13, 14, 15, 16, 17, 18,
-                                                  19, 20, 21, 22, 23
-#endif
-  };
+  // Up to the most sums of any target.
+  static const unsigned char in_order[] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
+                                           12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
   const ln_conv *s = l->shape;
   const window *at = &b->at[first];
   const real *weights = t->walk.a;

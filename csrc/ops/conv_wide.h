@@ -8,8 +8,8 @@
 
 enum { LN_NAME(WIDE_VECTORS_HELD) = 128, LN_NAME(WIDE_RUNS) = 32 };
 
-// The outputs of a band, vector by vector, in runs that have the same taps. Slices of the same band share
-// them.
+// The outputs of a band, vector by vector, in runs that have the same taps. Slices of the same band
+// share them.
 #define wide_band LN_NAME(wide_band)
 typedef struct wide_band {
   int band;                 // whose outputs are held, all of them; -1: none
@@ -51,8 +51,8 @@ LN_INLINE void LN_NAME(wide_channels)(const wide_tile *t, int first, int count, 
   }
 }
 
-// The same, the walk cut into parts that fit the first-level cache, `fit` steps at most: some rows, or some
-// hops of a row, or some steps of a hop.
+// The same, the walk cut into parts that fit the first-level cache, `fit` steps at most: some rows,
+// or some hops of a row, or some steps of a hop.
 static void LN_NAME(wide_cut)(const wide_tile *whole, int first, int count, int channels, int fit) {
   const walk w = whole->walk;
   const int64_t row = (int64_t)w.hops * w.run;

@@ -50,20 +50,11 @@ static void LN_NAME(copy_span)(real *out, int64_t out_stride, const real *in, in
   } else {
     const ptrdiff_t in_step = (ptrdiff_t)in_stride * lanes;
     switch (lanes) {
-    case 1:
-      LN_NAME(copy_positions)(out, out_step, in, in_step, count, 1);
-      break;
-    case 16:
-      LN_NAME(copy_positions)(out, out_step, in, in_step, count, 16);
-      break;
-    case 32:
-      LN_NAME(copy_positions)(out, out_step, in, in_step, count, 32);
-      break;
-    case 48:
-      LN_NAME(copy_positions)(out, out_step, in, in_step, count, 48);
-      break;
-    default:
-      LN_NAME(copy_positions)(out, out_step, in, in_step, count, (size_t)lanes);
+    case 1: LN_NAME(copy_positions)(out, out_step, in, in_step, count, 1); break;
+    case 16: LN_NAME(copy_positions)(out, out_step, in, in_step, count, 16); break;
+    case 32: LN_NAME(copy_positions)(out, out_step, in, in_step, count, 32); break;
+    case 48: LN_NAME(copy_positions)(out, out_step, in, in_step, count, 48); break;
+    default: LN_NAME(copy_positions)(out, out_step, in, in_step, count, (size_t)lanes);
     }
   }
 }

@@ -2,8 +2,8 @@
 //
 // Channels and lanes of a pixel are one array, so the narrow form is the same code. Taps go in the
 // order ky, kx; an average is their sum divided by the count. A NaN among the taps is the result of
-// either kind. A window without any tap on the map gives -infinity, or 0 for the average. Winners are the indices
-// of the maxima.
+// either kind. A window without any tap on the map gives -infinity, or 0 for the average. Winners
+// are the indices of the maxima.
 
 #ifndef LN_TARGET
 #include "../engine/family.h"
@@ -147,7 +147,9 @@ static void LN_NAME(run_pool)(const ln_step *step, const ln__frame *frame, size_
                               size_t end) {
   switch (step->pool.kind) {
   case LN_POOL_MAX: LN_NAME(pool_pixels)(LN_POOL_MAX, &step->pool, frame, begin, end); break;
-  case LN_POOL_AVERAGE: LN_NAME(pool_pixels)(LN_POOL_AVERAGE, &step->pool, frame, begin, end); break;
+  case LN_POOL_AVERAGE:
+    LN_NAME(pool_pixels)(LN_POOL_AVERAGE, &step->pool, frame, begin, end);
+    break;
   case LN_POOL_WINNER: LN_NAME(pool_pixels)(LN_POOL_WINNER, &step->pool, frame, begin, end); break;
   }
 }

@@ -29,7 +29,7 @@ const ln__family ln__family_softmax = {"softmax", units, NULL, LN_TABLE(run_soft
 // `count` elements (at most a vector) of each of `axis` rows, `step` elements apart.
 LN_INLINE void LN_NAME(softmax_column)(real *out, const real *in, int64_t axis, int64_t step,
                                        size_t count, int logarithm) {
-#define LN__LOAD(p)     (count == LN_WIDTH ? v_load(p) : v_load_first(p, count))
+#define LN__LOAD(p) (count == LN_WIDTH ? v_load(p) : v_load_first(p, count))
 #define LN__STORE(p, x) (count == LN_WIDTH ? v_store(p, x) : v_store_first(p, x, count))
   vec largest = v_set(-LN_INFINITY), sum = v_set(0);
   for (int64_t k = 0; k < axis; k++) largest = v_max(LN__LOAD(in + k * step), largest);

@@ -25,12 +25,7 @@ typedef struct walk {
 //   FINISH_FLOOR   max(x, low)
 //   FINISH_CLAMP   min(max(x, low), high)
 //   FINISH_LEAKY   x < 0 ? slope * x : x
-enum {
-  LN_NAME(FINISH_NONE),
-  LN_NAME(FINISH_FLOOR),
-  LN_NAME(FINISH_CLAMP),
-  LN_NAME(FINISH_LEAKY)
-};
+enum { LN_NAME(FINISH_NONE), LN_NAME(FINISH_FLOOR), LN_NAME(FINISH_CLAMP), LN_NAME(FINISH_LEAKY) };
 #define finish LN_NAME(finish)
 typedef struct finish {
   int kind;
@@ -53,8 +48,7 @@ LN_INLINE void v_finish(vec *sum, const int n, const finish *f) {
   case LN_NAME(FINISH_LEAKY):
     LN_UNROLL for (int s = 0; s < n; s++) sum[s] = v_select(sum[s] < 0, slope * sum[s], sum[s]);
     break;
-  default:
-    break;
+  default: break;
   }
 }
 
@@ -153,17 +147,18 @@ LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
 
 // Shapes that exist: X(na, nb). A tile of nb channels takes up to LN_WIDE_VECTORS(nb) vectors.
 #if LN_REGISTERS == 32
-#define LN_WIDE_CHANNELS    16
+#define LN_WIDE_CHANNELS 16
 #define LN_WIDE_VECTORS(nb) ((nb) <= 4 ? 4 : (nb) <= 8 ? 2 : 1)
 #define LN_WIDE_SHAPES(X)                                                                          \
   X(1, 1)                                                                                          \
-  X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12)       \
-      X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7)  \
-          X(2, 8) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
+  X(1, 2)                                                                                          \
+  X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12) X(1, 13)      \
+      X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8)   \
+          X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
 #else
-#define LN_WIDE_CHANNELS    6
+#define LN_WIDE_CHANNELS 6
 #define LN_WIDE_VECTORS(nb) ((nb) <= 3 ? 4 : 2)
-#define LN_WIDE_SHAPES(X)   X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(4, 1) X(4, 2) X(4, 3)
+#define LN_WIDE_SHAPES(X) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(4, 1) X(4, 2) X(4, 3)
 #endif
 
 #define X(na, nb)                                                                                  \
@@ -249,16 +244,18 @@ LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb)
 #define LN_NARROW_POSITIONS(na) ((na) == 1 ? 16 : (na) == 2 ? 8 : (na) <= 4 ? 6 : 1)
 #define LN_NARROW_SHAPES(X)                                                                        \
   X(1, 1)                                                                                          \
-  X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12)       \
-      X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7)  \
-          X(2, 8) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4)  \
-              X(4, 5) X(4, 6) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
+  X(1, 2)                                                                                          \
+  X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12) X(1, 13)      \
+      X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8)   \
+          X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5)  \
+              X(4, 6) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
 #else
 #define LN_NARROW_POSITIONS(na) ((na) == 1 ? 8 : (na) == 2 ? 6 : (na) <= 4 ? 3 : 1)
 #define LN_NARROW_SHAPES(X)                                                                        \
   X(1, 1)                                                                                          \
-  X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5)  \
-      X(2, 6) X(3, 1) X(3, 2) X(3, 3) X(4, 1) X(4, 2) X(4, 3) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
+  X(1, 2)                                                                                          \
+  X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6)  \
+      X(3, 1) X(3, 2) X(3, 3) X(4, 1) X(4, 2) X(4, 3) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
 #endif
 
 #define X(na, nb)                                                                                  \

@@ -7,11 +7,11 @@
 //     #include "../simd/each_target.h"
 //     ... what exists once: units, the family row with LN_TABLE(run_copy) ...
 //     #else
-//     ... kernels: static functions named LN_NAME(run_copy), over `real`, `vec` and the v_ names ...
+//     ... kernels: functions named LN_NAME(run_copy), over `real`, `vec` and the v_ names ...
 //     #endif
 //
-// Instruction sets come by function attributes, so no build flag is needed. Attributes do not reach into
-// OpenMP regions: the team is started elsewhere (engine/threads.c).
+// Instruction sets come by function attributes, so no build flag is needed. Attributes do not reach
+// into OpenMP regions: the team is started elsewhere (engine/threads.c).
 
 // Every product-sum is an explicit v_fma; the compiler may not make others.
 #pragma STDC FP_CONTRACT OFF

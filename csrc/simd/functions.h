@@ -157,13 +157,10 @@ static __attribute__((unused)) void LN_NAME(apply_function)(const ln_function *f
   const parameters p = LN_NAME(parameters_of)(f);
   switch ((ln_function_id)f->id) {
 #define X(name)                                                                                    \
-  case LN_FUNCTION_##name:                                                                         \
-    LN_NAME(apply_##name)(&p, in, out, count);                                                     \
-    return;
+  case LN_FUNCTION_##name: LN_NAME(apply_##name)(&p, in, out, count); return;
     LN_FUNCTIONS(X)
 #undef X
-  case LN_FUNCTION_COUNT:
-    return;
+  case LN_FUNCTION_COUNT: return;
   }
 }
 

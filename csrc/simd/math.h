@@ -26,14 +26,14 @@
 // Coefficients of both precisions side by side.
 #define LN__CHOOSE_1(single, twice) single
 #define LN__CHOOSE_0(single, twice) twice
-#define LN__CHOOSE_JOIN(which)      LN__CHOOSE_##which
-#define LN__CHOOSE_BY(which)        LN__CHOOSE_JOIN(which)
+#define LN__CHOOSE_JOIN(which) LN__CHOOSE_##which
+#define LN__CHOOSE_BY(which) LN__CHOOSE_JOIN(which)
 #define LN_PRECISION(single, twice) LN__CHOOSE_BY(LN_SINGLE)(single, twice)
 
 // c0 + c1 x + c2 x^2 + ...
 #define v_polynomial(x, ...)                                                                       \
-  LN_NAME(v_horner)(x, (const real[]){__VA_ARGS__},                                                \
-                    sizeof((const real[]){__VA_ARGS__}) / sizeof(real))
+  LN_NAME(v_horner)                                                                                \
+  (x, (const real[]){__VA_ARGS__}, sizeof((const real[]){__VA_ARGS__}) / sizeof(real))
 
 #endif
 
@@ -47,10 +47,10 @@ typedef uint64_t word __attribute__((ext_vector_type(LN_WIDTH)));
 #define LN_WORD(x) ((word)(LN_PRECISION(uint32_t, uint64_t))(x))
 
 // Layout of a real: exponent bias, bits of the fraction, patterns of 1 and of the sign.
-#define LN_BIAS          LN_PRECISION(127, 1023)
-#define LN_FRACTION      LN_PRECISION(23, 52)
-#define LN_ONE_BITS      LN_PRECISION(0x3f800000u, 0x3ff0000000000000u)
-#define LN_SIGN_BITS     LN_PRECISION(0x80000000u, 0x8000000000000000u)
+#define LN_BIAS LN_PRECISION(127, 1023)
+#define LN_FRACTION LN_PRECISION(23, 52)
+#define LN_ONE_BITS LN_PRECISION(0x3f800000u, 0x3ff0000000000000u)
+#define LN_SIGN_BITS LN_PRECISION(0x80000000u, 0x8000000000000000u)
 #define LN_FRACTION_BITS LN_PRECISION(0x007fffffu, 0x000fffffffffffffu)
 // The pattern of sqrt(1/2): a significand is taken from [sqrt(1/2), sqrt(2)).
 #define LN_HALF_ROOT_BITS LN_PRECISION(0x3f3504f3u, 0x3fe6a09e667f3bcdu)
@@ -58,12 +58,12 @@ typedef uint64_t word __attribute__((ext_vector_type(LN_WIDTH)));
 #define LN_ROUNDER LN_PRECISION(0x1.8p23f, 0x1.8p52)
 // 2^LN_FRACTION: its pattern with a small whole number in the low bits is a real larger by that
 // number.
-#define LN_WHOLE           LN_PRECISION(0x1p23f, 0x1p52)
+#define LN_WHOLE LN_PRECISION(0x1p23f, 0x1p52)
 #define LN_SMALLEST_NORMAL LN_PRECISION(0x1p-126f, 0x1p-1022)
-#define LN_INFINITY        ((real)__builtin_inf())
+#define LN_INFINITY ((real)__builtin_inf())
 // ln 2 in two parts; a whole number of up to 11 bits times the first one is exact.
 #define LN_LN2_HIGH LN_PRECISION(0x1.62e4p-1f, 0x1.62e42feep-1)
-#define LN_LN2_LOW  LN_PRECISION(0x1.7f7d1cp-20f, 0x1.a39ef35793c76p-33)
+#define LN_LN2_LOW LN_PRECISION(0x1.7f7d1cp-20f, 0x1.a39ef35793c76p-33)
 
 LN_INLINE vec LN_NAME(v_horner)(vec x, const real *coefficients, size_t count) {
   vec sum = v_set(coefficients[count - 1]);
@@ -78,7 +78,7 @@ LN_INLINE vec v_with_sign(vec magnitude, vec sign) {
   return (vec)((word)magnitude | ((word)sign & LN_WORD(LN_SIGN_BITS)));
 }
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 // Exponentials. x = n ln 2 + r with |r| <= ln 2 / 2, exp(x) = 2^n exp(r).
 
 // The sum of LN_ROUNDER and n; r goes to *rest.
@@ -164,7 +164,7 @@ LN_INLINE vec v_expm1(vec x) {
   return v_select(v_abs(x) < v_set((real)0x1p-60), x, half + half);
 }
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 // Logarithms. y = 2^e (1 + m) with 1 + m in [sqrt(1/2), sqrt(2)).
 
 // The exponent and the fraction of a normal y > 0, e shifted up by one above the bias where the
@@ -222,7 +222,7 @@ LN_INLINE vec v_log1p(vec x) {
   return v_log_sum(v_log_exponent(split, v_set(LN_BIAS)), v_fma(x, scale, scale - v_set(1)));
 }
 
-// ---------------------------------------------------------------------------------------------------
+// ------------------------------------------------------------------------------------------------
 // Sigmoid curves
 
 // Near 0 an odd polynomial, else 1 - 2 / (exp(2 |x|) + 1), which is 1 from 20 on.

@@ -2,7 +2,7 @@
 // held in registers.
 
 // The lower (upper) halves of a and b, element by element in turns.
-#define v_zip_low  LN_NAME(v_zip_low)
+#define v_zip_low LN_NAME(v_zip_low)
 #define v_zip_high LN_NAME(v_zip_high)
 LN_INLINE vec v_zip_low(vec a, vec b) {
 #if LN_VECTOR_BYTES == 16 && !LN_SINGLE

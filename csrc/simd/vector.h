@@ -4,7 +4,7 @@
 // comparison operators of vector types give. + - * / and unary minus are the language's own
 // operators. Every operation is exactly rounded, so all targets give the same bits.
 
-#define vec  LN_NAME(vec)
+#define vec LN_NAME(vec)
 #define mask LN_NAME(mask)
 typedef real vec __attribute__((ext_vector_type(LN_WIDTH)));
 typedef LN__BITS mask __attribute__((ext_vector_type(LN_WIDTH)));
@@ -25,7 +25,7 @@ LN_INLINE vec v_load(const real *p) {
 LN_INLINE void v_store(real *p, vec x) { memcpy(p, &x, sizeof x); }
 
 // The first n reals (0 < n < LN_WIDTH) of an array whose end may be near; the others read as zero.
-#define v_load_first  LN_NAME(v_load_first)
+#define v_load_first LN_NAME(v_load_first)
 #define v_store_first LN_NAME(v_store_first)
 #if LN_VECTOR_BYTES == 64 && LN_SINGLE
 LN_INLINE vec v_load_first(const real *p, size_t n) {

@@ -36,8 +36,8 @@ codec_status codec_inflate(uint8_t *out, size_t capacity, size_t *count, const u
 // CRC-32 (the polynomial of zip, gzip and PNG) of in[count], continued from `crc` (0 to begin).
 uint32_t codec_crc32(uint32_t crc, const uint8_t *in, size_t count);
 
-// Takes `count` blocks of 64 bytes into a running SHA-256. `portable` keeps to plain C on processors that have
-// instructions for it.
+// Takes `count` blocks of 64 bytes into a running SHA-256. `portable` keeps to plain C on
+// processors that have instructions for it.
 void codec_sha256(uint32_t state[8], const uint8_t *blocks, size_t count, int portable);
 
 // What an image decodes to: height x width pixels of `channels` interleaved bytes (1 gray, 3 RGB).

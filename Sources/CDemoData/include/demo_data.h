@@ -1,7 +1,7 @@
 // The demonstration's data, embedded in the program: a trained digits network and 100 test images.
 //
-// Promises the exact bytes of the files in ../data (see its README.md for their origin), so that the
-// command needs no file beside itself. The model is ONNX; images and labels are gzipped IDX.
+// Promises the exact bytes of the files in ../data (see its README.md for their origin), so that
+// the command needs no file beside itself. The model is ONNX; images and labels are gzipped IDX.
 // Pointers, not arrays: Swift cannot import an array of unknown length.
 
 #ifndef COALITION_DEMO_DATA_H
