@@ -16,6 +16,7 @@ import Testing
     #expect(text.output.contains("parameters               11,978"))
     // 24 x 24 x 8 x 25 + 8 x 8 x 16 x 200 + 256 x 32 + 32 x 10
     #expect(text.output.contains("multiply-adds, 1 example 328,512"))
+    #expect(text.output.contains("input files as they are read are not counted"))
     #expect(text.output.contains("examples  together, along axis 0"))
     let outcome = try place.coalition("inspect", Digits.model, "--json")
     let json = try JSONValue(parsing: Array(outcome.output.utf8))

@@ -92,6 +92,17 @@ struct PublishedModelTests {
     #expect(largestDifference(found.floats, expected) < 2e-3)
   }
 
+  @Test("Every verb counts the same multiply-adds")
+  func sameWork() throws {
+    let folder = "\(data)/model-squeezenet-dc"
+    let model = "\(folder)/squeezenet-v1.0-deep-compression.onnx"
+    #expect(try place.coalition("inspect", model).output.contains("1 example 813,695,264\n"))
+    let forecast = try place.coalition(
+      "run", model, "--input", "\(folder)/ref_input_pelican_1x3x227x227.f32", "--dry-run")
+    #expect(forecast.output.contains("multiply-adds    813,695,264\n"))
+    #expect(try place.coalition("plan", model).output.contains("814 M multiply-adds"))
+  }
+
   @Test("SqueezeNet's probabilities for a prepared photograph are ONNX Runtime's")
   func squeezeNet() throws {
     let folder = "\(data)/model-squeezenet-dc"

@@ -131,13 +131,84 @@ import Testing
 
   @Test("Classes are named, the largest first, and progress can be read by programs")
   func namesAndProgress() throws {
-    let names = try place.write(Array("zero\none\ntwo\nthree\nfour\nfive\n".utf8), "names.txt")
+    let names = try place.write(Self.names, "names.txt")
     let outcome = try run("--class-names", names, "--top", "1", "--progress", "json")
     #expect(outcome.code == 0)
     let logits = try Digits.logits()
     let first = (0..<10).max { logits[$0] < logits[$1] } ?? 0
-    #expect(outcome.output.contains("  \(first)  "))
+    #expect(outcome.output.contains("  \(first)  class \(first)\n"))
     #expect(outcome.error.hasSuffix("{\"done\": 100, \"total\": 100}\n"))
+  }
+
+  private static let names = Array((0..<10).map { "class \($0)\n" }.joined().utf8)
+
+  @Test("Names are printed beside a file, unless nothing is to be printed")
+  func namesAndFile() throws {
+    let names = try place.write(Self.names, "names.txt")
+    let outcome = try run("--class-names", names, "--output", "r.npz")
+    #expect(outcome.code == 0, "\(outcome.error)")
+    #expect(outcome.output.hasPrefix("r.npz: logits of 100 examples"))
+    #expect(outcome.output.contains("  class 7\n"))
+    #expect(outcome.output.contains("and 90 more: they are in r.npz"))
+    let quiet = try run("--class-names", names, "--output", "r.npz", "--quiet")
+    #expect(quiet.code == 0 && quiet.output.isEmpty)
+  }
+
+  @Test("Names that do not fit the outputs or a terminal are refused")
+  func wrongNames() throws {
+    let contents: [(String, [UInt8], String)] = [
+      ("short.txt", Array("a\nb\n".utf8), "2 names for 10 outputs (expected 10 lines, found 2)"),
+      ("latin.txt", Array("caf".utf8) + [0xE9, 10], "not UTF-8"),
+      ("escape.txt", Array("a\n\u{1B}[31mred\n".utf8), "line 2 holds a control character"),
+    ]
+    for (file, bytes, sentence) in contents {
+      let outcome = try run("--class-names", place.write(bytes, file), "--output", "r.npz")
+      #expect(outcome.code == 65)
+      #expect(outcome.error.contains("\(file): ") && outcome.error.contains(sentence))
+      #expect(outcome.output.isEmpty)
+    }
+    #expect(place.files == ["escape.txt", "latin.txt", "short.txt"])
+  }
+
+  @Test("Many values are shown by the three largest, maps by their range")
+  func withoutNames() throws {
+    let logits = try Digits.logits()
+    let best = (0..<10).sorted { logits[$0] > logits[$1] }
+    let row = try run().output.split(separator: "\n").first { $0.contains("  0  ") } ?? ""
+    let places = row.matches(of: #/(\d+): /#).compactMap { Int($0.output.1) }
+    #expect(places == Array(best[..<3]))
+    let maps = try run("--at", "conv1").output.split(separator: "\n")
+    #expect(maps.count == 13)
+    #expect(maps[1].split(separator: " ") == ["example", "min", "mean", "max"])
+  }
+
+  @Test("A file that is read is never written over, whatever its name")
+  func outputIsInput() throws {
+    let model = try place.write(.relu())
+    let input = try place.write(
+      try Tensor(shape: [1, 3], elements: .float32([-1, 0, 1])), "x.npy")
+    let bytes = try Files.read(input)
+    try FileManager.default.createSymbolicLink(
+      atPath: place.path("link.npy"), withDestinationPath: "x.npy")
+    for output in ["x.npy", "./x.npy", "link.npy", input] {
+      for given in ["x.npy", "x=x.npy"] {
+        let outcome = try place.coalition("run", model, "--input", given, "--output", output)
+        #expect(outcome.code == 64)
+        #expect(outcome.error.contains("would replace a file that is read: --input x.npy"))
+      }
+    }
+    let archive = try place.coalition("run", model, "--input", input, "--output", "a.npz")
+    #expect(archive.code == 0, "\(archive.error)")
+    for options in [
+      ["--input", "a.npz:y"], ["--input", input, "--class-names", "a.npz"],
+      ["--input", input, "--constant", "x=a.npz:y"],
+    ] {
+      let outcome = try Running(
+        ["run", model, "--output", "a.npz"] + options, in: place.folder, [:]
+      ).outcome()
+      #expect(outcome.code == 64 && outcome.error.contains("would replace"), "\(outcome.error)")
+    }
+    #expect(try Files.read(input) == bytes)
   }
 
   @Test("A forecast names the work and writes nothing")

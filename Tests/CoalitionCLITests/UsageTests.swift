@@ -59,6 +59,8 @@ import Testing
       (["run", "m.onnx", "--mean", "1,x"], "--mean"),
       (["run", "m.onnx", "--resize", "12"], "--resize"),
       (["run", "m.onnx", "--output", "r.txt"], ".npz, .json or .npy"),
+      (["run", "m.onnx", "--top", "3"], "--top needs --class-names"),
+      (["run", "m.onnx", "--quiet"], "--quiet without --output"),
       (["plan", "m.onnx", "--mode", "reverse"], "forward"),
       (["plan", "m.onnx", "--lanes", "65"], "1 to 64"),
       (["help", "nothing"], "there is no verb 'nothing'"),

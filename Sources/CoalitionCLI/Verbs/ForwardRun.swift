@@ -94,8 +94,7 @@ struct ForwardRun {
 
   /// What the run would need. Nothing of it is run but a short trial on zeros.
   func forecast() async throws(CoalitionError) -> String {
-    let listing = try plan.listing(lanes: 1)
-    let (work, overflow) = (listing.operations / 2).multipliedReportingOverflow(by: examples)
+    let (work, overflow) = try plan.multiplyAdds.multipliedReportingOverflow(by: examples)
     let trial = try await trial()
     let seconds = trial.seconds / Double(trial.examples) * Double(examples)
     return """
@@ -133,5 +132,16 @@ struct ForwardRun {
       best = min(best, seconds)
     }
     return (count, best)
+  }
+}
+
+extension Plan {
+  /// Multiply-adds of convolutions and dense layers for one example: the number that `inspect` prints.
+  var multiplyAdds: Int {
+    get throws(CoalitionError) {
+      var graph = model.graph
+      graph.outputs = outputs.map { Port($0.name, shape: nil) }
+      return try ModelSummary(graph, inputShapes: options.inputShapes).multiplyAdds
+    }
   }
 }

@@ -48,9 +48,13 @@ struct Inspect {
   let summary: ModelSummary
   /// By number of examples: nil for a model that cannot run.
   private let memory: [(examples: Int, Plan.Memory)]
+  /// Those that `memory` is for.
+  private let threads: Int
 
   init(_ file: ModelFile, inputShapes: [String: [Int]]) throws(CoalitionError) {
     self.file = file
+    let threads = try Plan.threads(nil)
+    self.threads = threads
     summary = try ModelSummary(file.graph, inputShapes: inputShapes)
     guard summary.problems.isEmpty, summary.shapeProblem == nil else {
       memory = []
@@ -60,7 +64,7 @@ struct Inspect {
     options.inputShapes = inputShapes
     let plan = try Plan(try Model(file.graph), options)
     memory = try [1, 64].map { examples throws(CoalitionError) in
-      (examples, try plan.memory(examples: examples))
+      (examples, try plan.memory(examples: examples, threads: threads))
     }
   }
 
@@ -122,6 +126,11 @@ struct Inspect {
       text += "\(Numbers.bytes(memory.total)) (weights \(Numbers.bytes(memory.constants)), "
       text += "values \(Numbers.bytes(memory.arenas)), arrays \(Numbers.bytes(memory.rows)))\n"
     }
+    if isRunnable {
+      text += String(repeating: " ", count: 25)
+      text += "with \(threads) \(threads == 1 ? "thread" : "threads"); "
+      text += "the model and input files as they are read are not counted\n"
+    }
     return text
   }
 
@@ -172,6 +181,7 @@ struct Inspect {
           .object([
             "examples": .integer(examples), "constants": .integer(memory.constants),
             "arenas": .integer(memory.arenas), "rows": .integer(memory.rows),
+            "threads": .integer(threads),
             "total": .integer(memory.total),
           ])
         }),

@@ -53,7 +53,20 @@ struct Run {
   init(_ arguments: Arguments) async throws(CoalitionError) {
     runtime = RuntimeOptions(arguments)
     output = arguments[Self.outputOption]
-    if let output { try ResultFile.checkWritable(output) }
+    guard !runtime.isQuiet || output != nil || runtime.isDryRun else {
+      throw CoalitionError(
+        .usage, "--quiet without --output leaves nothing of the run: give --output FILE")
+    }
+    if let output {
+      var read = [(option: "the model", path: arguments.positionals[0])]
+      if let names = arguments[ResultTable.namesOption] {
+        read.append((option: "--class-names", path: names))
+      }
+      try OutputFile.check(
+        output, files: read,
+        arrays: arguments.all(InputArrays.inputOption).map { ("--input", $0) }
+          + arguments.all(InputArrays.constantOption).map { ("--constant", $0) })
+    }
     table = try ResultTable(arguments)
     file = try await ModelFile(path: arguments.positionals[0], memoryLimit: runtime.memoryLimit)
     arrays = try InputArrays(
@@ -73,6 +86,7 @@ struct Run {
         .usage, "an .npy file holds one array: write .npz or .json, or choose one with --at",
         node: output, found: plan.outputs.map(\.name).joined(separator: ", "))
     }
+    try table.names?.check(plan.outputs.map { ($0.name, $0.shape) })
     forward = try ForwardRun(
       plan, arrays.fitted(to: plan), runtime,
       held: file.constantByteCount + arrays.byteCount)
@@ -94,7 +108,8 @@ struct Run {
       try Terminal.write(
         "\(output): \(names) of \(Numbers.grouped(forward.examples)) "
           + (forward.examples == 1 ? "example" : "examples")
-          + " in \(Numbers.seconds(outcome.seconds))\n")
+          + " in \(Numbers.seconds(outcome.seconds))\n"
+          + table.namedText(outcome.tensors, output: output))
     } else if !runtime.isQuiet {
       try Terminal.write(table.text(outcome.tensors))
     }

@@ -37,7 +37,7 @@ extension Command {
     options.inputShapes = try file.inputShapes(arguments)
     let plan = try Plan(try Model(file.graph), options)
     let listing = try plan.listing(lanes: arguments[ShowPlan.lanesOption] ?? 16)
-    try Terminal.write(ShowPlan.text(listing, mode: mode))
+    try Terminal.write(ShowPlan.text(listing, multiplyAdds: plan.multiplyAdds, mode: mode))
   }
 }
 
@@ -50,12 +50,12 @@ enum ShowPlan {
   static let lanesOption = Option(
     "lanes", "N", "examples in a tile: 1, 16, 32, 48 or 64", default: "16", as: .integer(1...64))
 
-  static func text(_ listing: Plan.Listing, mode: String) -> String {
+  static func text(_ listing: Plan.Listing, multiplyAdds: Int, mode: String) -> String {
     var text = "\(mode), \(listing.precision.rawValue) precision, \(listing.lanes) "
     text += listing.lanes == 1 ? "example in a tile\n" : "examples in a tile\n"
     text += "constants \(Numbers.bytes(listing.constantByteCount)), "
     text += "arena of a thread \(Numbers.bytes(listing.arenaByteCount)), "
-    text += "\(Numbers.metric(listing.operations / 2)) multiply-adds for an example\n\n"
+    text += "\(Numbers.metric(multiplyAdds)) multiply-adds for an example\n\n"
     var table = Table(
       ("step", .right), ("node", .left), ("does", .left), ("reads", .left), ("writes", .left),
       ("GFLOP", .right), ("share", .right))
