@@ -14,12 +14,20 @@ package struct Analysis: Sendable {
   package private(set) var operators: [any Operator] = []
   /// The first node that mixes examples: nil when the model can run many at once.
   package private(set) var mixingNode: String?
+  /// Whether an input's example axis has no size in the file.
+  private let hasOpenBatch: Bool
 
   /// - Parameters:
   ///   - inputs: shape for one example and example axis of every input of the graph.
   package init(_ graph: Graph, inputs: [String: (shape: [Int], axis: Int?)]) throws(CoalitionError)
   {
     self.graph = graph
+    hasOpenBatch = graph.inputs.contains { port in
+      guard let axis = inputs[port.name]?.axis, let shape = port.shape, axis < shape.count,
+        case .symbolic = shape[axis]
+      else { return false }
+      return true
+    }
     for (name, tensor) in graph.constants {
       values[name] = ValueInfo(
         shape: tensor.shape, elementType: tensor.elementType, constant: Constant(tensor))
@@ -51,7 +59,9 @@ package struct Analysis: Sendable {
   private mutating func add(_ node: Node) throws(CoalitionError) {
     let operation = try Catalogue.read(node, opsets: graph.opsets)
     operators.append(operation)
-    let inputs = Inputs(node: node, values: node.inputs.map { $0.isEmpty ? nil : values[$0] })
+    let inputs = Inputs(
+      node: node, values: node.inputs.map { $0.isEmpty ? nil : values[$0] },
+      hasOpenBatch: hasOpenBatch)
     var outputs = try operation.infer(inputs)
     for (index, info) in outputs.enumerated() {
       let count = try ValueInfo.checkedCount(info.shape)

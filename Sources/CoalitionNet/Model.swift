@@ -76,6 +76,9 @@ public final class Model: Sendable {
   }
 
   /// Axes to try, in order of preference: what was asked for, or the first axis of all inputs, or the second.
+  ///
+  /// An open size or a size of 1 can stand for any number of examples. A second axis of size 1 only does so behind a
+  /// first axis that cannot: [T, 1, F] for a known T, but not [N, 1, F].
   private func candidates() -> [[String: Int]] {
     if !requestedAxes.isEmpty { return [requestedAxes] }
     return [0, 1].compactMap { axis in
@@ -83,9 +86,13 @@ public final class Model: Sendable {
       for port in graph.inputs {
         guard let shape = port.shape, axis < shape.count else { return nil }
         switch shape[axis] {
-        case .fixed(1), .symbolic: axes[port.name] = axis
+        case .symbolic: break
+        case .fixed(1) where axis == 0: break
+        case .fixed(1):
+          guard case .fixed(2...) = shape[0] else { return nil }
         case .fixed: return nil
         }
+        axes[port.name] = axis
       }
       return axes
     }
@@ -103,8 +110,12 @@ public final class Model: Sendable {
       return given
     }
     var given = given
-    if let exampleAxis, let sizes = given, sizes.count == declared.count - 1 {
-      given = Array(sizes[..<exampleAxis]) + [1] + Array(sizes[exampleAxis...])
+    if let sizes = given, sizes.count == declared.count - 1 {
+      // Examples that run one by one keep an axis of size 1: the first one that can be theirs.
+      let axis =
+        exampleAxis
+        ?? declared.prefix(2).firstIndex { if case .fixed(2...) = $0 { false } else { true } } ?? 0
+      if axis <= sizes.count { given = Array(sizes[..<axis]) + [1] + Array(sizes[axis...]) }
     }
     if let given, given.count != declared.count {
       throw CoalitionError(

@@ -145,12 +145,16 @@ package struct Constant: Sendable, Equatable {
 package struct Inputs: Sendable {
   package let node: Node
   package let values: [ValueInfo?]
+  /// Whether the file leaves the number of examples open, so that ranges and shapes that are written down hold for any
+  /// number of them. Otherwise the file is written for one example, and a literal 1 may stand for the examples.
+  package let hasOpenBatch: Bool
   /// The number of outputs that the node has.
   package var outputCount: Int { node.outputs.count }
 
-  package init(node: Node, values: [ValueInfo?]) {
+  package init(node: Node, values: [ValueInfo?], hasOpenBatch: Bool = false) {
     self.node = node
     self.values = values
+    self.hasOpenBatch = hasOpenBatch
   }
 
   package subscript(optional index: Int) -> ValueInfo? {

@@ -35,6 +35,24 @@ import Testing
     #expect(!plan.draft.steps.contains { $0 is PointwiseStep || $0 is BinaryStep })
   }
 
+  @Test func onlyABiasPerUnitIsFolded() async throws {
+    for (shape, folds) in [([3], true), ([1, 3], true), ([1], true), ([], true), ([3, 1], false)] {
+      var random = Seeded(5)
+      var net = Net()
+      net.graph.inputs = [Port("x", shape: [3, 7])]
+      let bias = net.constant(random.tensor(shape))
+      let y = net.add("Gemm", ["x", net.constant(random.tensor([7, 3])), bias])
+      let parameters = [
+        random.tensor([3]), random.tensor([3]), random.tensor([3]), random.tensor([3], 0.2...2),
+      ].map { net.constant($0) }
+      net.output(net.add("BatchNormalization", [y] + parameters))
+      #expect(
+        net.graph.foldingBatchNormalization().nodes.count == (folds ? 1 : 2), "\(shape)")
+      try await check(
+        net.graph, ["x": random.grid([3, 7])], axis: nil, together: false, tolerance: 1e-5)
+    }
+  }
+
   @Test func aLayerThatIsReadTwiceStaysAsItIs() async throws {
     let (graph, _) = normalised("Conv", readTwice: true)
     #expect(graph.foldingBatchNormalization().nodes.count == graph.nodes.count)

@@ -99,12 +99,16 @@ struct InputArrays: Sendable {
     return given.count == port.shape?.count ? Array(given.dropFirst()) : given
   }
 
-  /// The shape of a tensor, where the model leaves sizes open that it tells.
+  /// The shape of one example in a tensor, where the model leaves sizes open that it tells. The first axis of the
+  /// tensor counts examples wherever the model has its axis for them, unless the tensor is one example without it.
   private static func shape(_ tensor: Tensor, filling port: Port) -> [Int]? {
     guard let declared = port.shape else { return tensor.shape }
     guard declared.dropFirst().contains(where: { $0.fixedSize == nil }) else { return nil }
-    return tensor.rank == declared.count || tensor.rank == declared.count - 1
-      ? tensor.shape : nil
+    switch tensor.rank {
+    case declared.count - 1: return tensor.shape
+    case declared.count, declared.count + 1: return Array(tensor.shape.dropFirst())
+    default: return nil
+    }
   }
 
   // MARK: Fitting

@@ -50,6 +50,8 @@ struct Inspect {
   private let memory: [(examples: Int, Plan.Memory)]
   /// Those that `memory` is for.
   private let threads: Int
+  /// Those of the file; where it gives no shape, that of the results of a run.
+  private let outputs: [Port]
 
   init(_ file: ModelFile, inputShapes: [String: [Int]]) throws(CoalitionError) {
     self.file = file
@@ -58,6 +60,7 @@ struct Inspect {
     summary = try ModelSummary(file.graph, inputShapes: inputShapes)
     guard summary.problems.isEmpty, summary.shapeProblem == nil else {
       memory = []
+      outputs = summary.outputs
       return
     }
     var options = PlanOptions()
@@ -65,6 +68,14 @@ struct Inspect {
     let plan = try Plan(try Model(file.graph), options)
     memory = try [1, 64].map { examples throws(CoalitionError) in
       (examples, try plan.memory(examples: examples, threads: threads))
+    }
+    outputs = summary.outputs.map { port in
+      guard port.shape == nil, let known = plan.outputs.first(where: { $0.name == port.name })
+      else { return port }
+      var port = port
+      let examples: [Dimension] = known.isConstant ? [] : ["N"]
+      port.shape = examples + known.shape.map { .fixed($0) }
+      return port
     }
   }
 
@@ -98,7 +109,7 @@ struct Inspect {
     let version = file.irVersion.map { "IR version \($0), " } ?? ""
     text += "ONNX \(version)opset \(opsets)\n\n"
     for port in summary.inputs { text += line("input", port) }
-    for port in summary.outputs { text += line("output", port) }
+    for port in outputs { text += line("output", port) }
     text += "examples  \(batching)\n\n"
     text += totals
     text += "\n" + operators
@@ -172,7 +183,7 @@ struct Inspect {
           }),
       ]),
       "inputs": .array(summary.inputs.map(\.record)),
-      "outputs": .array(summary.outputs.map(\.record)),
+      "outputs": .array(outputs.map(\.record)),
       "examples": batchingRecord,
       "parameters": .integer(summary.parameters),
       "multiply-adds": summary.shapeProblem == nil ? .integer(summary.multiplyAdds) : .null,

@@ -118,7 +118,16 @@ struct MatMul: Operator {
       let place = axis + rank - b.shape.count
       return a.shape.count == 1 && place == rank - 1 ? rank - 2 : place
     }
-    return [ValueInfo(shape: shape, example: .common([leftPlace, rightPlace]))]
+    var example = ExampleAxis.common([leftPlace, rightPlace])
+    // A stack of matrices that is broadcast along the examples would stand for that many of them.
+    if let place = example.anyAxis,
+      [a, b].contains(where: { info in
+        info.example.anyAxis.map { info.shape[$0] != shape[place] } ?? false
+      })
+    {
+      example = .mixed
+    }
+    return [ValueInfo(shape: shape, example: example)]
   }
 
   func multiplyAdds(_ inputs: Inputs, outputs: [ValueInfo]) -> Int {

@@ -2,7 +2,9 @@
 //
 // The axis of examples goes along with its elements: a digit of the flat index with so many elements before it. A
 // shape that was computed from a tensor with examples says where the axis goes, by what two examples would have
-// changed; for a shape that is written down it is the axis of size 1 that has as many elements before it.
+// changed. So does a shape that is written down in a file that leaves the number of examples open. In a file for one
+// example a written shape holds only for that one: its axis of size 1 with as many elements before it is taken for
+// the examples. Squeeze never drops the examples unless it is told to, and then they mix.
 
 import CoalitionBase
 
@@ -117,21 +119,22 @@ struct Reshape: Operator {
     let parameter = try inputs.constantIntegers(1, "shape or axes")
     var output = x
     output.constant = nil
-    output.shape = try keepingExamples(x) { shape throws(CoalitionError) in
-      try target(shape, parameter)
+    if let kept = keepingExamples(x, inputs) {
+      output.shape = kept
+    } else {
+      output.shape = try target(x.shape, parameter)
     }
     output.example = place(x, output.shape, inputs)
     return [output]
   }
 
-  /// Squeeze without axes drops every axis of size 1, but for that of the examples.
-  private func keepingExamples(
-    _ x: ValueInfo, _ target: ([Int]) throws(CoalitionError) -> [Int]
-  ) throws(CoalitionError) -> [Int] {
-    if case .squeeze(nil) = form, let axis = x.example.axis {
-      return x.shape.indices.filter { $0 == axis || x.shape[$0] != 1 }.map { x.shape[$0] }
+  /// The output's shape of a Squeeze to which no axes are given: it drops every axis of size 1, but for that of the
+  /// examples. nil: another node.
+  private func keepingExamples(_ x: ValueInfo, _ inputs: Inputs) -> [Int]? {
+    guard case .squeeze(nil) = form, inputs[optional: 1] == nil, let axis = x.example.axis else {
+      return nil
     }
-    return try target(x.shape)
+    return x.shape.indices.filter { $0 == axis || x.shape[$0] != 1 }.map { x.shape[$0] }
   }
 
   private func place(_ x: ValueInfo, _ shape: [Int], _ inputs: Inputs) -> ExampleAxis {
@@ -162,13 +165,17 @@ struct Reshape: Operator {
     {
       return fits(target) ?? .mixed
     }
-    if parameter?.probe != nil { return .mixed }
-    // A shape that is written down, perhaps for a batch of 1.
+    // The examples are within an axis that also holds other elements.
+    var merged: ExampleAxis?
+    if parameter?.probe == nil, let target = grown?.first, grown?.count == 1 {
+      merged = fits(target)
+    }
+    // Whether a written shape was meant for one example: it does not hold for two, or the file never has two.
+    let isForOne = doubled == nil || !inputs.hasOpenBatch
+    guard case .reshape = form, parameter?.probe == nil, isForOne else { return merged ?? .mixed }
     let candidates = shape.indices.filter { shape[$0] == 1 && fits($0) == .at($0) }
     if let target = candidates.contains(axis) ? axis : candidates.first { return .at(target) }
-    // The examples are within an axis that also holds other elements.
-    if let target = grown?.first, grown?.count == 1, let place = fits(target) { return place }
-    return shape.indices.lazy.compactMap(fits).first ?? .mixed
+    return merged ?? shape.indices.lazy.compactMap(fits).first ?? .mixed
   }
 
   // MARK: Values

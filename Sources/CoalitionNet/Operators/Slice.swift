@@ -104,21 +104,24 @@ struct Slice: Operator {
       if let cut = slices.first(where: { $0.axis == axis }), !cut.isWhole(x.shape) {
         example = .mixed
       }
-      // With two examples every slice must stay as it is and take them all.
+      // With two examples every slice must stay as it is and take them all. Where the file is written for one example,
+      // a range from the first one on takes it, and is read as taking all of them; the last one, or a reversed
+      // order, is not.
       var two = x.shape
       two[axis] *= 2
       let probes = (1..<5).map { inputs[optional: $0]?.constant }.map {
         ($0?.probe ?? $0?.value)?.integers
       }
+      let isProbed = (1..<5).contains { inputs[optional: $0]?.constant?.probe != nil }
+      let isForOne = !inputs.hasOpenBatch && !isProbed
       let doubled = (try? self.slices(two, probes)) ?? []
       let agree =
         doubled.count == slices.count
         && zip(doubled, slices).allSatisfy {
-          $0.axis == $1.axis && ($0.axis == axis ? $0.isWhole(two) : $0 == $1)
+          guard $0.axis == $1.axis, $0.axis == axis else { return $0 == $1 }
+          return $0.first == 0 && $0.step == 1 && (isForOne || $0.isWhole(two))
         }
-      let isProbed = (1..<5).contains { inputs[optional: $0]?.constant?.probe != nil }
-      // For a batch of 1 that is written down, the literal range says nothing about two.
-      if isProbed && !agree { example = .mixed }
+      if !agree { example = .mixed }
     }
     return [ValueInfo(shape: shape, elementType: x.elementType, example: example)]
   }

@@ -42,12 +42,17 @@ extension BatchNormalization.Scaling {
     into node: Node, constants: [String: Tensor]
   ) -> (weight: Tensor, bias: Tensor)? {
     guard let name = node.input(1), let weight = constants[name] else { return nil }
-    let old: Tensor?
+    // One number per unit: none, a row of them, or one for all. A bias per row of a Gemm is none of these.
+    var old: [Double]?
     if let bias = node.input(2) {
-      guard let value = constants[bias], value.count == scale.count else { return nil }
-      old = value
-    } else {
-      old = nil
+      guard let value = constants[bias] else { return nil }
+      if value.count == 1 {
+        old = Array(repeating: value.doubles[0], count: scale.count)
+      } else if value.shape.last == scale.count, value.count == scale.count {
+        old = value.doubles
+      } else {
+        return nil
+      }
     }
     var axis = 0
     var factor = 1.0
@@ -62,7 +67,7 @@ extension BatchNormalization.Scaling {
       value * scale[index / inner % scale.count]
     }
     let biases = scale.indices.map { unit in
-      (old.map { $0.doubles[unit] * factor } ?? 0) * scale[unit] + shift[unit]
+      (old.map { $0[unit] * factor } ?? 0) * scale[unit] + shift[unit]
     }
     return (
       Tensor(filling: weight.shape, with: .float64(numbers)), Tensor(.float64(biases))
