@@ -103,12 +103,26 @@ import Testing
     try expectFailure(65, "17", model: model, "--input", raw)
   }
 
+  @Test("Advice for arrays in another order and arrays of nothing")
+  func advice() throws {
+    let last = try place.write(
+      try Tensor(shape: [2, 4, 5, 3], elements: .float32([Float](repeating: 1, count: 120))),
+      "last.npy")
+    let model = try place.write(.relu(["N", 3, 4, 5]))
+    try expectFailure(65, "[2, 4, 5, 3] looks channels-last", model: model, "--input", last)
+    let none = try place.write(try Tensor(shape: [0, 3, 4, 5], elements: .float32([])), "0.npy")
+    try expectFailure(
+      65, "0.npy: there are no examples for the input x", model: model, "--input", none)
+  }
+
   @Test("NaN and infinity in the input are refused by place", arguments: [Float.nan, .infinity])
   func notFinite(value: Float) throws {
     let model = try place.write(.relu())
     let path = try place.write(
-      try Tensor(shape: [1, 3], elements: .float32([0, value, 0])), "n.npy")
-    try expectFailure(65, "not finite at element 1", model: model, "--input", path)
+      try Tensor(shape: [2, 3], elements: .float32([0, 1, 2, 0, value, 0])), "n.npy")
+    try expectFailure(
+      65, "n.npy: example 1 of the input x is not finite at element 1", model: model, "--input",
+      path)
   }
 
   @Test("An output that cannot be created is refused before the model is read")

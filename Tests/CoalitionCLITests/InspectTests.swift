@@ -85,6 +85,8 @@ import Testing
     #expect(outcome.output.contains("100 of 100 recognised"))
     #expect(outcome.output.contains("same"))
     #expect(!outcome.output.contains("DIFFERENT"))
+    #expect(
+      try place.coalition("run", "out/digits.onnx", "--input", "out/images.npy").code == 0)
     let result = try ResultFile(reading: place.path("out/outputs.npz"))
     guard case .tensor(let logits)? = result["logits"] else {
       Issue.record("no logits")

@@ -83,6 +83,9 @@ import Testing
     #expect(
       metadata["model"]?["sha256"]?.text == SHA256.hexadecimal(try Files.read(Digits.model)))
     #expect(metadata["seed"] == .integer(7))
+    let image = metadata["options"]?["input"]?["image"]
+    #expect(image?["dtype"]?.text == "uint8")
+    #expect(image?["sha256"]?.text == SHA256.hexadecimal(try Files.read(Digits.images)))
     #expect(metadata["options"]?["precision"]?.text == "single")
     #expect(metadata["options"]?["preprocessing"]?["scale"] == .number(0.00392156862745098))
     #expect(metadata["options"]?["preprocessing"]?["layout"]?.text == "nchw")

@@ -59,6 +59,8 @@ import Testing
       (["run", "m.onnx", "--mean", "1,x"], "--mean"),
       (["run", "m.onnx", "--resize", "12"], "--resize"),
       (["run", "m.onnx", "--output", "r.txt"], ".npz, .json or .npy"),
+      (["m.onnx", "--input", "x.npy"], "a verb comes first: coalition run m.onnx"),
+      (["run", "m.onnx", "--resize", "short:99999999"], "too large"),
       (["run", "m.onnx", "--top", "3"], "--top needs --class-names"),
       (["run", "m.onnx", "--quiet"], "--quiet without --output"),
       (["plan", "m.onnx", "--mode", "reverse"], "forward"),

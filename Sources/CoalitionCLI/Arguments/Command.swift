@@ -54,6 +54,10 @@ struct Command: Sendable {
 
   private static func command(_ name: String) throws(CoalitionError) -> Command {
     if let command = all.first(where: { $0.name == name }) { return command }
+    if name.lowercased().hasSuffix(".onnx") {
+      throw CoalitionError(
+        .usage, "a verb comes first: coalition run \(name)", expected: verbList, found: "'\(name)'")
+    }
     let advice =
       nearestName(to: name, in: all.map(\.name)).map { "did you mean \($0)?" }
       ?? "see coalition --help"

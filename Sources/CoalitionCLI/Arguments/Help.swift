@@ -6,7 +6,7 @@ extension Command {
   /// The text of `coalition --help`.
   static var overview: String {
     var text = """
-      coalition: explains, measures and prunes neural networks in ONNX files.
+      coalition: runs neural networks in ONNX files; explaining and pruning them is on the way.
 
       Usage: coalition VERB MODEL.onnx [options]
 

@@ -28,6 +28,10 @@ struct InputArrays: Sendable {
   private(set) var shapes: [String: [Int]]
   /// Where the arrays came from, by input.
   private(set) var paths: [(name: String, path: String)] = []
+  /// The types of numbers in the files, by input.
+  private var storedTypes: [String: ElementType] = [:]
+  /// SHA-256 of the files, by input: for results that are written.
+  private var digests: [String: String] = [:]
   let preprocessing: Preprocessing
 
   /// - Parameter memoryLimit: bytes that the arrays may take.
@@ -44,8 +48,9 @@ struct InputArrays: Sendable {
       guard constants.updateValue(tensor, forKey: name) == nil else {
         throw CoalitionError(.usage, "--constant is given twice for this input", node: name)
       }
+      storedTypes[name] = tensor.elementType
+      try note(name, path, arguments, left)
       left -= tensor.byteCount
-      paths.append((name, path))
     }
     let inputs = arguments.all(Self.inputOption)
     for given in inputs {
@@ -54,11 +59,12 @@ struct InputArrays: Sendable {
       guard examples[name] == nil, constants[name] == nil else {
         throw CoalitionError(.usage, "the input is given twice", node: name)
       }
-      let tensor = try read(
+      let (tensor, storedType) = try read(
         path, model.graph.inputs.first { $0.name == name }, isOnlyInput: inputs.count == 1, left)
+      storedTypes[name] = storedType
+      try note(name, path, arguments, left)
       left -= tensor.byteCount
       examples[name] = tensor
-      paths.append((name, path))
     }
     for port in model.graph.inputs where shapes[port.name] == nil {
       shapes[port.name] = examples[port.name].flatMap { Self.shape($0, filling: port) }
@@ -70,21 +76,34 @@ struct InputArrays: Sendable {
       + constants.values.reduce(0) { $0 + $1.byteCount }
   }
 
+  /// Keeps where an array came from.
+  private mutating func note(
+    _ name: String, _ path: String, _ arguments: Arguments, _ limit: Int
+  ) throws(CoalitionError) {
+    paths.append((name, path))
+    guard arguments[Run.outputOption] != nil,
+      let file = OutputFile.paths(in: path).first(where: Files.exists)
+    else { return }
+    digests[name] = SHA256.hexadecimal(try Files.read(file, limit: limit))
+  }
+
   // MARK: Reading
 
+  /// The array as the model takes it, and the type of the numbers in the file.
   private func read(
     _ path: String, _ port: Port?, isOnlyInput: Bool, _ limit: Int
-  ) throws(CoalitionError) -> Tensor {
+  ) throws(CoalitionError) -> (Tensor, storedType: ElementType) {
     let options = ArrayFile.Options(exampleShape: exampleShape(port), memoryLimit: limit)
-    if !isOnlyInput {
-      // Preprocessing is meant for the inputs that it can apply to.
+    if !isOnlyInput || preprocessing.isIdentity {
+      // Of several inputs, preprocessing is meant for those that it can apply to.
       let stored = try ArrayFile.load(path, options: options)
-      if stored.elementType != .uint8 { return stored }
+      let isWanted = preprocessing.isIdentity && port?.elementType == .uint8
+      if stored.elementType != .uint8 || isWanted { return (stored, stored.elementType) }
     }
-    if port?.elementType == .uint8, preprocessing.isIdentity {
-      return try ArrayFile.load(path, options: options)
-    }
-    return try ArrayFile.loadInput(path, preprocessing: preprocessing, options: options)
+    // Nothing but bytes is preprocessed.
+    return (
+      try ArrayFile.loadInput(path, preprocessing: preprocessing, options: options), .uint8
+    )
   }
 
   /// The shape of one example in a raw file: what `--input-shape` says, or the model's where nothing is open.
@@ -122,6 +141,7 @@ struct InputArrays: Sendable {
         throw CoalitionError(
           .usage, "the input is not given: --input \(input.name)=FILE", node: input.name)
       }
+      if let problem = misfit(tensor, input) { throw problem }
       let wide = input.shape.filter { $0 != 1 }
       if tensor.shape == input.shape || Array(tensor.shape.dropFirst()) == input.shape {
         result[input.name] = tensor
@@ -156,8 +176,9 @@ struct InputArrays: Sendable {
         name,
         .object([
           "role": .string(examples[name] == nil ? "constant" : "examples"),
-          "dtype": .string(tensor?.elementType.rawValue ?? ""),
+          "dtype": .string(storedTypes[name]?.rawValue ?? ""),
           "shape": .array((tensor?.shape ?? []).map { .integer($0) }),
+          "sha256": digests[name].map { .string($0) } ?? .null,
         ]))
     }
     return [

@@ -29,7 +29,7 @@ enum OutputFile {
   }
 
   /// What may be the path in `NAME=FILE:KEY`. The model's inputs, which would decide, are not known yet.
-  private static func paths(in text: String) -> [String] {
+  static func paths(in text: String) -> [String] {
     let starts = text.indices.filter { text[$0] == "=" }.map { text.index(after: $0) }
     return ([text.startIndex] + starts).flatMap { start in
       let rest = text[start...]

@@ -6,7 +6,7 @@ import CoalitionData
 enum PreprocessingFlags {
   static let resize = Option(
     "resize", "HxW|short:N", "resizes images (bilinear), or their shorter side to N",
-    as: ValueFormat { text throws(CoalitionError) in try Preprocessing.Resize(parsing: text) })
+    as: ValueFormat { text throws(CoalitionError) in try resize(text) })
   static let crop = Option(
     "crop", "HxW", "cuts out the centre",
     as: ValueFormat { text throws(CoalitionError) in try Preprocessing.Size(parsing: text) })
@@ -24,6 +24,22 @@ enum PreprocessingFlags {
       resize.declaration, crop.declaration, channels.declaration, scale.declaration,
       mean.declaration, deviation.declaration, layout.declaration,
     ])
+
+  private static func resize(_ text: String) throws(CoalitionError) -> Preprocessing.Resize {
+    do throws(CoalitionError) {
+      return try Preprocessing.Resize(parsing: text)
+    } catch {
+      let isShort = text.hasPrefix("short:")
+      let sides = (isShort ? text.dropFirst(6) : text[...])
+        .split(separator: "x", omittingEmptySubsequences: false)
+      // Well formed, and still refused.
+      guard sides.count == (isShort ? 1 : 2),
+        sides.allSatisfy({ !$0.isEmpty && $0.allSatisfy { $0.isASCII && $0.isNumber } }),
+        sides.allSatisfy({ side in side.contains { $0 != "0" } })
+      else { throw error }
+      throw CoalitionError(.usage, "the size is too large for an image", found: "'\(text)'")
+    }
+  }
 
   static func read(_ arguments: Arguments) -> Preprocessing {
     var preprocessing = Preprocessing()

@@ -33,7 +33,7 @@ struct ResultRecord {
         "run",
         .object([
           "threads": .integer(threads),
-          "seconds": .number(seconds),
+          "seconds": .number((seconds * 1e6).rounded() / 1e6),
           "instruction-set": .string(instructionSet.rawValue),
           "max-memory": .integer(memoryLimit),
           "paths": .object(paths),

@@ -54,7 +54,7 @@ struct RuntimeOptions: Sendable {
     guard bytes <= memoryLimit else {
       throw CoalitionError(
         .limitExceeded, "the work does not fit into the memory that --max-memory allows",
-        expected: "at most \(memoryLimit) bytes", found: "\(bytes)")
+        expected: "at most \(Numbers.bytes(memoryLimit))", found: Numbers.bytes(bytes))
     }
   }
 

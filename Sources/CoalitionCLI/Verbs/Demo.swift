@@ -28,6 +28,7 @@ extension Command {
       try Terminal.write("\n\(section.title)\n")
       try await section.show(demo)
     }
+    try Terminal.write("\n\(demo.ending)\n")
   }
 }
 
@@ -70,6 +71,16 @@ struct Demo {
       try Files.writeAtomically(bytes, to: "\(folder)/digits.onnx")
       try Files.writeAtomically(Npy.encode(images), to: "\(folder)/images.npy")
     }
+  }
+
+  /// How to go on.
+  fileprivate var ending: String {
+    if let folder {
+      return "The model, images.npy and the results are in \(folder): try the commands there."
+    }
+    return
+      "`coalition demo --output DIR` writes the model, images and results so that you can run the "
+      + "commands."
   }
 
   // MARK: Embedded files
@@ -148,6 +159,9 @@ extension Demo.Section {
     title: "The same bytes, however they are computed"
   ) { demo throws(CoalitionError) in
     let reference = try await demo.outputs(threads: 1, lanes: 1)
+    try Terminal.write(
+      "  logits of the \(demo.labels.count) images, bit for bit, against 1 thread with 1 example at once\n"
+    )
     var table = Table(
       ("threads", .right), ("examples at once", .right), ("instructions", .left), ("", .left))
     var differing = 0

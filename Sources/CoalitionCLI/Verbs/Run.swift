@@ -97,7 +97,13 @@ struct Run {
     if runtime.isDryRun { return try Terminal.write(try await forward.forecast()) }
     let warnings = forward.warnings
     for warning in warnings { runtime.warn(warning) }
-    let outcome = try await forward.outputs()
+    let outcome: ForwardRun.Outcome
+    do throws(CoalitionError) {
+      outcome = try await forward.outputs()
+    } catch {
+      if error.code == .notFinite, let place = arrays.notFinite(in: forward.plan) { throw place }
+      throw error
+    }
     let doubts = outcome.warnings
     for doubt in doubts { runtime.warn(doubt) }
     try Signals.check()
