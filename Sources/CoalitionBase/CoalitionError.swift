@@ -66,12 +66,17 @@ extension CoalitionError: CustomStringConvertible {
   public var description: String {
     var text = node.map { "\($0): " } ?? ""
     text += message
-    switch (expected, found) {
+    switch (expected.map(Self.shortened), found.map(Self.shortened)) {
     case (let expected?, let found?): text += " (expected \(expected), found \(found))"
     case (let expected?, nil): text += " (expected \(expected))"
     case (nil, let found?): text += " (found \(found))"
     case (nil, nil): break
     }
     return text
+  }
+
+  /// Shapes of hundreds of axes and lists of names do not make a sentence.
+  private static func shortened(_ text: String) -> String {
+    text.utf8.count <= 400 ? text : text.prefix(360) + "... (\(text.count) characters)"
   }
 }

@@ -61,11 +61,7 @@ public enum Files {
   /// - Throws: `cannotCreate` before anything is written, `writeFailed` after.
   public static func writeAtomically(_ bytes: [UInt8], to path: String) throws(CoalitionError) {
     try checkReplaceable(path)
-    let temporary = "\(path).\(getpid()).partial"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else {
-      throw CoalitionError(.cannotCreate, "cannot create the file: \(lastSystemError)", node: path)
-    }
+    let (descriptor, temporary) = try createTemporary(beside: path)
     var written = 0
     var failure: String?
     while written < bytes.count && failure == nil {
@@ -82,17 +78,37 @@ public enum Files {
       unlink(temporary)
       throw CoalitionError(.writeFailed, "cannot write the file: \(failure)", node: path)
     }
+    syncFolder(of: path)
+  }
+
+  /// A new file that nobody else has made or linked to somewhere.
+  private static func createTemporary(
+    beside path: String
+  ) throws(CoalitionError) -> (descriptor: Int32, path: String) {
+    for attempt in 0..<100 {
+      let temporary = "\(path).\(getpid())-\(attempt).partial"
+      let descriptor = open(
+        temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
+      if descriptor >= 0 { return (descriptor, temporary) }
+      if errno != EEXIST && errno != EINTR { break }
+    }
+    throw CoalitionError(.cannotCreate, "cannot create the file: \(lastSystemError)", node: path)
+  }
+
+  /// Makes a rename last through a loss of power, where the file system can: the file itself is written already.
+  private static func syncFolder(of path: String) {
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    _ = fsync(descriptor)
+    _ = close(descriptor)
   }
 
   /// Checks that a file of this name could be created, without touching an existing one, so that a long
   /// computation does not fail at its end.
   public static func checkCreatable(_ path: String) throws(CoalitionError) {
     try checkReplaceable(path)
-    let temporary = "\(path).\(getpid()).partial"
-    let descriptor = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else {
-      throw CoalitionError(.cannotCreate, "cannot create the file: \(lastSystemError)", node: path)
-    }
+    let (descriptor, temporary) = try createTemporary(beside: path)
     _ = close(descriptor)
     unlink(temporary)
   }

@@ -70,6 +70,8 @@ public struct Tensor: Hashable, Sendable {
 
   public var count: Int { elements.count }
   public var rank: Int { shape.count }
+  /// Bytes of the elements.
+  public var byteCount: Int { count * elementType.byteCount }
   public var elementType: ElementType { elements.elementType }
 
   /// The number of elements that a shape describes: nil for a negative dimension or past `Int.max`.

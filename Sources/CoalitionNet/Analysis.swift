@@ -16,11 +16,17 @@ package struct Analysis: Sendable {
   package private(set) var mixingNode: String?
   /// Whether an input's example axis has no size in the file.
   private let hasOpenBatch: Bool
+  /// Bytes that folded constants may take together.
+  private let memoryLimit: Int
+  private var foldedByteCount = 0
 
   /// - Parameters:
   ///   - inputs: shape for one example and example axis of every input of the graph.
-  package init(_ graph: Graph, inputs: [String: (shape: [Int], axis: Int?)]) throws(CoalitionError)
-  {
+  ///   - memoryLimit: bytes that folded constants may take together.
+  package init(
+    _ graph: Graph, inputs: [String: (shape: [Int], axis: Int?)],
+    memoryLimit: Int = PlanOptions.defaultMemoryLimit
+  ) throws(CoalitionError) {
     self.graph = graph
     hasOpenBatch = graph.inputs.contains { port in
       guard let axis = inputs[port.name]?.axis, let shape = port.shape, axis < shape.count,
@@ -28,6 +34,7 @@ package struct Analysis: Sendable {
       else { return false }
       return true
     }
+    self.memoryLimit = memoryLimit
     for (name, tensor) in graph.constants {
       values[name] = ValueInfo(
         shape: tensor.shape, elementType: tensor.elementType, constant: Constant(tensor))
@@ -78,7 +85,9 @@ package struct Analysis: Sendable {
       }
     }
     if inputs.allConstant, outputs.contains(where: { $0.constant == nil }) {
+      try checkRoom(for: outputs, of: inputs)
       let folded = try fold(operation, node, inputs, outputs)
+      for constant in folded { foldedByteCount += constant.value.byteCount }
       for index in outputs.indices where index < folded.count {
         outputs[index].shape = folded[index].value.shape
         outputs[index].elementType = folded[index].value.elementType
@@ -92,6 +101,22 @@ package struct Analysis: Sendable {
     for (name, info) in zip(node.outputs, outputs) where !name.isEmpty {
       values[name] = info
       if info.example == .mixed && mixingNode == nil { mixingNode = node.label }
+    }
+  }
+
+  /// Checks, before a node is folded, that its outputs fit beside what has been folded so far. Folding works
+  /// on copies of the inputs and on 64-bit places of the outputs' elements.
+  private func checkRoom(for outputs: [ValueInfo], of inputs: Inputs) throws(CoalitionError) {
+    var bytes = foldedByteCount
+    for case let info? in inputs.values { bytes += info.count * info.elementType.byteCount }
+    for info in outputs where info.constant == nil {
+      bytes += info.count * (info.elementType.byteCount + MemoryLayout<Int>.size)
+    }
+    guard bytes <= memoryLimit else {
+      throw CoalitionError(
+        .limitExceeded,
+        "the constants that follow from the model do not fit into the memory allowed",
+        expected: "at most \(memoryLimit) bytes", found: "\(bytes)")
     }
   }
 

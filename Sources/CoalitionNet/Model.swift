@@ -52,7 +52,8 @@ public final class Model: Sendable {
   ///   examples.
   /// - Throws: `usage` for an open size that is not given, `shapeMismatch` for one that contradicts the model.
   package func analysed(
-    _ shapes: [String: [Int]] = [:], passes: (Graph) -> Graph = { $0 }
+    _ shapes: [String: [Int]] = [:], memoryLimit: Int = PlanOptions.defaultMemoryLimit,
+    passes: (Graph) -> Graph = { $0 }
   ) throws(CoalitionError) -> (analysis: Analysis, batching: Batching) {
     let graph = passes(graph)
     var mixing: String?
@@ -63,7 +64,7 @@ public final class Model: Sendable {
           let axis = candidate[port.name]
           inputs[port.name] = (try shape(port, given: shapes[port.name], exampleAxis: axis), axis)
         }
-        let analysis = try Analysis(graph, inputs: inputs)
+        let analysis = try Analysis(graph, inputs: inputs, memoryLimit: memoryLimit)
         if analysis.mixingNode == nil { return (analysis, .together(axes: candidate)) }
         if mixing == nil { mixing = analysis.mixingNode }
       }
@@ -72,7 +73,9 @@ public final class Model: Sendable {
     for port in graph.inputs {
       inputs[port.name] = (try shape(port, given: shapes[port.name], exampleAxis: nil), nil)
     }
-    return (try Analysis(graph, inputs: inputs), .oneByOne(node: mixing))
+    return (
+      try Analysis(graph, inputs: inputs, memoryLimit: memoryLimit), .oneByOne(node: mixing)
+    )
   }
 
   /// Axes to try, in order of preference: what was asked for, or the first axis of all inputs, or the second.

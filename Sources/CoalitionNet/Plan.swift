@@ -10,6 +10,10 @@ public struct PlanOptions: Sendable, Hashable {
   public var outputs: [String] = []
   /// Sizes for axes that the model leaves open, per input (one example).
   public var inputShapes: [String: [Int]] = [:]
+  /// Bytes that constants which follow from the model (folded ones) may take together while the plan is made.
+  public var memoryLimit = Self.defaultMemoryLimit
+
+  public static let defaultMemoryLimit = 4 << 30
 
   public init() {}
 }
@@ -63,7 +67,9 @@ public final class Plan: Sendable {
     self.options = options
     let wanted = options.outputs.isEmpty ? model.graph.outputs.map(\.name) : options.outputs
     let ports = try wanted.map { name throws(CoalitionError) in try Self.port(name, model.graph) }
-    let (analysis, batching) = try model.analysed(options.inputShapes) { graph in
+    let (analysis, batching) = try model.analysed(
+      options.inputShapes, memoryLimit: options.memoryLimit
+    ) { graph in
       var graph = graph
       graph.outputs = ports
       return graph.withoutDeadNodes().liftingConstants().foldingBatchNormalization()
@@ -101,7 +107,8 @@ public final class Plan: Sendable {
   /// - Parameter inputs: per input, [N, one example's shape]; the axis of examples may be left out for one.
   /// - Throws: `shapeMismatch`, `notFinite` for inputs that do not fit, `limitExceeded` past the memory limit,
   ///   `cancelled` when the task is.
-  /// - Returns: per output, [N, one example's shape].
+  /// - Returns: per output, [N, one example's shape], floating-point numbers in the plan's precision and whole numbers
+  ///   in their own type (computed as floating-point numbers, without what is left of a fraction).
   public func run(
     _ inputs: [String: Tensor], _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> [String: Tensor] {
@@ -181,6 +188,7 @@ public final class Plan: Sendable {
       for check in indexChecks where check.input == input.name {
         try check.check(tensor, count: input.count)
       }
+      try checkExact(tensor, input)
       rows.append(InputRows(tensor, options.precision))
     }
     guard examples != 0 else {
@@ -189,14 +197,31 @@ public final class Plan: Sendable {
     return (rows, examples ?? 1)
   }
 
+  /// Whole numbers are computed as floating-point numbers: those that would be rounded are refused.
+  private func checkExact(_ tensor: Tensor, _ input: Value) throws(CoalitionError) {
+    guard [.int32, .int64].contains(input.elementType) else { return }
+    let limit: UInt64 = options.precision == .single ? 1 << 24 : 1 << 53
+    let large: Int?
+    switch tensor.elements {
+    case .int32(let values): large = values.first { $0.magnitude > limit }.map { Int($0) }
+    case .int64(let values): large = values.first { $0.magnitude > limit }.map { Int($0) }
+    case .float32, .float64, .uint8, .bool: large = nil
+    }
+    guard let large else { return }
+    throw CoalitionError(
+      .unsupported, "a whole number of the input is not exact in \(options.precision) precision",
+      node: input.name, expected: "-\(limit) to \(limit)", found: "\(large)")
+  }
+
   private func assembled(
     _ results: [Tensor.Elements], examples: Int
   ) throws(CoalitionError) -> [String: Tensor] {
     var tensors: [String: Tensor] = [:]
     for output in outputs {
       if let slot = slots[output.name] {
-        tensors[output.name] = try Tensor(
-          shape: [examples] + output.shape, elements: results[slot])
+        let rows = try Tensor(shape: [examples] + output.shape, elements: results[slot])
+        let isWhole = [.int32, .int64, .uint8, .bool].contains(output.elementType)
+        tensors[output.name] = isWhole ? rows.converted(to: output.elementType) : rows
       } else {
         tensors[output.name] = try analysis.values[output.name]?.constant?.value.reshaped(
           to: output.shape)

@@ -66,13 +66,16 @@ public struct ModelSummary: Sendable {
     return [Mode(name: "forward", support: forward)]
   }
 
-  /// - Parameter inputShapes: sizes for axes that the graph leaves open, per input.
+  /// - Parameters:
+  ///   - inputShapes: sizes for axes that the graph leaves open, per input.
+  ///   - memoryLimit: bytes that folded constants may take together.
   public init(
-    _ graph: Graph, inputShapes: [String: [Int]] = [:]
+    _ graph: Graph, inputShapes: [String: [Int]] = [:],
+    memoryLimit: Int = PlanOptions.defaultMemoryLimit
   ) throws(CoalitionError) {
     let graph = try graph.sorted().withoutDeadNodes()
     var finder = ProblemFinder(graph)
-    let analysed = finder.analysed(inputShapes)
+    let analysed = finder.analysed(inputShapes, memoryLimit: memoryLimit)
 
     inputs = graph.inputs
     outputs = graph.outputs
@@ -130,6 +133,9 @@ public struct ModelSummary: Sendable {
 /// Finds the nodes of a graph that cannot be used, by leaving them and what depends on them out until the rest
 /// can be analysed.
 private struct ProblemFinder {
+  /// Each node that does not fit its inputs costs an analysis of all others.
+  private static let attempts = 100
+
   let graph: Graph
   /// By index of the node.
   private(set) var problems: [Int: CoalitionError] = [:]
@@ -148,11 +154,11 @@ private struct ProblemFinder {
 
   /// The analysis of the largest part without problems: nil when shapes are not known at all.
   mutating func analysed(
-    _ shapes: [String: [Int]]
+    _ shapes: [String: [Int]], memoryLimit: Int
   ) -> (analysis: Analysis, batching: Model.Batching)? {
-    while true {
+    for _ in 0..<Self.attempts {
       do throws(CoalitionError) {
-        return try Model(rest).analysed(shapes)
+        return try Model(rest).analysed(shapes, memoryLimit: memoryLimit)
       } catch {
         // Labels of nodes are not unique: the first one that has no problem yet is the one.
         let index = graph.nodes.indices.first {
@@ -165,6 +171,9 @@ private struct ProblemFinder {
         problems[index] = error
       }
     }
+    shapeProblem = CoalitionError(
+      .unsupported, "\(Self.attempts) nodes do not fit their inputs, and more may")
+    return nil
   }
 
   /// The graph without the nodes that have problems and those that need them; all that is made is an output.

@@ -127,4 +127,67 @@ import Testing
       #expect(narrow == Tensor(.int32([.min, 3, 0])))
     }
   }
+
+  @Test func foldedConstantsStayWithinTheLimit() async throws {
+    var net = Net(opset: 17)
+    let filled = net.add("ConstantOfShape", [net.integers([1 << 20])])
+    let sum = net.add("ReduceSum", [net.add("Exp", [filled])])
+    net.output(net.add("Add", [net.input([1]), sum]))
+    var options = PlanOptions()
+    options.memoryLimit = 8 << 20
+    let model = try Model(net.graph)
+    let error = await failure { [options] in _ = try Plan(model, options) }
+    #expect(error.code == .limitExceeded && error.node == "ConstantOfShape0", "\(error)")
+    #expect(error.expected == "at most 8388608 bytes")
+    // Enough for the first, not for what is made of it.
+    options.memoryLimit = 14 << 20
+    let next = await failure { [options] in _ = try Plan(model, options) }
+    #expect(next.code == .limitExceeded && next.node == "Exp1", "\(next)")
+    options.memoryLimit = 64 << 20
+    _ = try Plan(model, options)
+  }
+
+  @Test func bordersWithoutEnd() async {
+    for mode in ["edge", "reflect", "wrap"] {
+      let known = await refusal { net in
+        let pads = net.integers([1 << 29, 1 << 29])
+        let table = net.constant(Tensor(.float32([1, 2, 3])))
+        let padded = net.add("Pad", [table, pads], ["mode": .string(mode)])
+        return net.add("Add", [net.input([1]), padded])
+      }
+      #expect(known.code == .limitExceeded && known.node == "Pad0", "\(mode): \(known)")
+    }
+    for mode in ["reflect", "wrap"] {
+      let computed = await refusal { net in
+        let pads = net.integers([0, 1 << 20, 0, 1 << 20])
+        return net.add("Pad", [net.input([3]), pads], ["mode": .string(mode)])
+      }
+      #expect(computed.code == .limitExceeded && computed.node == "Pad0", "\(mode): \(computed)")
+    }
+  }
+
+  @Test func wholeNumbersKeepTheirType() async throws {
+    var net = Net()
+    let x = net.input([2], .int64)
+    let sum = net.add("Add", [x, net.integers([1, 2])])
+    net.output(sum)
+    let plan = try Plan(try Model(net.graph))
+    let results = try await plan.run([x: Tensor(filling: [1, 2], with: .int64([1 << 24, -5]))])
+    #expect(results[sum] == Tensor(filling: [1, 2], with: .int64([1 << 24, -3])))
+    let large = await failure {
+      _ = try await plan.run([x: Tensor(filling: [1, 2], with: .int64([0, (1 << 24) + 1]))])
+    }
+    #expect(large.code == .unsupported && large.node == x && large.found == "\((1 << 24) + 1)")
+  }
+
+  @Test func narrowWholeNumbers() async throws {
+    for type in [2, 3, 5] {
+      let error = await refusal { $0.add("Cast", [$0.input([2])], ["to": .int(type)]) }
+      #expect(error.code == .unsupported && error.node == "Cast0")
+    }
+    let sum = try await constant {
+      $0.add("Add", [$0.constant(Tensor(.uint8([250]))), $0.constant(Tensor(.uint8([10])))])
+    }
+    #expect(sum == Tensor(.uint8([4])))
+  }
 }

@@ -171,8 +171,13 @@ typedef struct ln_conv {
 // average: the divisor counts the taps on the map, or with count_padding also those on the padding
 // (pad_bottom and pad_right say how far that reaches; taps past it, which ceil mode can make, never
 // count). winner: which element the maximum is, as its index in [N][C][H][W] (or, with swapped = 1,
-// [N][C][W][H]); the first of equal ones.
-typedef enum ln_pool_kind { LN_POOL_MAX, LN_POOL_AVERAGE, LN_POOL_WINNER } ln_pool_kind;
+// [N][C][W][H]); the first of equal ones. sum: of the taps on the map.
+typedef enum ln_pool_kind {
+  LN_POOL_MAX,
+  LN_POOL_AVERAGE,
+  LN_POOL_WINNER,
+  LN_POOL_SUM
+} ln_pool_kind;
 typedef struct ln_pool {
   ln_ref in, out;
   int32_t kind, count_padding, swapped;

@@ -47,7 +47,7 @@ const ln__family ln__family_pool = {"pool", units, NULL, LN_TABLE(run_pool)};
 #endif
 
 LN_INLINE vec LN_NAME(pool_tap)(int kind, vec sum, vec x) {
-  return kind == LN_POOL_AVERAGE ? sum + x : v_pool_max(sum, x);
+  return kind == LN_POOL_MAX ? v_pool_max(sum, x) : sum + x;
 }
 
 // `vectors` vectors of one output pixel; `in` points at the first tap on the map.
@@ -64,7 +64,7 @@ LN_INLINE void LN_NAME(pool_block)(int kind, int vectors, real *out, const real 
         sum[v] = LN_NAME(pool_tap)(kind, sum[v], v_load(tap + v * LN_WIDTH));
   }
   for (int v = 0; v < vectors; v++)
-    v_store(out + v * LN_WIDTH, kind == LN_POOL_MAX ? sum[v] : sum[v] / divisor);
+    v_store(out + v * LN_WIDTH, kind == LN_POOL_AVERAGE ? sum[v] / divisor : sum[v]);
 }
 
 // The last `count` elements of a pixel, fewer than a vector.
@@ -77,7 +77,7 @@ static void LN_NAME(pool_rest)(int kind, real *out, const real *in, taps rows, t
     for (int kx = columns.first; kx < columns.last; kx++, tap += column_step)
       sum = LN_NAME(pool_tap)(kind, sum, v_load_first(tap, count));
   }
-  v_store_first(out, kind == LN_POOL_MAX ? sum : sum / divisor, count);
+  v_store_first(out, kind == LN_POOL_AVERAGE ? sum / divisor : sum, count);
 }
 
 // The indices of the maxima of one pixel; in[y][x] of the map's origin, element by element.
@@ -151,6 +151,7 @@ static void LN_NAME(run_pool)(const ln_step *step, const ln__frame *frame, size_
     LN_NAME(pool_pixels)(LN_POOL_AVERAGE, &step->pool, frame, begin, end);
     break;
   case LN_POOL_WINNER: LN_NAME(pool_pixels)(LN_POOL_WINNER, &step->pool, frame, begin, end); break;
+  case LN_POOL_SUM: LN_NAME(pool_pixels)(LN_POOL_SUM, &step->pool, frame, begin, end); break;
   }
 }
 #endif

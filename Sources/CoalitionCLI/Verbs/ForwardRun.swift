@@ -45,7 +45,9 @@ struct ForwardRun {
     instructionSet = try InstructionSet.selected()
     memory = try plan.memory(examples: examples, threads: threads)
     // The rows of the results are copied into arrays, and those into the bytes of a file.
-    let results = plan.outputs.reduce(0) { $0 + $1.count } * plan.options.precision.byteCount
+    let results = plan.outputs.reduce(0) {
+      $0 + $1.count * max($1.elementType.byteCount, plan.options.precision.byteCount)
+    }
     let (copies, overflow) = results.multipliedReportingOverflow(by: 2 * max(examples, 1))
     guard !overflow else {
       throw CoalitionError(.limitExceeded, "so many examples do not fit into memory")

@@ -28,10 +28,11 @@ extension Command {
       "Exit code 0 also when operators are missing: they are listed. Only a file that is no model fails."
     ]
   ) { arguments throws(CoalitionError) in
-    let file = try await ModelFile(
-      path: arguments.positionals[0],
-      memoryLimit: arguments[RuntimeOptions.memoryOption] ?? Machine.memory / 2)
-    let inspection = try Inspect(file, inputShapes: file.inputShapes(arguments))
+    let memoryLimit = arguments[RuntimeOptions.memoryOption] ?? Machine.memory / 2
+    let file = try await ModelFile(path: arguments.positionals[0], memoryLimit: memoryLimit)
+    let inspection = try Inspect(
+      file, inputShapes: file.inputShapes(arguments),
+      memoryLimit: max(0, memoryLimit - file.constantByteCount))
     if arguments[Inspect.jsonFlag] {
       try Terminal.write(String(decoding: inspection.json.utf8, as: UTF8.self) + "\n")
     } else {
@@ -53,11 +54,15 @@ struct Inspect {
   /// Those of the file; where it gives no shape, that of the results of a run.
   private let outputs: [Port]
 
-  init(_ file: ModelFile, inputShapes: [String: [Int]]) throws(CoalitionError) {
+  /// - Parameter memoryLimit: bytes that folded constants may take.
+  init(
+    _ file: ModelFile, inputShapes: [String: [Int]],
+    memoryLimit: Int = PlanOptions.defaultMemoryLimit
+  ) throws(CoalitionError) {
     self.file = file
     let threads = try Plan.threads(nil)
     self.threads = threads
-    summary = try ModelSummary(file.graph, inputShapes: inputShapes)
+    summary = try ModelSummary(file.graph, inputShapes: inputShapes, memoryLimit: memoryLimit)
     guard summary.problems.isEmpty, summary.shapeProblem == nil else {
       memory = []
       outputs = summary.outputs
@@ -65,6 +70,7 @@ struct Inspect {
     }
     var options = PlanOptions()
     options.inputShapes = inputShapes
+    options.memoryLimit = memoryLimit
     let plan = try Plan(try Model(file.graph), options)
     memory = try [1, 64].map { examples throws(CoalitionError) in
       (examples, try plan.memory(examples: examples, threads: threads))

@@ -79,6 +79,8 @@ struct Run {
       try graph.tensor(named: name, option: Self.atOption.declaration)
     }
     options.inputShapes = arrays.shapes
+    options.memoryLimit = max(
+      0, runtime.memoryLimit - file.constantByteCount - arrays.byteCount)
     let model = try Model(graph, constants: arrays.constants)
     let plan = try Plan(model, options)
     if let output, output.lowercased().hasSuffix(".npy"), plan.outputs.count > 1 {

@@ -134,10 +134,9 @@ struct Arithmetic: Operator {
         result[index] = try integer(result[index], operand[index])
       }
     }
-    if case .int32 = tensors[0].elements {
-      return [Tensor(filling: shape, with: .int32(result.map { Int32(truncatingIfNeeded: $0) }))]
-    }
-    return [Tensor(filling: shape, with: .int64(result.map { Int64($0) }))]
+    // Narrow types wrap; the sum of truth values is a number.
+    let type = tensors[0].elementType
+    return [Tensor.integers(result, shape: shape, like: type == .bool ? .int64 : type)]
   }
 
   private func integer(_ left: Int, _ right: Int) throws(CoalitionError) -> Int {

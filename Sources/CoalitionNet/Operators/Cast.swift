@@ -18,6 +18,11 @@ struct Cast: Operator {
     /// For integers that tensors keep in a wider type: bits, and whether there is a sign.
     var bits: Int?
     var isSigned = true
+
+    /// Whether every number of a type fits, so that none would wrap.
+    func holds(_ type: ElementType) -> Bool {
+      type == .bool || type == .uint8 && (elementType == .uint8 || (bits ?? 64) > 8)
+    }
   }
 
   init(reading node: NodeReader) throws(CoalitionError) {
@@ -55,6 +60,15 @@ struct Cast: Operator {
     if x.constant == nil && type == .bool && x.elementType != .bool {
       throw CoalitionError(
         .unsupported, "a cast of computed values to truth values is not supported")
+    }
+    let narrow = try target(inputs)
+    if x.constant == nil, narrow.bits != nil || narrow.elementType == .uint8,
+      !narrow.holds(x.elementType)
+    {
+      throw CoalitionError(
+        .unsupported,
+        "a cast of computed values to a narrow whole number, which would wrap, is not supported",
+        expected: "int32 or int64")
     }
     x.constant = nil
     x.elementType = type

@@ -6,6 +6,8 @@ protocol ConstantOperator: Operator {
   var operation: String { get }
   /// Whether the axis of examples of the inputs, aligned at their last axes, is that of the output.
   var isElementwise: Bool { get }
+  /// The output's shape, told before the output is made.
+  func shape(_ inputs: [Tensor?]) throws(CoalitionError) -> [Int]
   /// The only output.
   func value(_ inputs: [Tensor?]) throws(CoalitionError) -> Tensor
 }
@@ -14,13 +16,18 @@ extension ConstantOperator {
   var kind: OperatorKind { .shape }
   var isElementwise: Bool { false }
 
+  /// That of a function of elements.
+  func shape(_ inputs: [Tensor?]) throws(CoalitionError) -> [Int] {
+    try broadcastShape(inputs.compactMap { $0?.shape })
+  }
+
   func infer(_ inputs: Inputs) throws(CoalitionError) -> [ValueInfo] {
     guard inputs.allConstant else {
       throw CoalitionError(
         .unsupported,
         "\(operation) of values that are computed while the model runs is not supported")
     }
-    // Shape and type are those of the folded value.
+    // The type is that of the folded value.
     var example = ExampleAxis.common(
       inputs.values.compactMap { info in
         info.map { info in
@@ -28,7 +35,9 @@ extension ConstantOperator {
         }
       })
     if !isElementwise && example != .none { example = .mixed }
-    return [ValueInfo(shape: [], example: example)]
+    return [
+      ValueInfo(shape: try shape(inputs.values.map { $0?.constant?.value }), example: example)
+    ]
   }
 
   func fold(_ inputs: [Tensor?]) throws(CoalitionError) -> [Tensor]? { [try value(inputs)] }

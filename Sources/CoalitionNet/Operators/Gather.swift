@@ -147,10 +147,16 @@ extension Lowering {
   mutating func picked(
     _ view: View, axis: Int, _ places: [Int]
   ) throws(CoalitionError) -> View {
-    let stretches = evenStretches(places, axis: axis)
+    try picked(view, axis: axis, stretches: evenStretches(places, axis: axis))
+  }
+
+  /// The elements of stretches of an axis, one stretch after the other.
+  mutating func picked(
+    _ view: View, axis: Int, stretches: [AxisSlice]
+  ) throws(CoalitionError) -> View {
     if let whole = stretches.first, stretches.count == 1 { return try sliced(view, whole) }
     var shape = view.shape
-    shape[axis] = places.count
+    shape[axis] = stretches.reduce(0) { $0 + $1.count }
     let target = View(buffer(shape.reduce(1, *)), shape: shape, order: view.memoryOrder)
     var first = 0
     for stretch in stretches {

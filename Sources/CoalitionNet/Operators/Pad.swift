@@ -49,29 +49,76 @@ struct Pad: Operator {
     return borders
   }
 
-  /// Per element of a padded axis: where it comes from, nil for the constant.
-  private func sources(_ size: Int, _ border: Border) throws(CoalitionError) -> [Int?] {
+  /// Pieces that an axis may be put together from: each is a copy step.
+  private static let pieceLimit = 4096
+
+  /// What is left of an axis of `size` elements once negative borders are cropped.
+  private func interior(
+    _ size: Int, _ border: Border
+  ) throws(CoalitionError) -> (start: Int, count: Int) {
     let start = max(0, -border.before)
     let kept = size - start - max(0, -border.after)
-    let (before, after) = (max(0, border.before), max(0, border.after))
-    guard kept >= 0, kept > 0 || mode == .constant || before + after == 0 else {
+    guard kept >= 0, kept > 0 || mode == .constant || max(border.before, border.after) <= 0 else {
       throw CoalitionError(
         .invalidData, "Pad crops away more than there is", expected: "at most \(size)",
         found: "\(border.before) and \(border.after)")
     }
-    return (-before..<kept + after).map { place in
-      if (0..<kept).contains(place) { return start + place }
-      switch mode {
-      case .constant: return nil
-      case .edge: return start + min(max(place, 0), kept - 1)
-      case .wrap: return start + ((place % kept) + kept) % kept
-      case .reflect:
-        // The mirror image does not repeat the edge.
-        let period = max(2 * (kept - 1), 1)
-        let phase = ((place % period) + period) % period
-        return start + min(phase, period - phase)
+    return (start, kept)
+  }
+
+  /// A padded axis whose borders are copies of the interior, as stretches of even steps.
+  private func stretches(
+    _ size: Int, _ border: Border, axis: Int
+  ) throws(CoalitionError) -> [AxisSlice] {
+    let (start, kept) = try interior(size, border)
+    let end = kept + max(0, border.after)
+    var result: [AxisSlice] = []
+    var place = -max(0, border.before)
+    while place < end {
+      guard result.count < Self.pieceLimit else {
+        throw CoalitionError(
+          .limitExceeded, "the borders of Pad repeat the interior too often",
+          expected: "at most \(Self.pieceLimit) times",
+          found: "\(border.before) and \(border.after) elements around \(kept)")
+      }
+      let (first, step, length) = piece(at: place, kept)
+      var slice = AxisSlice(axis: axis, first: start + first, count: min(length, end - place))
+      slice.step = step
+      result.append(slice)
+      place += slice.count
+    }
+    return result
+  }
+
+  /// The stretch that begins at `place`, counted from the interior's first element, and how far it goes.
+  private func piece(at place: Int, _ kept: Int) -> (first: Int, step: Int, length: Int) {
+    if kept == 1 { return (0, 0, .max) }
+    switch mode {
+    case .constant, .edge:
+      if place < 0 { return (0, 0, -place) }
+      return place < kept ? (place, 1, kept - place) : (kept - 1, 0, .max)
+    case .wrap:
+      let phase = ((place % kept) + kept) % kept
+      return (phase, 1, kept - phase)
+    case .reflect:
+      // The mirror image does not repeat the edge.
+      let period = 2 * (kept - 1)
+      let phase = ((place % period) + period) % period
+      return phase < kept - 1
+        ? (phase, 1, kept - 1 - phase) : (period - phase, -1, period - phase)
+    }
+  }
+
+  /// Per element of a padded axis: where it comes from, -1 for the constant.
+  private func sources(_ size: Int, _ border: Border) throws(CoalitionError) -> [Int] {
+    guard mode == .constant else {
+      return try stretches(size, border, axis: 0).flatMap { slice in
+        (0..<slice.count).map { slice.first + $0 * slice.step }
       }
     }
+    let (start, kept) = try interior(size, border)
+    return [Int](repeating: -1, count: max(0, border.before)) + (start..<(start + kept))
+      + [Int](repeating: -1, count: max(0, border.after))
   }
 
   func infer(_ inputs: Inputs) throws(CoalitionError) -> [ValueInfo] {
@@ -104,20 +151,23 @@ struct Pad: Operator {
       tensor.rank, pads: parameter(1)?.integers, axes: parameter(3)?.integers)
     var shape = tensor.shape
     for (axis, border) in borders.enumerated() { shape[axis] += border.before + border.after }
-    let count = try Tensor.checkedConstantCount(shape)
+    _ = try Tensor.checkedConstantCount(shape)
     // The constant stands behind the elements.
     let value = Tensor(filling: [1], with: .float64([written?.value ?? 0]))
     let all = Tensor.joining([tensor, parameter(2) ?? value])
-    var indices: [Int?] = [0]
-    indices.reserveCapacity(count)
+    var indices = [0]
     for (axis, border) in borders.enumerated() {
       let places = try sources(tensor.shape[axis], border)
       let size = tensor.shape[axis]
-      indices = indices.flatMap { outer in
-        places.map { inner in outer.flatMap { outer in inner.map { outer * size + $0 } } }
+      var next: [Int] = []
+      next.reserveCapacity(indices.count * places.count)
+      for outer in indices {
+        for inner in places { next.append(outer < 0 || inner < 0 ? -1 : outer * size + inner) }
       }
+      indices = next
     }
-    return [all.picking(indices.map { $0 ?? tensor.count }, shape: shape)]
+    for index in indices.indices where indices[index] < 0 { indices[index] = tensor.count }
+    return [all.picking(indices, shape: shape)]
   }
 
   func lower(_ lowering: inout Lowering) throws(CoalitionError) {
@@ -130,8 +180,8 @@ struct Pad: Operator {
     guard mode == .constant else {
       var result = view
       for (axis, border) in borders.enumerated() where border != Border() {
-        let places = try sources(sizes[axis], border).compactMap { $0 }
-        result = try lowering.picked(result, axis: axis, places)
+        result = try lowering.picked(
+          result, axis: axis, stretches: try stretches(sizes[axis], border, axis: axis))
       }
       return lowering.set(result)
     }

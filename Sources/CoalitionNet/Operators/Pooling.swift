@@ -85,7 +85,7 @@ struct Pooling: Operator {
 
 struct PoolStep: Step {
   enum Kind: Sendable, Equatable {
-    case maximum, average
+    case maximum, average, sum
     /// Indices of the maxima.
     case winner(columnMajor: Bool)
   }
@@ -112,6 +112,7 @@ struct PoolStep: Step {
     switch kind {
     case .maximum: "max"
     case .average: "average"
+    case .sum: "sum"
     case .winner: "winners of max"
     }
   }
@@ -123,6 +124,7 @@ struct PoolStep: Step {
     switch kind {
     case .maximum: pool.kind = Int32(LN_POOL_MAX.rawValue)
     case .average: pool.kind = Int32(LN_POOL_AVERAGE.rawValue)
+    case .sum: pool.kind = Int32(LN_POOL_SUM.rawValue)
     case .winner(let columnMajor):
       pool.kind = Int32(LN_POOL_WINNER.rawValue)
       pool.swapped = columnMajor ? 1 : 0

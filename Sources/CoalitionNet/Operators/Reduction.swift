@@ -1,7 +1,7 @@
 // ReduceSum, ReduceMean, ReduceProd, ReduceMax and ReduceMin.
 //
 // Constants of any type are reduced at once. Computed values are pooled: the reduced axes become one window, which
-// is as wide as they are. A sum is a convolution of it with ones.
+// is as wide as they are.
 
 import CLanes
 import CoalitionBase
@@ -126,30 +126,18 @@ struct Reduction: Operator {
     let count = kept.reduce(1) { $0 * view.shape[$1] }
     var window = PlacedWindow.point
     (window.size, window.kernel) = (size, size)
-    let result: Operand
-    if operation == "ReduceSum" {
-      let geometry = ConvolutionGeometry(
-        images: 1, groups: count, inChannels: 1, outChannels: 1, vertical: .point,
-        horizontal: window)
-      let ones = Tensor(
-        filling: [count, 1, 1, size],
-        with: .float32([Float](repeating: 1, count: count * size)))
-      result = try lowering.convolve(
-        geometry, input: source.operand, weights: (ones, nil), bias: nil)
-    } else {
-      let negative = Function(LN_FUNCTION_negative)
-      if operation == "ReduceMin" { source = try lowering.applied(negative, to: source) }
-      let place = lowering.buffer(count)
-      lowering.emit(
-        PoolStep(
-          kind: operation == "ReduceMean" ? .average : .maximum, countsPadding: false, images: 1,
-          channels: count,
-          vertical: .point, horizontal: window, input: source.operand, output: place))
-      let pooled = View(place, shape: [count])
-      result =
-        operation == "ReduceMin"
-        ? try lowering.applied(negative, to: pooled).operand : place
-    }
+    let negative = Function(LN_FUNCTION_negative)
+    if operation == "ReduceMin" { source = try lowering.applied(negative, to: source) }
+    let place = lowering.buffer(count)
+    let kind: PoolStep.Kind =
+      operation == "ReduceSum" ? .sum : operation == "ReduceMean" ? .average : .maximum
+    lowering.emit(
+      PoolStep(
+        kind: kind, countsPadding: false, images: 1, channels: count, vertical: .point,
+        horizontal: window, input: source.operand, output: place))
+    let result =
+      operation == "ReduceMin"
+      ? try lowering.applied(negative, to: View(place, shape: [count])).operand : place
     lowering.set(View(result, shape: target))
   }
 }

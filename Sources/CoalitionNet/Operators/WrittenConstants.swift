@@ -57,11 +57,17 @@ struct ConstantOfShape: ConstantOperator {
     }
   }
 
-  func value(_ inputs: [Tensor?]) throws(CoalitionError) -> Tensor {
+  func shape(_ inputs: [Tensor?]) throws(CoalitionError) -> [Int] {
     guard let shape = try inputs.required(0).integers else {
       throw CoalitionError(.invalidData, "a shape must be made of whole numbers")
     }
-    let count = try Tensor.checkedConstantCount(shape)
+    _ = try Tensor.checkedConstantCount(shape)
+    return shape
+  }
+
+  func value(_ inputs: [Tensor?]) throws(CoalitionError) -> Tensor {
+    let shape = try shape(inputs)
+    let count = shape.reduce(1, *)
     return element.picking([Int](repeating: 0, count: count), shape: shape)
   }
 }
@@ -73,7 +79,7 @@ struct RangeNode: ConstantOperator {
 
   init(reading node: NodeReader) throws(CoalitionError) {}
 
-  func value(_ inputs: [Tensor?]) throws(CoalitionError) -> Tensor {
+  func shape(_ inputs: [Tensor?]) throws(CoalitionError) -> [Int] {
     let (start, limit, delta) = (
       try inputs.required(0), try inputs.required(1), try inputs.required(2)
     )
@@ -86,13 +92,10 @@ struct RangeNode: ConstantOperator {
       guard step != 0, !overflow else {
         throw CoalitionError(.invalidData, "Range has a step of 0 or too far a limit")
       }
-      let isEmpty = (span < 0) != (step < 0) || span == 0
+      if (span < 0) != (step < 0) || span == 0 { return [0] }
       // Of up to 2^63 numbers: one less than their count always fits.
-      let rest = isEmpty ? 0 : Int((span.magnitude - 1) / step.magnitude)
-      _ = try Tensor.checkedConstantCount([rest])
-      let count = isEmpty ? 0 : rest + 1
-      return Tensor.integers(
-        (0..<count).map { first + $0 * step }, shape: [count], like: start.elementType)
+      let rest = Int((span.magnitude - 1) / step.magnitude)
+      return [try Tensor.checkedConstantCount([rest]) + 1]
     }
     let (first, last, step) = (start.doubles[0], limit.doubles[0], delta.doubles[0])
     let steps = ((last - first) / step).rounded(.up)
@@ -105,8 +108,20 @@ struct RangeNode: ConstantOperator {
         .limitExceeded, "Range has too many elements", expected: "at most \(Tensor.constantLimit)",
         found: "from \(first) to \(last) by \(step)")
     }
-    let count = Int(max(0, steps))
-    return Tensor(filling: [count], with: .float64((0..<count).map { first + Double($0) * step }))
+    return [Int(max(0, steps))]
+  }
+
+  func value(_ inputs: [Tensor?]) throws(CoalitionError) -> Tensor {
+    let shape = try shape(inputs)
+    let (start, delta) = (try inputs.required(0), try inputs.required(2))
+    if let first = start.integers?[0], let step = delta.integers?[0],
+      inputs.optional(1)?.integers != nil
+    {
+      return Tensor.integers(
+        (0..<shape[0]).map { first + $0 * step }, shape: shape, like: start.elementType)
+    }
+    let (first, step) = (start.doubles[0], delta.doubles[0])
+    return Tensor(filling: shape, with: .float64((0..<shape[0]).map { first + Double($0) * step }))
       .converted(to: start.elementType)
   }
 }

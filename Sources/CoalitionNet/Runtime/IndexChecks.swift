@@ -9,9 +9,12 @@ import CoalitionBase
 struct IndexCheck: Sendable {
   let input: String
   let node: String
-  /// Flat positions within one example.
-  let positions: [Int]
+  /// Flat positions within one example: nil for all of them.
+  let positions: [Int]?
   let rows: Int
+
+  /// Elements of an input whose ways through slices are followed.
+  private static let followedCount = 1 << 22
 
   /// All checks of a graph.
   static func all(_ analysis: Analysis) -> [IndexCheck] {
@@ -52,6 +55,15 @@ struct IndexCheck: Sendable {
     guard let input = analysis.values[name],
       analysis.graph.inputs.contains(where: { $0.name == name })
     else { return nil }
+    // Only these drop elements; the others move or repeat all of them.
+    let drops = path.contains { step in
+      let operation = analysis.operators[step.node]
+      return operation is Slice || operation is Split || operation is Gather
+    }
+    guard drops else {
+      return IndexCheck(input: name, node: node.label, positions: nil, rows: data.shape[axis])
+    }
+    guard input.count <= followedCount else { return nil }
     var places = Tensor(
       filling: input.shape, with: .int64((0..<Int64(input.count)).map { $0 }))
     for (made, output) in path.reversed() where !(analysis.operators[made] is Cast) {
@@ -72,18 +84,21 @@ struct IndexCheck: Sendable {
   /// - Throws: `invalidData` for the first index that lies outside of the table.
   func check(_ tensor: Tensor, count: Int) throws(CoalitionError) {
     let values = tensor.doubles
-    let range = Double(-rows)..<Double(rows)
+    func check(_ place: Int) throws(CoalitionError) {
+      let value = values[place].rounded(.towardZero)
+      guard value < Double(-rows) || value >= Double(rows) else { return }
+      throw CoalitionError(
+        .invalidData,
+        "element \(place % count) of input '\(input)', example \(place / count), "
+          + "is no row of the table", node: node, expected: "-\(rows) to \(rows - 1)",
+        found: "\(Int(exactly: value).map { "\($0)" } ?? "\(value)")")
+    }
+    guard let positions else {
+      for place in values.indices { try check(place) }
+      return
+    }
     for start in stride(from: 0, to: values.count, by: max(count, 1)) {
-      for position in positions {
-        let value = values[start + position].rounded(.towardZero)
-        if !range.contains(value) {
-          throw CoalitionError(
-            .invalidData,
-            "element \(position) of input '\(input)', example \(start / max(count, 1)), "
-              + "is no row of the table", node: node, expected: "-\(rows) to \(rows - 1)",
-            found: "\(Int(exactly: value).map { "\($0)" } ?? "\(value)")")
-        }
-      }
+      for position in positions { try check(start + position) }
     }
   }
 }
