@@ -3,6 +3,7 @@ import PackageDescription
 
 // Dependencies run one way:
 //   CLanes <- CoalitionNet <- CoalitionONNX <- Coalition <- CoalitionCLI
+//   CoalitionNet <- CoalitionExplain <- CoalitionEvaluate <- Coalition
 //   CCodecs <- CoalitionData <- CoalitionCLI
 // CoalitionBase (tensors, errors, files) is under all of the Swift modules. No target that a
 // dependent builds carries unsafe flags: OpenMP is reached through its runtime's entry point.
@@ -41,7 +42,16 @@ let package = Package(
     .target(
       name: "CoalitionONNX", dependencies: ["CoalitionBase", "CoalitionNet"], swiftSettings: swift),
     .target(
-      name: "Coalition", dependencies: ["CoalitionBase", "CoalitionNet", "CoalitionONNX"],
+      name: "CoalitionExplain", dependencies: ["CoalitionBase", "CoalitionNet"],
+      swiftSettings: swift),
+    .target(
+      name: "CoalitionEvaluate",
+      dependencies: ["CoalitionBase", "CoalitionExplain", "CoalitionNet"], swiftSettings: swift),
+    .target(
+      name: "Coalition",
+      dependencies: [
+        "CoalitionBase", "CoalitionEvaluate", "CoalitionExplain", "CoalitionNet", "CoalitionONNX",
+      ],
       swiftSettings: swift),
     .target(
       name: "CoalitionData", dependencies: ["CCodecs", "CoalitionBase"], swiftSettings: swift),
@@ -73,6 +83,13 @@ let package = Package(
       exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
       name: "CoalitionNetTests", dependencies: ["CLanes", "CoalitionBase", "CoalitionNet"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "CoalitionExplainTests",
+      dependencies: ["CoalitionBase", "CoalitionExplain", "CoalitionNet"], swiftSettings: swift),
+    .testTarget(
+      name: "CoalitionEvaluateTests",
+      dependencies: ["CoalitionBase", "CoalitionEvaluate", "CoalitionExplain", "CoalitionNet"],
       swiftSettings: swift),
     .testTarget(name: "CLanesTests", dependencies: ["CLanes"], swiftSettings: swift),
     .testTarget(

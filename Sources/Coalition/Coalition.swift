@@ -1,5 +1,7 @@
 // The umbrella: everything that `import Coalition` brings.
 
 @_exported public import CoalitionBase
+@_exported public import CoalitionEvaluate
+@_exported public import CoalitionExplain
 @_exported public import CoalitionNet
 @_exported public import CoalitionONNX
