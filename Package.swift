@@ -86,7 +86,8 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(
       name: "CoalitionExplainTests",
-      dependencies: ["CoalitionBase", "CoalitionExplain", "CoalitionNet"], swiftSettings: swift),
+      dependencies: ["CoalitionBase", "CoalitionExplain", "CoalitionNet"], exclude: ["Fixtures"],
+      swiftSettings: swift),
     .testTarget(
       name: "CoalitionEvaluateTests",
       dependencies: ["CoalitionBase", "CoalitionEvaluate", "CoalitionExplain", "CoalitionNet"],
