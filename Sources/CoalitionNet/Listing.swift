@@ -43,7 +43,8 @@ extension Plan {
       throw CoalitionError(.usage, "lanes are 1, 16, 32, 48 or 64", found: "\(lanes)")
     }
     let precision = options.precision
-    let arena = ArenaPlan(draft)
+    let draft = routine.draft
+    let arena = routine.arena
     let perPosition = lanes * precision.byteCount
     func place(_ operand: Operand) -> Listing.Place {
       switch operand.space {
@@ -63,9 +64,7 @@ extension Plan {
     }
     return Listing(
       lanes: lanes, precision: precision, lines: lines,
-      constantByteCount: draft.constants.reduce(0) {
-        $0 + ConstantBlock.byteCount($1, precision)
-      },
-      arenaByteCount: Program.arenaByteCount(draft, lanes: lanes, precision: precision))
+      constantByteCount: routine.constantByteCount,
+      arenaByteCount: routine.arenaByteCount(lanes: lanes))
   }
 }

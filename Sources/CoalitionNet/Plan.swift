@@ -1,7 +1,6 @@
 // A plan: a model made ready to run forward, for given input shapes.
 
 public import CoalitionBase
-import Synchronization
 
 /// How a plan is made.
 public struct PlanOptions: Sendable, Hashable {
@@ -44,10 +43,9 @@ public final class Plan: Sendable {
   public let outputs: [Value]
 
   let analysis: Analysis
-  let draft: Draft
+  let routine: Routine
   private let slots: [String: Int]
   private let indexChecks: [IndexCheck]
-  private let programs = Mutex<[Int: Program]>([:])
 
   /// An input or output of the plan.
   public struct Value: Sendable, Equatable {
@@ -76,7 +74,9 @@ public final class Plan: Sendable {
     }
     self.analysis = analysis
     self.batching = batching
+    let draft: Draft
     (draft, slots) = try ForwardMode.draft(analysis, outputs: wanted)
+    routine = Routine(draft, options.precision, model.store)
     indexChecks = IndexCheck.all(analysis)
     inputs = analysis.graph.inputs.compactMap { port in
       analysis.values[port.name].map { Self.value(port.name, $0) }
@@ -113,11 +113,6 @@ public final class Plan: Sendable {
     _ inputs: [String: Tensor], _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> [String: Tensor] {
     let (rows, examples) = try rows(inputs)
-    let set: InstructionSet
-    if let chosen = options.instructionSet { set = chosen } else { set = try .selected() }
-    guard set.isAvailable else {
-      throw CoalitionError(.usage, "the instruction set \(set.rawValue) cannot run here")
-    }
     let threads = try Self.threads(options.threads)
     let lanes = options.lanes ?? chooseLanes(examples: examples, threads: threads)
     let forecast = try memory(examples: examples, lanes: lanes, threads: threads)
@@ -126,22 +121,29 @@ public final class Plan: Sendable {
         .limitExceeded, "the run needs more memory than allowed",
         expected: "at most \(options.memoryLimit) bytes", found: "\(forecast.total)")
     }
-    let program = try program(lanes: lanes)
-    let control = options.progress?.control ?? CallControl()
-    let counts = rowOutputs.map { $0.count * examples }
-    let finished = await withTaskCancellationHandler {
-      await Engine.shared.run {
-        program.results(
-          of: rows, counts: counts, examples: examples, threads: threads, instructionSet: set,
-          control: control)
-      }
-    } onCancel: {
-      control.cancel()
-    }
-    guard let results = try finished.get() else {
-      throw CoalitionError(.cancelled, "the run was cancelled")
+    let call = ProgramCall(
+      inputs: rows,
+      outputs: rowOutputs.map { SlotResult(count: $0.count * examples, self.options.precision) },
+      examples: examples)
+    let results: [Tensor.Elements]
+    do throws(CoalitionError) {
+      results = try await routine.run(call, options)
+    } catch  where error.code == .notFinite {
+      throw notFinite(in: inputs)
     }
     return try assembled(results, examples: examples)
+  }
+
+  /// The error that names the first number that is not finite.
+  private func notFinite(in tensors: [String: Tensor]) -> CoalitionError {
+    for input in inputs {
+      if let place = tensors[input.name]?.firstNonFinite {
+        return CoalitionError(
+          .notFinite, "the input is not finite at element \(place)", node: input.name)
+      }
+    }
+    return CoalitionError(
+      .notFinite, "a number of an input is too large for \(options.precision) precision")
   }
 
   /// The outputs that the program writes, in the order of its slots.
@@ -153,14 +155,14 @@ public final class Plan: Sendable {
 
   private func rows(
     _ tensors: [String: Tensor]
-  ) throws(CoalitionError) -> (rows: [InputRows], examples: Int) {
+  ) throws(CoalitionError) -> (rows: [SlotRows], examples: Int) {
     for name in tensors.keys.sorted() where !inputs.contains(where: { $0.name == name }) {
       throw CoalitionError(
         .usage, "the model has no such input", node: name,
         expected: inputs.map(\.name).joined(separator: ", "))
     }
     var examples: Int?
-    var rows: [InputRows] = []
+    var rows: [SlotRows] = []
     for input in inputs {
       guard let tensor = tensors[input.name] else {
         throw CoalitionError(.usage, "the input is not given", node: input.name)
@@ -175,10 +177,6 @@ public final class Plan: Sendable {
           .shapeMismatch, "the input has a wrong shape", node: input.name,
           expected: "[N" + input.shape.map { ", \($0)" }.joined() + "]", found: "\(tensor.shape)")
       }
-      if let place = tensor.firstNonFinite {
-        throw CoalitionError(
-          .notFinite, "the input is not finite at element \(place)", node: input.name)
-      }
       guard examples == nil || examples == count else {
         throw CoalitionError(
           .shapeMismatch, "inputs have different numbers of examples", node: input.name,
@@ -189,7 +187,7 @@ public final class Plan: Sendable {
         try check.check(tensor, count: input.count)
       }
       try checkExact(tensor, input)
-      rows.append(InputRows(tensor, options.precision))
+      rows.append(SlotRows(tensor, options.precision))
     }
     guard examples != 0 else {
       throw CoalitionError(.shapeMismatch, "there are no examples")
@@ -228,21 +226,5 @@ public final class Plan: Sendable {
       }
     }
     return tensors
-  }
-
-  // MARK: Programs
-
-  func program(lanes: Int) throws(CoalitionError) -> Program {
-    guard Program.isValid(lanes: lanes) else {
-      throw CoalitionError(.usage, "lanes are 1, 16, 32, 48 or 64", found: "\(lanes)")
-    }
-    if let program = programs.withLock({ $0[lanes] }) { return program }
-    let program = try Program(
-      draft, lanes: lanes, precision: options.precision, store: model.store)
-    return programs.withLock { programs in
-      if let other = programs[lanes] { return other }
-      programs[lanes] = program
-      return program
-    }
   }
 }

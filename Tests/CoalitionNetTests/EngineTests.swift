@@ -55,8 +55,9 @@ import Testing
         most = max(most, try threadCount())
       }
     }
+    // A thread per task would be 64 more. Other tests may start a larger team meanwhile: at most 16 threads.
     let cores = Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))
-    #expect(most <= before + cores + 2, "\(before) threads before, \(most) during")
+    #expect(most <= before + cores + 16, "\(before) threads before, \(most) during")
   }
 
   @Test func aLongRunStopsLongBeforeItsEndWhenItIsCancelled() async throws {

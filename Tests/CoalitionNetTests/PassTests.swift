@@ -31,8 +31,8 @@ import Testing
     try await check(graph, inputs, tolerance: 1e-6)
     // The function goes into the same step.
     let plan = try Plan(try Model(graph))
-    #expect(plan.draft.steps.filter { $0 is ConvolutionStep }.count == 1)
-    #expect(!plan.draft.steps.contains { $0 is PointwiseStep || $0 is BinaryStep })
+    #expect(plan.routine.draft.steps.filter { $0 is ConvolutionStep }.count == 1)
+    #expect(!plan.routine.draft.steps.contains { $0 is PointwiseStep || $0 is BinaryStep })
   }
 
   @Test func onlyABiasPerUnitIsFolded() async throws {
@@ -67,7 +67,7 @@ import Testing
       let bias = net.constant(random.tensor([1, 5]))
       net.output(net.add("Gelu", [net.add("Add", isFirst ? [bias, product] : [product, bias])]))
       let plan = try Plan(try Model(net.graph))
-      #expect(plan.draft.steps.count == 3, "\(plan.draft.steps.map(\.summary))")
+      #expect(plan.routine.draft.steps.count == 3, "\(plan.routine.draft.steps.map(\.summary))")
       try await check(net.graph, examples(of: net.graph, count: 5, seed: 2))
     }
     // A vector along another axis is no bias.
@@ -101,9 +101,9 @@ import Testing
     let hidden = net.add("Gemm", [x, net.constant(random.tensor([7, 64]))])
     net.output(net.add("Gemm", [hidden, net.constant(random.tensor([64, 3]))]))
     let model = try Model(net.graph)
-    let first = try Plan(model).program(lanes: 16)
+    let first = try Plan(model).routine.program(lanes: 16)
     let bytes = model.store.byteCount
-    let second = try Plan(model).program(lanes: 64)
+    let second = try Plan(model).routine.program(lanes: 64)
     #expect(model.store.byteCount == bytes && bytes > 0)
     #expect(first.constantByteCount == second.constantByteCount)
   }

@@ -126,7 +126,8 @@ typedef enum ln_binary_id {
 // Steps. One struct per family; a family is one file in ops/ and one row of LN_FAMILIES.
 
 // Rows of the caller to lanes: out[position][lane] = row[example][sum index * stride]. Rows hold
-// elements of the program's type. Lanes past the last example repeat the last one.
+// elements of the program's type. Lanes past the last example repeat the last one. Raises
+// call->not_finite for rows that hold anything else than finite numbers.
 typedef struct ln_input {
   ln_ref out;
   int32_t slot;      // which of the call's inputs
@@ -283,7 +284,8 @@ typedef struct ln_program {
 } ln_program;
 
 typedef struct ln_call {
-  const void *const *inputs; // per slot: rows of `examples` examples
+  const void *const *inputs;     // per slot: rows
+  const int32_t *const *row_of;  // per slot: each example's row, or NULL: its own
   void *const *outputs;
   size_t examples;
   void *arenas; // threads * arena_bytes, LN_ALIGNMENT-aligned
@@ -291,6 +293,7 @@ typedef struct ln_call {
   ln_isa isa;
   const int32_t *cancel; // polled before each tile; nonzero ends the call early
   uint64_t *progress;    // examples done, added to after each tile
+  int32_t *not_finite;   // raised when a number of an input is not finite
 } ln_call;
 
 // Runs the program over all examples. With at least as many tiles as threads each thread takes

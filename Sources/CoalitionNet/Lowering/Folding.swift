@@ -24,9 +24,14 @@ enum Folding {
         slot: wanted.count)
       wanted.append((index, info))
     }
+    let precision = isDouble ? Precision.double : .single
     let program = try Program(
-      lowering.draft, lanes: 1, precision: isDouble ? .double : .single, store: nil)
-    let results = try program.runOnce(outputCounts: wanted.map(\.info.count))
+      lowering.draft, ArenaPlan(lowering.draft), lanes: 1, precision: precision, store: nil)
+    var call = ProgramCall(
+      inputs: [], outputs: wanted.map { SlotResult(count: $0.info.count, precision) }, examples: 1)
+    _ = try program.run(
+      &call, threads: 1, instructionSet: try .selected(), control: CallControl())
+    let results = call.outputs.map(\.elements)
     // Outputs that nobody wants stay empty.
     var tensors = outputs.map { Tensor(filling: $0.shape.map { _ in 0 } + [0], with: .float32([])) }
     for (result, (slot, info)) in zip(results, wanted) {

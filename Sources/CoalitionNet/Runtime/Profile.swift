@@ -14,32 +14,31 @@ package struct StepProfile: Sendable {
 
 extension Plan {
   /// Floating-point operations of one example: two per multiply-add, taps on padding not counted.
-  package var operationsPerExample: Int { draft.steps.reduce(0) { $0 + $1.operations } }
+  package var operationsPerExample: Int { routine.draft.steps.reduce(0) { $0 + $1.operations } }
 
   /// The time of every step in one thread, over `examples` examples of zeros and ones.
   package func profile(
     examples: Int, lanes: Int, instructionSet: InstructionSet, repetitions: Int = 1
   ) throws(CoalitionError) -> [StepProfile] {
-    let program = try program(lanes: lanes)
-    var rows: [InputRows] = []
+    let draft = routine.draft
+    let program = try routine.program(lanes: lanes)
+    var rows: [SlotRows] = []
     for input in inputs {
       let numbers = (0..<examples * input.count).map { Float($0 * 2_654_435_761 % 256) / 256 }
       rows.append(
-        InputRows(
+        SlotRows(
           try Tensor(shape: [examples] + input.shape, elements: .float32(numbers)),
           options.precision))
     }
-    let results = try OutputRows(
-      counts: outputs.filter { !$0.isConstant }.map { $0.count * examples },
-      precision: options.precision)
+    var call = ProgramCall(
+      inputs: rows,
+      outputs: outputs.filter { !$0.isConstant }.map {
+        SlotResult(count: $0.count * examples, options.precision)
+      }, examples: examples)
     var best = [Double](repeating: .infinity, count: draft.steps.count)
     for _ in 0..<repetitions {
-      try InputRows.withPointers(rows[...]) { pointers throws(CoalitionError) in
-        let seconds = try program.profile(
-          inputs: pointers, outputs: results.pointers, examples: examples,
-          instructionSet: instructionSet)
-        for step in best.indices { best[step] = min(best[step], seconds[step]) }
-      }
+      let seconds = try program.profile(&call, instructionSet: instructionSet)
+      for step in best.indices { best[step] = min(best[step], seconds[step]) }
     }
     return draft.steps.indices.map { step in
       StepProfile(

@@ -19,11 +19,10 @@ final class Program: Sendable {
   private let spareArena = Mutex<AlignedMemory?>(nil)
 
   init(
-    _ draft: Draft, lanes: Int, precision: Precision, store: ConstantStore?
+    _ draft: Draft, _ plan: ArenaPlan, lanes: Int, precision: Precision, store: ConstantStore?
   ) throws(CoalitionError) {
     self.lanes = lanes
     self.precision = precision
-    let plan = ArenaPlan(draft)
     var blocks: [ConstantBlock] = []
     for source in draft.constants {
       if let store {
@@ -68,8 +67,9 @@ final class Program: Sendable {
   }
 
   /// Bytes of an arena for one thread, without making the program.
-  static func arenaByteCount(_ draft: Draft, lanes: Int, precision: Precision) -> Int {
-    let plan = ArenaPlan(draft)
+  static func arenaByteCount(
+    _ draft: Draft, _ plan: ArenaPlan, lanes: Int, precision: Precision
+  ) -> Int {
     let places = Places(bufferStarts: plan.starts, lanes: lanes)
     let scratch = draft.steps.map { step in
       withUnsafePointer(to: step.encoded(places)) {
@@ -81,57 +81,69 @@ final class Program: Sendable {
 
   var constantByteCount: Int { blocks.reduce(0) { $0 + $1.memory.byteCount } }
 
-  /// Runs over `examples` examples. Blocks the calling thread.
-  /// - Parameters:
-  ///   - inputs: per slot, the rows of all examples.
-  ///   - outputs: per slot, room for the rows of all examples.
-  /// - Returns: false when the control's flag was raised before the end.
+  /// Runs a call. Blocks the calling thread.
+  /// - Returns: how it ended; the outputs are complete only when it finished.
   func run(
-    inputs: [UnsafeRawPointer?], outputs: [UnsafeMutableRawPointer?], examples: Int, threads: Int,
-    instructionSet: InstructionSet, control: CallControl
-  ) throws(CoalitionError) -> Bool {
-    try withCall(
-      inputs: inputs, outputs: outputs, examples: examples, threads: threads,
-      instructionSet: instructionSet, control: control
+    _ call: inout ProgramCall, threads: Int, instructionSet: InstructionSet, control: CallControl
+  ) throws(CoalitionError) -> ProgramOutcome {
+    var notFinite: Int32 = 0
+    let isDone = try withCall(
+      &call, threads: threads, instructionSet: instructionSet, control: control,
+      notFinite: &notFinite
     ) { ln_run($0, $1) != 0 }
+    if !isDone { return .cancelled }
+    return notFinite == 0 ? .finished : .notFinite
   }
 
   /// Runs in one thread and returns the seconds of every step.
   func profile(
-    inputs: [UnsafeRawPointer?], outputs: [UnsafeMutableRawPointer?], examples: Int,
-    instructionSet: InstructionSet
+    _ call: inout ProgramCall, instructionSet: InstructionSet
   ) throws(CoalitionError) -> [Double] {
     var seconds = [Double](repeating: 0, count: stepCount)
+    var notFinite: Int32 = 0
     try withCall(
-      inputs: inputs, outputs: outputs, examples: examples, threads: 1,
-      instructionSet: instructionSet, control: CallControl()
+      &call, threads: 1, instructionSet: instructionSet, control: CallControl(),
+      notFinite: &notFinite
     ) { ln_profile($0, $1, &seconds) }
     return seconds
   }
 
   /// The C form of the program and of a call, with arenas for all threads.
   private func withCall<Outcome>(
-    inputs: [UnsafeRawPointer?], outputs: [UnsafeMutableRawPointer?], examples: Int, threads: Int,
-    instructionSet: InstructionSet, control: CallControl,
+    _ call: inout ProgramCall, threads: Int, instructionSet: InstructionSet,
+    control: CallControl, notFinite: UnsafeMutablePointer<Int32>,
     _ body: (UnsafePointer<ln_program>, UnsafePointer<ln_call>) -> Outcome
   ) throws(CoalitionError) -> Outcome {
     let arenas = try arenas(byteCount: threads * arenaByteCount)
     defer { spareArena.withLock { $0 = arenas } }
-    var outputs = outputs
-    return inputs.withUnsafeBufferPointer { inputs in
-      outputs.withUnsafeMutableBufferPointer { outputs in
-        var program = ln_program(
-          type: precision.encoded, lanes: Int32(lanes),
-          steps: UnsafePointer(steps.address.assumingMemoryBound(to: ln_step.self)),
-          step_count: stepCount,
-          constants: UnsafePointer(
-            blockTable.address.assumingMemoryBound(to: UnsafeRawPointer?.self)),
-          arena_bytes: arenaByteCount, scratch_offset: scratchOffset)
-        var call = ln_call(
-          inputs: inputs.baseAddress, outputs: outputs.baseAddress, examples: examples,
-          arenas: arenas.address, threads: Int32(threads), isa: instructionSet.encoded,
-          cancel: UnsafePointer(control.cancelFlag), progress: control.counter)
-        return body(&program, &call)
+    let examples = call.examples
+    return SlotRows.withPointers(call.inputs[...]) { inputs in
+      SlotResult.withPointers(&call.outputs) { outputs in
+        inputs.rows.withUnsafeBufferPointer { rows in
+          inputs.rowOf.withUnsafeBufferPointer { rowOf in
+            outputs.withUnsafeBufferPointer { outputs in
+              var program = ln_program(
+                type: precision.encoded, lanes: Int32(lanes),
+                steps: UnsafePointer(steps.address.assumingMemoryBound(to: ln_step.self)),
+                step_count: stepCount,
+                constants: UnsafePointer(
+                  blockTable.address.assumingMemoryBound(to: UnsafeRawPointer?.self)),
+                arena_bytes: arenaByteCount, scratch_offset: scratchOffset)
+              var call = ln_call()
+              call.inputs = rows.baseAddress
+              call.row_of = rowOf.baseAddress
+              call.outputs = outputs.baseAddress
+              call.examples = examples
+              call.arenas = arenas.address
+              call.threads = Int32(threads)
+              call.isa = instructionSet.encoded
+              call.cancel = UnsafePointer(control.cancelFlag)
+              call.progress = control.counter
+              call.not_finite = notFinite
+              return body(&program, &call)
+            }
+          }
+        }
       }
     }
   }
@@ -145,31 +157,28 @@ final class Program: Sendable {
     if let spare, spare.byteCount >= byteCount { return spare }
     return try AlignedMemory(byteCount: byteCount, zeroed: false)
   }
+}
 
-  /// Runs a program without inputs once, on the calling thread.
-  func runOnce(outputCounts: [Int]) throws(CoalitionError) -> [Tensor.Elements] {
-    let set = try InstructionSet.selected()
-    let rows = try OutputRows(counts: outputCounts, precision: precision)
-    _ = try run(
-      inputs: [], outputs: rows.pointers, examples: 1, threads: 1, instructionSet: set,
-      control: CallControl())
-    return rows.elements
+/// What a program works on: examples, the rows that they take, and room for results.
+package struct ProgramCall: Sendable {
+  package var inputs: [SlotRows]
+  package var outputs: [SlotResult]
+  package var examples: Int
+
+  package init(inputs: [SlotRows], outputs: [SlotResult], examples: Int) {
+    self.inputs = inputs
+    self.outputs = outputs
+    self.examples = examples
   }
 
-  /// Runs over rows of examples and returns the rows of the outputs: nil when the control's flag was raised.
-  func results(
-    of inputs: [InputRows], counts: [Int], examples: Int, threads: Int,
-    instructionSet: InstructionSet, control: CallControl
-  ) -> Result<[Tensor.Elements]?, CoalitionError> {
-    Result { () throws(CoalitionError) in
-      let outputs = try OutputRows(counts: counts, precision: precision)
-      var isDone = false
-      try InputRows.withPointers(inputs[...]) { pointers throws(CoalitionError) in
-        isDone = try run(
-          inputs: pointers, outputs: outputs.pointers, examples: examples, threads: threads,
-          instructionSet: instructionSet, control: control)
-      }
-      return isDone ? outputs.elements : nil
-    }
+  var byteCount: Int {
+    inputs.reduce(0) { $0 + $1.byteCount } + outputs.reduce(0) { $0 + $1.byteCount }
   }
+}
+
+enum ProgramOutcome: Sendable {
+  case finished
+  case cancelled
+  /// An input held a number that is not finite.
+  case notFinite
 }

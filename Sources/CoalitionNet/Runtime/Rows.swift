@@ -1,67 +1,113 @@
-// The caller's arrays during a call: rows of examples in the element type of the program.
+// The caller's arrays during a call. Their pointers are taken in this file only.
 
-import CoalitionBase
+package import CoalitionBase
 
-/// Rows of one input, converted to the element type of a program.
-struct InputRows: Sendable {
-  private let elements: Tensor.Elements
+/// What a call gives one input slot: rows, and which of them each example takes.
+package struct SlotRows: Sendable {
+  /// Numbers in the program's element type; or, for coalitions, 32-bit words.
+  let elements: Tensor.Elements
+  /// Per example its row: nil when every example has its own, in order.
+  let rowOf: [Int32]?
 
-  init(_ tensor: Tensor, _ precision: Precision) {
+  package init(_ tensor: Tensor, _ precision: Precision, rowOf: [Int32]? = nil) {
     switch precision {
     case .single: elements = .float32(tensor.floats)
     case .double: elements = .float64(tensor.doubles)
     }
+    self.rowOf = rowOf
   }
 
-  /// Pointers to the rows of several inputs, valid during `body`.
-  static func withPointers(
-    _ rows: ArraySlice<InputRows>, _ pointers: [UnsafeRawPointer?] = [],
-    _ body: ([UnsafeRawPointer?]) throws(CoalitionError) -> Void
-  ) throws(CoalitionError) {
-    guard let first = rows.first else { return try body(pointers) }
-    var outcome: Result<Void, CoalitionError> = .success(())
-    func next(_ bytes: UnsafeRawBufferPointer) {
-      outcome = Result { () throws(CoalitionError) in
-        try withPointers(rows.dropFirst(), pointers + [bytes.baseAddress], body)
+  /// Rows of 32-bit words, whatever the precision.
+  package init(words: [Int32], rowOf: [Int32]? = nil) {
+    elements = .int32(words)
+    self.rowOf = rowOf
+  }
+
+  var byteCount: Int {
+    let rows =
+      switch elements {
+      case .float32(let values): values.count * 4
+      case .float64(let values): values.count * 8
+      case .int32(let values): values.count * 4
+      case .int64, .uint8, .bool: 0
+      }
+    return rows + (rowOf?.count ?? 0) * 4
+  }
+
+  /// The pointers of several slots, valid during `body`.
+  struct Pointers {
+    var rows: [UnsafeRawPointer?] = []
+    var rowOf: [UnsafePointer<Int32>?] = []
+  }
+
+  static func withPointers<Outcome>(
+    _ slots: ArraySlice<SlotRows>, _ pointers: Pointers = Pointers(), _ body: (Pointers) -> Outcome
+  ) -> Outcome {
+    guard let first = slots.first else { return body(pointers) }
+    func next(_ bytes: UnsafeRawBufferPointer) -> Outcome {
+      var pointers = pointers
+      pointers.rows.append(bytes.baseAddress)
+      guard let rowOf = first.rowOf else {
+        pointers.rowOf.append(nil)
+        return withPointers(slots.dropFirst(), pointers, body)
+      }
+      return rowOf.withUnsafeBufferPointer { indices in
+        pointers.rowOf.append(indices.baseAddress)
+        return withPointers(slots.dropFirst(), pointers, body)
       }
     }
-    switch first.elements {
+    return switch first.elements {
     case .float32(let values): values.withUnsafeBytes(next)
     case .float64(let values): values.withUnsafeBytes(next)
-    default: throw CoalitionError(.internalFault, "rows are floating-point numbers")
+    case .int32(let values): values.withUnsafeBytes(next)
+    case .int64, .uint8, .bool: next(UnsafeRawBufferPointer(start: nil, count: 0))
     }
-    try outcome.get()
   }
 }
 
-/// Room for the rows of all outputs.
-struct OutputRows {
-  private let memory: [AlignedMemory]
-  private let counts: [Int]
+/// Room for the rows of one output slot. The program writes every element of it.
+package struct SlotResult: Sendable {
   private let precision: Precision
+  // Of the precision's type the elements, of the other one nothing: an array inside an enum would be copied when it is
+  // written.
+  private var floats: [Float] = []
+  private var doubles: [Double] = []
 
-  init(counts: [Int], precision: Precision) throws(CoalitionError) {
-    self.counts = counts
+  package init(count: Int, _ precision: Precision) {
     self.precision = precision
-    var memory: [AlignedMemory] = []
-    for count in counts {
-      memory.append(try AlignedMemory(byteCount: count * precision.byteCount, zeroed: false))
+    switch precision {
+    case .single: floats = [Float](unsafeUninitializedCapacity: count) { $1 = count }
+    case .double: doubles = [Double](unsafeUninitializedCapacity: count) { $1 = count }
     }
-    self.memory = memory
   }
 
-  var pointers: [UnsafeMutableRawPointer?] { memory.map(\.address) }
+  package var elements: Tensor.Elements {
+    precision == .single ? .float32(floats) : .float64(doubles)
+  }
 
-  /// The rows as arrays.
-  var elements: [Tensor.Elements] {
-    zip(memory, counts).map { memory, count in
-      switch precision {
-      case .single:
-        let values = memory.address.bindMemory(to: Float.self, capacity: count)
-        return .float32(Array(UnsafeBufferPointer(start: values, count: count)))
-      case .double:
-        let values = memory.address.bindMemory(to: Double.self, capacity: count)
-        return .float64(Array(UnsafeBufferPointer(start: values, count: count)))
+  package var byteCount: Int { (floats.count + doubles.count) * precision.byteCount }
+
+  /// The pointers of several slots, valid during `body`.
+  static func withPointers<Outcome>(
+    _ results: inout [SlotResult], _ index: Int = 0, _ pointers: [UnsafeMutableRawPointer?] = [],
+    _ body: ([UnsafeMutableRawPointer?]) -> Outcome
+  ) -> Outcome {
+    guard index < results.count else { return body(pointers) }
+    // The array leaves `results` while it is written, so that it has one owner.
+    switch results[index].precision {
+    case .single:
+      var values: [Float] = []
+      swap(&values, &results[index].floats)
+      defer { results[index].floats = values }
+      return values.withUnsafeMutableBytes {
+        withPointers(&results, index + 1, pointers + [$0.baseAddress], body)
+      }
+    case .double:
+      var values: [Double] = []
+      swap(&values, &results[index].doubles)
+      defer { results[index].doubles = values }
+      return values.withUnsafeMutableBytes {
+        withPointers(&results, index + 1, pointers + [$0.baseAddress], body)
       }
     }
   }

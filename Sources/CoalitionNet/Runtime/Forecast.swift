@@ -1,4 +1,4 @@
-// How many lanes a tile has, and what a run costs in memory.
+// What a run costs in memory, before it starts.
 
 public import CoalitionBase
 
@@ -15,18 +15,9 @@ extension Plan {
     public var total: Int { constants + arenas + rows }
   }
 
-  /// Lanes for a number of examples. It decides speed only: results are the same for every choice.
+  /// Lanes that a run of `examples` examples takes by default.
   package func chooseLanes(examples: Int, threads: Int) -> Int {
-    // The narrow form wastes nothing on a few examples; a tile costs about as much as so many of them.
-    if examples <= 8 { return 1 }
-    // Wider tiles use each weight more often, until their values leave the second-level cache.
-    let comfortable = 1 << 20
-    var lanes = 16
-    for wider in [32, 64] where examples >= wider * threads {
-      let bytes = Program.arenaByteCount(draft, lanes: wider, precision: options.precision)
-      if bytes <= comfortable { lanes = wider }
-    }
-    return lanes
+    routine.chooseLanes(examples: examples, threads: threads)
   }
 
   /// What a run of `examples` examples needs.
@@ -36,16 +27,14 @@ extension Plan {
   ) throws(CoalitionError) -> Memory {
     let threads = try Self.threads(threads)
     let lanes = lanes ?? chooseLanes(examples: examples, threads: threads)
-    let arena = Program.arenaByteCount(draft, lanes: lanes, precision: options.precision)
     let perExample = (inputs + outputs.filter { !$0.isConstant }).reduce(0) { $0 + $1.count }
     let (rows, overflow) = examples.multipliedReportingOverflow(
       by: perExample * options.precision.byteCount)
     guard !overflow else {
       throw CoalitionError(.limitExceeded, "so many examples do not fit into memory")
     }
-    let constants = draft.constants.reduce(0) {
-      $0 + ConstantBlock.byteCount($1, options.precision)
-    }
-    return Memory(constants: constants, arenas: arena * threads, rows: rows)
+    return Memory(
+      constants: routine.constantByteCount, arenas: routine.arenaByteCount(lanes: lanes) * threads,
+      rows: rows)
   }
 }

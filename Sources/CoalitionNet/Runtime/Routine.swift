@@ -1,0 +1,100 @@
+// A routine: a draft made runnable, whatever mode drafted it.
+
+package import CoalitionBase
+import Synchronization
+
+/// A draft with its programs for different numbers of lanes, which are made when they are first needed. Immutable
+/// and safe to share.
+package final class Routine: Sendable {
+  let draft: Draft
+  let arena: ArenaPlan
+  package let precision: Precision
+  private let store: ConstantStore
+  private let programs = Mutex<[Int: Program]>([:])
+
+  init(_ draft: Draft, _ precision: Precision, _ store: ConstantStore) {
+    self.draft = draft
+    self.precision = precision
+    self.store = store
+    arena = ArenaPlan(draft)
+  }
+
+  /// Runs a call on the engine thread; the task is suspended meanwhile.
+  /// - Returns: the rows of every output slot.
+  /// - Throws: `limitExceeded` past the memory limit, `notFinite` for an input that is not (the caller knows its name),
+  ///   `cancelled` when the task is.
+  package func run(
+    _ call: ProgramCall, _ options: RunOptions
+  ) async throws(CoalitionError) -> [Tensor.Elements] {
+    let set: InstructionSet
+    if let chosen = options.instructionSet { set = chosen } else { set = try .selected() }
+    guard set.isAvailable else {
+      throw CoalitionError(.usage, "the instruction set \(set.rawValue) cannot run here")
+    }
+    let threads = try Plan.threads(options.threads)
+    let lanes = options.lanes ?? chooseLanes(examples: call.examples, threads: threads)
+    let bytes = constantByteCount + arenaByteCount(lanes: lanes) * threads + call.byteCount
+    guard bytes <= options.memoryLimit else {
+      throw CoalitionError(
+        .limitExceeded, "the run needs more memory than allowed",
+        expected: "at most \(options.memoryLimit) bytes", found: "\(bytes)")
+    }
+    let program = try program(lanes: lanes)
+    let control = options.progress?.control ?? CallControl()
+    let finished = await withTaskCancellationHandler {
+      await Engine.shared.run {
+        Result { () throws(CoalitionError) in
+          var call = call
+          let outcome = try program.run(
+            &call, threads: threads, instructionSet: set, control: control)
+          return (outcome, call.outputs)
+        }
+      }
+    } onCancel: {
+      control.cancel()
+    }
+    let (outcome, outputs) = try finished.get()
+    switch outcome {
+    case .finished: return outputs.map(\.elements)
+    case .cancelled: throw CoalitionError(.cancelled, "the run was cancelled")
+    case .notFinite: throw CoalitionError(.notFinite, "an input is not finite")
+    }
+  }
+
+  // MARK: Programs and their cost
+
+  func program(lanes: Int) throws(CoalitionError) -> Program {
+    guard Program.isValid(lanes: lanes) else {
+      throw CoalitionError(.usage, "lanes are 1, 16, 32, 48 or 64", found: "\(lanes)")
+    }
+    if let program = programs.withLock({ $0[lanes] }) { return program }
+    let program = try Program(draft, arena, lanes: lanes, precision: precision, store: store)
+    return programs.withLock { programs in
+      if let other = programs[lanes] { return other }
+      programs[lanes] = program
+      return program
+    }
+  }
+
+  /// Lanes for a number of examples. It decides speed only: results are the same for every choice.
+  func chooseLanes(examples: Int, threads: Int) -> Int {
+    // The narrow form wastes nothing on a few examples; a tile costs about as much as so many of them.
+    if examples <= 8 { return 1 }
+    // Wider tiles use each weight more often, until their values leave the second-level cache.
+    let comfortable = 1 << 20
+    var lanes = 16
+    for wider in [32, 64] where examples >= wider * threads {
+      if arenaByteCount(lanes: wider) <= comfortable { lanes = wider }
+    }
+    return lanes
+  }
+
+  /// Bytes of one thread's arena.
+  func arenaByteCount(lanes: Int) -> Int {
+    Program.arenaByteCount(draft, arena, lanes: lanes, precision: precision)
+  }
+
+  var constantByteCount: Int {
+    draft.constants.reduce(0) { $0 + ConstantBlock.byteCount($1, precision) }
+  }
+}
