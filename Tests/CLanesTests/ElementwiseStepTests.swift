@@ -103,7 +103,7 @@ struct BinaryCase: CustomStringConvertible, Sendable {
 
 private let binaryFunctions: [ln_binary_id] = [
   LN_BINARY_add, LN_BINARY_subtract, LN_BINARY_multiply, LN_BINARY_divide, LN_BINARY_maximum,
-  LN_BINARY_minimum, LN_BINARY_prelu,
+  LN_BINARY_minimum, LN_BINARY_prelu, LN_BINARY_at_least, LN_BINARY_greater,
 ]
 
 @Suite(.serialized) struct ElementwiseStepTests {

@@ -79,6 +79,9 @@ extension ReferenceReal {
     case LN_FUNCTION_absolute: return abs(x)
     case LN_FUNCTION_negative: return -x
     case LN_FUNCTION_truncate: return x.rounded(.towardZero)
+    case LN_FUNCTION_stabilize: return x < 0 ? x - a : x + a
+    case LN_FUNCTION_reciprocal: return 1 / x
+    case LN_FUNCTION_square: return x * x
     default: return .nan
     }
   }
@@ -93,6 +96,8 @@ extension ReferenceReal {
     case LN_BINARY_maximum: return x.isNaN || y.isNaN ? .nan : max(x, y)
     case LN_BINARY_minimum: return x.isNaN || y.isNaN ? .nan : min(x, y)
     case LN_BINARY_prelu: return x < 0 ? y * x : x
+    case LN_BINARY_at_least: return x >= y ? 1 : 0
+    case LN_BINARY_greater: return x > y ? 1 : 0
     default: return .nan
     }
   }
@@ -149,4 +154,7 @@ let functionCases: [FunctionCase] = [
   .init(id: LN_FUNCTION_absolute, near: 0, far: 0),
   .init(id: LN_FUNCTION_negative, near: 0, far: 0),
   .init(id: LN_FUNCTION_truncate, near: 0, far: 0),
+  .init(id: LN_FUNCTION_stabilize, a: 0.0625, near: 0.5, far: 0.5),
+  .init(id: LN_FUNCTION_reciprocal, near: 0.5, far: 0.5),
+  .init(id: LN_FUNCTION_square, near: 0.5, far: 0.5),
 ]

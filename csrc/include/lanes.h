@@ -66,7 +66,8 @@ typedef struct ln_strides {
 
 // ------------------------------------------------------------------------------------------------
 // Functions of one number, with up to two parameters. A row here needs its arithmetic in
-// simd/functions.h and a case in the Swift twin, Operators/Pointwise.swift.
+// simd/functions.h, its derivative in simd/slopes.h, its secant in simd/secants.h and, where ONNX
+// has it, a case in the Swift twin, Operators/Pointwise.swift.
 
 #define LN_FUNCTIONS(X)                                                                            \
   X(identity)     /* x */                                                                          \
@@ -91,7 +92,10 @@ typedef struct ln_strides {
   X(sqrt)                                                                                          \
   X(absolute)                                                                                      \
   X(negative)                                                                                      \
-  X(truncate) /* towards zero: a cast to an integer type */
+  X(truncate)   /* towards zero: a cast to an integer type */                                      \
+  X(stabilize)  /* x < 0 ? x - a : x + a: a denominator pushed away from zero */                   \
+  X(reciprocal) /* 1 / x */                                                                        \
+  X(square)     /* x x */
 
 typedef enum ln_function_id {
 #define X(name) LN_FUNCTION_##name,
@@ -113,7 +117,9 @@ typedef struct ln_function {
   X(divide)                                                                                        \
   X(maximum)                                                                                       \
   X(minimum)                                                                                       \
-  X(prelu) /* x < 0 ? y x : x */
+  X(prelu)    /* x < 0 ? y x : x */                                                                \
+  X(at_least) /* x >= y ? 1 : 0 */                                                                 \
+  X(greater)  /* x > y ? 1 : 0 */
 
 typedef enum ln_binary_id {
 #define X(name) LN_BINARY_##name,
@@ -227,6 +233,72 @@ typedef struct ln_gather {
   int64_t count, rows, width;
 } ln_gather;
 
+// The reverse of a function of one number: out[p] = gradient[p] * slope(in[p], reference[p]) for
+// `count` positions. `out` may be the same as `gradient`.
+// derivative: f'(z); at a kink the subgradient that PyTorch takes.
+// ratio: f(z) / (z + parameter * sign z), sign 0 = +1 (epsilon-LRP as a modified gradient).
+// secant: (f(z) - f(z')) / (z - z'), or f'(z) where z = z' (the Rescale rule of DeepLIFT). It is
+//   computed without cancellation however close z and z' are, so there is no distance below which a
+//   derivative would have to stand in for it.
+// guided: the derivative where the gradient is > 0, else 0.
+// deconvnet: 1 where the gradient is > 0, else 0 (for functions that pass z > 0); `in` is not read.
+// A factor of exactly 0 wins: a gradient of 0 gives 0 whatever the slope, and a slope of 0 gives 0
+// for an infinite gradient. Otherwise NaNs stay: in the gradient, z and z'.
+typedef enum ln_slope_kind {
+  LN_SLOPE_DERIVATIVE,
+  LN_SLOPE_RATIO,
+  LN_SLOPE_SECANT,
+  LN_SLOPE_GUIDED,
+  LN_SLOPE_DECONVNET
+} ln_slope_kind;
+typedef struct ln_slope {
+  ln_ref gradient, in, out;
+  ln_ref reference; // z' (secant), in the arena or a constant; or LN_ABSENT
+  int64_t count;
+  ln_function function;
+  int32_t kind;
+  double parameter; // epsilon of ratio
+} ln_slope;
+
+// The reverse of pooling: out [N][H][W][C] from gradient [N][OH][OW][C]. `pool` gives the geometry
+// and, as its `in`, the map that was pooled; its `kind` and `out` are not used. What windows share
+// adds up in the order of the windows.
+// winner: the gradient goes to the first maximum of the window, as that of the pool does.
+// average, sum: spread with the divisor of the forward pass, or without; the map is not read.
+// pair: max pooling between a map x and a reference map b so that contributions are complete. With
+//   i the winner of x and j that of b: if i = j the gradient goes there; else, with
+//   m = max(x_i, b_j) and n = max(b_i, x_j), both get their part of the Shapley value of the two,
+//     share_i = ((m - b_j) + (x_i - n)) / 2,   share_j = ((n - b_j) + (x_i - m)) / 2,
+//   as the factor share / (x - b), 0 where x = b (the share is then 0 as well). Both factors lie in
+//   [0, 1], and the shares sum to x_i - b_j, the difference of the two maxima.
+typedef enum ln_unpool_kind {
+  LN_UNPOOL_WINNER,
+  LN_UNPOOL_AVERAGE,
+  LN_UNPOOL_SUM,
+  LN_UNPOOL_PAIR
+} ln_unpool_kind;
+typedef struct ln_unpool {
+  ln_ref gradient, out;
+  ln_ref reference; // the map b (pair), in the arena or a constant; or LN_ABSENT
+  int32_t kind;
+  ln_pool pool;
+} ln_unpool;
+
+// Weighted sums over the examples of a segment, in double:
+//   row[segment][position] = sum over the segment's examples e, in order, of
+//       weight[e] * in[sum index * stride][lane of e]
+// as one chain of fused multiply-adds started at +0. The call's segments[e] is the segment of
+// example e: it never decreases, and no segment crosses a multiple of LN_LANE_UNIT examples, so
+// that one tile writes a row. Rows of segments without examples are left as they are. Not with 1
+// lane.
+typedef struct ln_sum {
+  ln_ref in;
+  int32_t slot;      // which of the call's outputs; its rows are doubles
+  int64_t row_count; // doubles of one row
+  ln_nest nest;      // over the elements of the row, row-major
+  ln_strides stride; // of `in`, in positions
+} ln_sum;
+
 #define LN_FAMILIES(X)                                                                             \
   X(input)                                                                                         \
   X(output)                                                                                        \
@@ -236,7 +308,10 @@ typedef struct ln_gather {
   X(binary)                                                                                        \
   X(copy)                                                                                          \
   X(softmax)                                                                                       \
-  X(gather)
+  X(gather)                                                                                        \
+  X(slope)                                                                                         \
+  X(unpool)                                                                                        \
+  X(sum)
 
 typedef enum ln_family_id {
 #define X(name) LN_##name,
@@ -284,8 +359,8 @@ typedef struct ln_program {
 } ln_program;
 
 typedef struct ln_call {
-  const void *const *inputs;     // per slot: rows
-  const int32_t *const *row_of;  // per slot: each example's row, or NULL: its own
+  const void *const *inputs;    // per slot: rows
+  const int32_t *const *row_of; // per slot: each example's row, or NULL: its own
   void *const *outputs;
   size_t examples;
   void *arenas; // threads * arena_bytes, LN_ALIGNMENT-aligned
@@ -294,6 +369,9 @@ typedef struct ln_call {
   const int32_t *cancel; // polled before each tile; nonzero ends the call early
   uint64_t *progress;    // examples done, added to after each tile
   int32_t *not_finite;   // raised when a number of an input is not finite
+  // Per example, for `sum` steps; NULL when there is none.
+  const int32_t *segments; // the row that it goes to
+  const double *weights;
 } ln_call;
 
 // Runs the program over all examples. With at least as many tiles as threads each thread takes
@@ -315,6 +393,11 @@ uint64_t ln_counter_read(const uint64_t *counter);
 // out[i] = f(in[i]) by the kernels of one instruction set; arrays of `count` elements of `type`.
 void ln_apply(ln_function function, ln_type type, ln_isa isa, const void *in, void *out,
               size_t count);
+
+// out[i], which holds gradients, becomes out[i] * slope(in[i], reference[i]); kinds and parameter
+// as in ln_slope, `reference` is read by the secant only.
+void ln_apply_slope(ln_function function, ln_slope_kind kind, double parameter, ln_type type,
+                    ln_isa isa, const void *in, const void *reference, void *out, size_t count);
 
 // Runs the program over all examples in one thread and adds the time of every step to
 // seconds[step].

@@ -52,6 +52,9 @@ LN__BINARY(divide) { return a / b; }
 LN__BINARY(maximum) { return v_select((a > b) | (a != a), a, b); }
 LN__BINARY(minimum) { return v_select((a < b) | (a != a), a, b); }
 LN__BINARY(prelu) { return v_select(a < v_set(0), b * a, a); }
+// A NaN compares as false.
+LN__BINARY(at_least) { return v_select(a >= b, v_set(1), v_set(0)); }
+LN__BINARY(greater) { return v_select(a > b, v_set(1), v_set(0)); }
 
 LN_INLINE vec LN_NAME(v_binary)(ln_binary_id function, vec a, vec b) {
   switch (function) {

@@ -39,6 +39,18 @@ static inline ln__loops ln__loops_of(const ln_nest *nest, const ln_strides *cons
   return loops;
 }
 
+// The loops of a nest whose operand 0 is a row, contiguous in the order of the nest, and operand 1
+// a view with the given strides.
+static inline ln__loops ln__loops_to_row(const ln_nest *nest, const ln_strides *view) {
+  ln_strides row;
+  int64_t stride = 1;
+  for (int a = nest->axes - 1; a >= 0; a--) {
+    row.stride[a] = stride;
+    stride *= nest->size[a];
+  }
+  return ln__loops_of(nest, (const ln_strides *const[]){&row, view}, 2);
+}
+
 // The axis along which an operand has stride 1: the longest of them, or the last axis when there is
 // none.
 static inline int ln__loops_contiguous_axis(const ln__loops *loops, int operand) {

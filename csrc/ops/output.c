@@ -7,20 +7,8 @@
 #ifndef LN_TARGET
 #include "nest.h"
 
-// Operand 0 is the row, operand 1 the positions. Rows are row-major, so their last axis is
-// contiguous.
-static ln__loops loops_of(const ln_output *s) {
-  ln_strides row;
-  int64_t stride = 1;
-  for (int a = s->nest.axes - 1; a >= 0; a--) {
-    row.stride[a] = stride;
-    stride *= s->nest.size[a];
-  }
-  return ln__loops_of(&s->nest, (const ln_strides *const[]){&row, &s->stride}, 2);
-}
-
 static size_t units(const ln_step *step, int lanes) {
-  const ln__loops loops = loops_of(&step->output);
+  const ln__loops loops = ln__loops_to_row(&step->output.nest, &step->output.stride);
   return ln__span_count(&loops, lanes);
 }
 
@@ -41,7 +29,7 @@ static void LN_NAME(run_output)(const ln_step *step, const ln__frame *frame, siz
     rows[l] =
         (real *)frame->call->outputs[s->slot] + (frame->first + (size_t)l) * (size_t)s->row_count;
   const real *values = operand_values(frame, s->in);
-  const ln__loops loops = loops_of(s);
+  const ln__loops loops = ln__loops_to_row(&s->nest, &s->stride);
   const ptrdiff_t in_step = (ptrdiff_t)loops.stride[1][loops.axes - 1] * lanes;
   ln__span span = ln__span_at(&loops, lanes, begin);
   for (size_t unit = begin; unit < end; unit++, ln__span_next(&span, &loops, lanes)) {

@@ -136,6 +136,18 @@ LN__FUNCTION(truncate) {
   return __builtin_elementwise_trunc(x);
 }
 
+LN__FUNCTION(stabilize) { return v_select(x < v_set(0), x - p->a, x + p->a); }
+
+LN__FUNCTION(reciprocal) {
+  (void)p;
+  return v_set(1) / x;
+}
+
+LN__FUNCTION(square) {
+  (void)p;
+  return x * x;
+}
+
 // One loop per function; the number of a row is never looked at inside.
 #define X(name)                                                                                    \
   LN_INLINE void LN_NAME(apply_##name)(const parameters *given, const real *in, real *out,         \

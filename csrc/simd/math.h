@@ -251,13 +251,23 @@ LN_INLINE vec v_sigmoid(vec x) {
   return v_select(x < v_set(0), e, v_set(1)) / (v_set(1) + e);
 }
 
-// The upper tail of the standard normal distribution, erfc(t / sqrt(2)) / 2, for t >= 0: exp(-t^2 /
-// 2), with the rounding error of the square carried along, times a rational function.
+// |x|, or where exp(-x^2 / 2) is 0 a number for which that can be computed.
+#define v_bell_bounded LN_NAME(v_bell_bounded)
+LN_INLINE vec v_bell_bounded(vec t) { return v_min(v_set(LN_PRECISION(15.0f, 39.0)), v_abs(t)); }
+
+// exp(-t^2 / 2) for bounded t, the rounding error of the square carried along.
+#define v_bell LN_NAME(v_bell)
+LN_INLINE vec v_bell(vec t) {
+  const vec half = v_set((real)0.5) * t, square = half * t;
+  return v_exp_sum(-square, -v_fma(half, t, -square));
+}
+
+// The upper tail of the standard normal distribution, erfc(t / sqrt(2)) / 2, for t >= 0: the bell
+// times a rational function.
 #define v_normal_tail LN_NAME(v_normal_tail)
 LN_INLINE vec v_normal_tail(vec t) {
-  t = v_min(v_set(LN_PRECISION(15.0f, 39.0)), t);
-  const vec half = v_set((real)0.5) * t, square = half * t;
-  const vec e = v_exp_sum(-square, -v_fma(half, t, -square));
+  t = v_bell_bounded(t);
+  const vec e = v_bell(t);
 #if LN_SINGLE
   const vec p = v_polynomial(t, 0x1.000000p-1f, 0x1.c1d268p-2f, 0x1.78c31ep-3f, 0x1.4ee398p-5f,
                              0x1.102cbap-8f);
