@@ -60,14 +60,9 @@ class Exporter(GraphBuilder):
     def activation(self, name, module):
         return self.node(type(module).__name__.replace("ReLU", "Relu"), name, [self.current])
 
-    def batch_norm(self, name, module):
+    def normalisation(self, name, module):
         arrays = (module.weight, module.bias, module.running_mean, module.running_var)
-        roles = ("scale", "shift", "mean", "variance")
-        inputs = [
-            self.parameter(f"{name}.{role}", array.detach().numpy())
-            for role, array in zip(roles, arrays)
-        ]
-        return self.node("BatchNormalization", name, [self.current, *inputs], epsilon=module.eps)
+        return self.batch_norm(name, *(a.detach().numpy() for a in arrays), epsilon=module.eps)
 
     def layer(self, name, module, source=None):
         weight = module.weight.detach().numpy()
@@ -138,14 +133,14 @@ class Block(nn.Module):
     def export(self, graph, name):
         entry = graph.current
         graph.layer(f"{name}.conv1", self.conv1)
-        graph.batch_norm(f"{name}.norm1", self.norm1)
+        graph.normalisation(f"{name}.norm1", self.norm1)
         graph.relu(f"{name}.relu1")
         graph.layer(f"{name}.conv2", self.conv2)
-        main = graph.batch_norm(f"{name}.norm2", self.norm2)
+        main = graph.normalisation(f"{name}.norm2", self.norm2)
         side = entry
         if self.shortcut is not None:
             graph.layer(f"{name}.shortcut", self.shortcut, source=entry)
-            side = graph.batch_norm(f"{name}.shortcut_norm", self.shortcut_norm)
+            side = graph.normalisation(f"{name}.shortcut_norm", self.shortcut_norm)
         graph.node("Add", f"{name}.sum", [main, side])
         graph.relu(f"{name}.relu2")
 
@@ -168,7 +163,7 @@ class Residual(nn.Module):
     def export(self):
         graph = Exporter("residual", "image", [3, 32, 32])
         graph.layer("stem", self.stem)
-        graph.batch_norm("norm", self.norm)
+        graph.normalisation("norm", self.norm)
         graph.relu("relu")
         for index, block in enumerate(self.blocks):
             block.export(graph, f"block{index + 1}")

@@ -47,6 +47,15 @@ class GraphBuilder:
             strides=[stride] * 2,
         )
 
+    def batch_norm(self, name, scale, shift, mean, variance, epsilon=1e-5):
+        """All four: (channels)."""
+        inputs = [self.current]
+        for role, array in zip(
+            ("scale", "shift", "mean", "variance"), (scale, shift, mean, variance)
+        ):
+            inputs.append(self.parameter(f"{name}.{role}", array))
+        return self.node("BatchNormalization", name, inputs, epsilon=epsilon)
+
     def relu(self, name, source=None):
         return self.node("Relu", name, [source or self.current])
 
