@@ -64,24 +64,32 @@ public final class Plan: Sendable {
     self.model = model
     self.options = options
     let wanted = options.outputs.isEmpty ? model.graph.outputs.map(\.name) : options.outputs
-    let ports = try wanted.map { name throws(CoalitionError) in try Self.port(name, model.graph) }
-    let (analysis, batching) = try model.analysed(
+    (analysis, batching) = try Self.analysed(model, options)
+    let draft: Draft
+    (draft, slots) = try ForwardMode.draft(analysis, outputs: wanted)
+    routine = Routine(draft, options.precision, model.store)
+    indexChecks = IndexCheck.all(analysis)
+    inputs = Self.values(analysis.graph.inputs.map(\.name), analysis)
+    outputs = Self.values(wanted, analysis)
+  }
+
+  /// The model's graph with the wanted outputs, made ready for lowering, and what is known of its values.
+  static func analysed(
+    _ model: Model, _ options: PlanOptions
+  ) throws(CoalitionError) -> (analysis: Analysis, batching: Model.Batching) {
+    let wanted = options.outputs.isEmpty ? model.graph.outputs.map(\.name) : options.outputs
+    let ports = try wanted.map { name throws(CoalitionError) in try port(name, model.graph) }
+    return try model.analysed(
       options.inputShapes, memoryLimit: options.memoryLimit
     ) { graph in
       var graph = graph
       graph.outputs = ports
       return graph.withoutDeadNodes().liftingConstants().foldingBatchNormalization()
     }
-    self.analysis = analysis
-    self.batching = batching
-    let draft: Draft
-    (draft, slots) = try ForwardMode.draft(analysis, outputs: wanted)
-    routine = Routine(draft, options.precision, model.store)
-    indexChecks = IndexCheck.all(analysis)
-    inputs = analysis.graph.inputs.compactMap { port in
-      analysis.values[port.name].map { Self.value(port.name, $0) }
-    }
-    outputs = wanted.compactMap { name in analysis.values[name].map { Self.value(name, $0) } }
+  }
+
+  static func values(_ names: [String], _ analysis: Analysis) -> [Value] {
+    names.compactMap { name in analysis.values[name].map { value(name, $0) } }
   }
 
   private static func port(_ name: String, _ graph: Graph) throws(CoalitionError) -> Port {

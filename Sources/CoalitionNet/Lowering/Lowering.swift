@@ -14,6 +14,8 @@ package struct Lowering {
   /// Blocks of constants by value name.
   private var constantViews: [String: View] = [:]
   private var node = Node("", inputs: [], outputs: [])
+  /// What new steps belong to: by default the current node.
+  var label: String?
   /// What the current node is asked to do to its output in the same step.
   private(set) var fusion = Fusion()
 
@@ -123,7 +125,7 @@ package struct Lowering {
   /// - Parameter label: what the step belongs to; the current node by default.
   mutating func emit(_ step: some Step, label: String? = nil) {
     draft.steps.append(step)
-    draft.labels.append(label ?? node.label)
+    draft.labels.append(label ?? self.label ?? node.label)
   }
 
   /// A dense copy in the arena; the axes in the given memory order, row-major by default.

@@ -1,37 +1,30 @@
 // The forward mode: values of the graph's outputs for every example.
 
+import CLanes
 import CoalitionBase
 
 enum ForwardMode {
+  /// Which nodes may be joined into one step.
+  enum Fusing {
+    case everything
+    /// Rectifiers, whose slope can be told from their output.
+    case rectifiers
+    /// None: every node's output has a buffer of its own.
+    case nothing
+  }
+
   /// The steps that compute `outputs` from the graph's inputs, in the order of the graph.
   /// - Returns: the draft and, per output, nothing for an output that is constant: it has no rows.
   static func draft(
     _ analysis: Analysis, outputs: [String]
   ) throws(CoalitionError) -> (draft: Draft, outputSlots: [String: Int]) {
-    let graph = analysis.graph
-    let uses = graph.uses()
-    var lowering = Lowering(analysis.values, named: Set(graph.constants.keys))
-    for (slot, port) in graph.inputs.enumerated() {
-      guard uses[port.name] != nil, let info = analysis.values[port.name] else { continue }
-      let order =
-        info.shape.count > 2 && isReadByWindows(port.name, graph, uses)
-        ? channelsLast(rank: info.shape.count) : Array(info.shape.indices)
+    var lowering = Lowering(analysis.values, named: Set(analysis.graph.constants.keys))
+    for (slot, input) in usedInputs(analysis) {
       lowering.set(
-        value: port.name,
-        try lowering.input(port.name, shape: info.shape, order: order, slot: slot))
+        value: input.name,
+        try lowering.input(input.name, shape: input.shape, order: input.order, slot: slot))
     }
-    var done = Set<Int>()
-    for (index, node) in graph.nodes.enumerated() where !done.contains(index) {
-      let isConstant = node.outputs.allSatisfy {
-        $0.isEmpty || analysis.values[$0]?.constant != nil
-      }
-      if isConstant { continue }
-      let chain = try fusion(from: index, analysis, uses)
-      done.formUnion(chain.nodes)
-      try lowering.lower(
-        node, analysis.operators[index], fusion: chain.fusion,
-        outputs: chain.nodes.last.map { graph.nodes[$0].outputs })
-    }
+    try lower(analysis, &lowering)
     var slots: [String: Int] = [:]
     for name in outputs where analysis.values[name]?.constant == nil && slots[name] == nil {
       let view = try lowering.view(of: name)
@@ -41,10 +34,52 @@ enum ForwardMode {
     return (lowering.draft, slots)
   }
 
+  /// An input of the graph that some node reads.
+  struct UsedInput {
+    var name: String
+    /// Of one example.
+    var shape: [Int]
+    /// The memory order of its axes that its readers like best.
+    var order: [Int]
+  }
+
+  /// The inputs that some node reads, by their place among all inputs of the graph.
+  static func usedInputs(_ analysis: Analysis) -> [(slot: Int, input: UsedInput)] {
+    let graph = analysis.graph
+    let uses = graph.uses()
+    return graph.inputs.enumerated().compactMap { slot, port in
+      guard uses[port.name] != nil, let info = analysis.values[port.name] else { return nil }
+      let order =
+        info.shape.count > 2 && isReadByWindows(port.name, graph, uses)
+        ? channelsLast(rank: info.shape.count) : Array(info.shape.indices)
+      return (slot, UsedInput(name: port.name, shape: info.shape, order: order))
+    }
+  }
+
+  /// Lowers all nodes that are not constant. The inputs' views are known to `lowering`.
+  static func lower(
+    _ analysis: Analysis, _ lowering: inout Lowering, fusing: Fusing = .everything
+  ) throws(CoalitionError) {
+    let graph = analysis.graph
+    let uses = graph.uses()
+    var done = Set<Int>()
+    for (index, node) in graph.nodes.enumerated() where !done.contains(index) {
+      let isConstant = node.outputs.allSatisfy {
+        $0.isEmpty || analysis.values[$0]?.constant != nil
+      }
+      if isConstant { continue }
+      let chain = try fusion(from: index, fusing, analysis, uses)
+      done.formUnion(chain.nodes)
+      try lowering.lower(
+        node, analysis.operators[index], fusion: chain.fusion,
+        outputs: chain.nodes.last.map { graph.nodes[$0].outputs })
+    }
+  }
+
   /// The nodes behind an affine one that its step can do in the same go: for a product without a bias, the addition of
   /// one; a function; then a max pool whose windows tile the map.
   private static func fusion(
-    from index: Int, _ analysis: Analysis, _ uses: [String: [Int?]]
+    from index: Int, _ fusing: Fusing, _ analysis: Analysis, _ uses: [String: [Int?]]
   ) throws(CoalitionError) -> (fusion: Lowering.Fusion, nodes: [Int]) {
     let graph = analysis.graph
     var fusion = Lowering.Fusion()
@@ -73,12 +108,18 @@ enum ForwardMode {
       nodes.append(reader)
       last = reader
     }
-    if let reader = next(), let pointwise = analysis.operators[reader] as? Pointwise {
-      fusion.function = try pointwise.function(inputs(reader))
+    if fusing != .nothing, let reader = next(),
+      let pointwise = analysis.operators[reader] as? Pointwise
+    {
+      let function = try pointwise.function(inputs(reader))
+      guard fusing == .everything || function == Function(LN_FUNCTION_relu) else {
+        return (fusion, nodes)
+      }
+      fusion.function = function
       nodes.append(reader)
       last = reader
     }
-    if operation is Convolution, let reader = next(),
+    if fusing == .everything, operation is Convolution, let reader = next(),
       let pool = analysis.operators[reader] as? Pooling,
       graph.nodes[reader].outputs.dropFirst().allSatisfy(\.isEmpty),
       let window = try pool.tiling(inputs(reader))

@@ -5,6 +5,8 @@ import CoalitionBase
 
 enum BinaryFunction: String, Sendable {
   case add, subtract, multiply, divide, maximum, minimum, prelu
+  /// 1 where the left number is at least, or is greater than, the right one; else 0.
+  case atLeast, greater
 
   var encoded: Int32 {
     let id =
@@ -16,6 +18,8 @@ enum BinaryFunction: String, Sendable {
       case .maximum: LN_BINARY_maximum
       case .minimum: LN_BINARY_minimum
       case .prelu: LN_BINARY_prelu
+      case .atLeast: LN_BINARY_at_least
+      case .greater: LN_BINARY_greater
       }
     return Int32(id.rawValue)
   }
@@ -47,6 +51,7 @@ struct Arithmetic: Operator {
     case .multiply, .divide: .product
     case .maximum, .minimum: .select
     case .prelu: .pointwise
+    case .atLeast, .greater: .product
     }
   }
 
@@ -149,6 +154,8 @@ struct Arithmetic: Operator {
       case .maximum: (max(left, right), false)
       case .minimum: (min(left, right), false)
       case .prelu: (left < 0 ? left * right : left, false)
+      case .atLeast: (left >= right ? 1 : 0, false)
+      case .greater: (left > right ? 1 : 0, false)
       }
     if overflow {
       throw CoalitionError(

@@ -117,6 +117,8 @@ final class Program: Sendable {
     let arenas = try arenas(byteCount: threads * arenaByteCount)
     defer { spareArena.withLock { $0 = arenas } }
     let examples = call.examples
+    let segments = call.segments ?? []
+    let weights = call.weights ?? []
     return SlotRows.withPointers(call.inputs[...]) { inputs in
       SlotResult.withPointers(&call.outputs) { outputs in
         inputs.rows.withUnsafeBufferPointer { rows in
@@ -140,7 +142,13 @@ final class Program: Sendable {
               call.cancel = UnsafePointer(control.cancelFlag)
               call.progress = control.counter
               call.not_finite = notFinite
-              return body(&program, &call)
+              return segments.withUnsafeBufferPointer { segments in
+                weights.withUnsafeBufferPointer { weights in
+                  call.segments = segments.baseAddress
+                  call.weights = weights.baseAddress
+                  return body(&program, &call)
+                }
+              }
             }
           }
         }
@@ -164,6 +172,9 @@ package struct ProgramCall: Sendable {
   package var inputs: [SlotRows]
   package var outputs: [SlotResult]
   package var examples: Int
+  /// For programs that sum over examples: the segment of each example, and its weight.
+  package var segments: [Int32]?
+  package var weights: [Double]?
 
   package init(inputs: [SlotRows], outputs: [SlotResult], examples: Int) {
     self.inputs = inputs

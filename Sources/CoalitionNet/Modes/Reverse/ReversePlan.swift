@@ -1,0 +1,210 @@
+// A reverse plan: a model made ready to send signals back from a target to its inputs.
+
+package import CoalitionBase
+
+/// A reverse program of a model with the program that makes its reference values. Immutable and safe to share.
+package final class ReversePlan: Sendable {
+  package let request: ReverseRequest
+  package let precision: Precision
+  /// All inputs of the model, in the order of its graph.
+  package let inputs: [Plan.Value]
+  /// The inputs that signals go to.
+  package let sources: [Plan.Value]
+  package let target: Plan.Value
+  /// The nodes of the ledger.
+  package let ledgerNodes: [String]
+  private let slots: ReverseSlots
+  private let routine: Routine
+  private let reference: Routine?
+  private let referenceCounts: [Int]
+
+  package init(
+    _ model: Model, _ request: ReverseRequest, _ options: PlanOptions = PlanOptions()
+  ) throws(CoalitionError) {
+    var planOptions = options
+    planOptions.outputs = [request.target]
+    let analysis = try Plan.analysed(model, planOptions).analysis
+    let draft = try ReverseMode.draft(analysis, request)
+    self.request = request
+    precision = options.precision
+    inputs = Plan.values(analysis.graph.inputs.map(\.name), analysis)
+    sources = draft.slots.sources.map { [inputs] in inputs[$0] }
+    guard let target = Plan.values([request.target], analysis).first else {
+      throw CoalitionError(.usage, "no value of the model has this name", node: request.target)
+    }
+    self.target = target
+    ledgerNodes = draft.ledgerNodes
+    slots = draft.slots
+    routine = Routine(draft.draft, options.precision, model.store)
+    reference = draft.reference.map { Routine($0, options.precision, model.store) }
+    referenceCounts = draft.referenceCounts
+  }
+
+  /// What a run works on. Rows are [R, one example's shape]; the indices say which row each example takes (nil: its
+  /// own).
+  package struct Work: Sendable {
+    package var examples: Int
+    package var inputs: [String: Tensor] = [:]
+    package var rowOf: [Int32]?
+    /// Per seed: rows over the target's elements.
+    package var seeds: [Tensor] = []
+    package var seedOf: [Int32]?
+    /// Of all inputs; needed for paths and reference values.
+    package var baselines: [String: Tensor] = [:]
+    package var baselineOf: [Int32]?
+    /// Where on its path each example stands.
+    package var alphas: [Double] = []
+    /// Of a summed request: the group that each example belongs to, which never decreases, and its weight.
+    package var groupOf: [Int] = []
+    package var weights: [Double] = []
+
+    package init(examples: Int) { self.examples = examples }
+  }
+
+  package struct Outcome: Sendable {
+    /// Per seed and source: rows of the examples, or of the groups when they are summed.
+    package var results: [[Tensor]]
+    /// The target's values, when results are not summed.
+    package var target: Tensor?
+    /// Per seed: a row of residuals per example.
+    package var residuals: [Tensor] = []
+    /// The target's values at the baselines, when there are reference values.
+    package var baselineTarget: Tensor?
+  }
+
+  package func run(
+    _ work: Work, _ options: RunOptions = RunOptions()
+  ) async throws(CoalitionError) -> Outcome {
+    var options = options
+    let segments = request.isSummed ? Segments(work.groupOf) : nil
+    if segments != nil, (options.lanes ?? 1) == 1 {
+      let threads = try Plan.threads(options.threads)
+      options.lanes = max(16, routine.chooseLanes(examples: work.examples, threads: threads))
+    }
+    var rows: [SlotRows] = []
+    for input in inputs { rows.append(try slot(input.name, work.inputs, work.rowOf)) }
+    for seed in work.seeds { rows.append(SlotRows(seed, precision, rowOf: work.seedOf)) }
+    if slots.isPath {
+      for input in inputs {
+        rows.append(try slot(input.name, work.baselines, work.baselineOf))
+      }
+      rows.append(SlotRows(Tensor(.float64(work.alphas)), precision))
+    }
+    var baselineTarget: Tensor?
+    if let reference {
+      let values = try await referenceValues(reference, work, options)
+      for value in values.dropLast() {
+        rows.append(SlotRows(value, precision, rowOf: work.baselineOf))
+      }
+      baselineTarget = try values.last.map { values throws(CoalitionError) in
+        try values.reshaped(to: [values.count / max(target.count, 1)] + target.shape)
+      }
+    }
+
+    var outputs: [SlotResult] = []
+    let perSource = segments?.count ?? work.examples
+    for _ in 0..<request.seeds {
+      for source in sources {
+        outputs.append(
+          SlotResult(count: source.count * perSource, request.isSummed ? .double : precision))
+      }
+      if slots.hasLedger {
+        outputs.append(SlotResult(count: ledgerNodes.count * work.examples, precision))
+      }
+    }
+    if !request.isSummed {
+      outputs.append(SlotResult(count: target.count * work.examples, precision))
+    }
+    var call = ProgramCall(inputs: rows, outputs: outputs, examples: work.examples)
+    call.segments = segments?.segmentOf
+    call.weights = segments == nil ? nil : work.weights
+    let elements = try await routine.run(call, options)
+
+    var outcome = Outcome(results: [], baselineTarget: baselineTarget)
+    for seed in 0..<request.seeds {
+      var results: [Tensor] = []
+      for (index, source) in sources.enumerated() {
+        let values = elements[slots.result(seed: seed, source: index)]
+        if let segments {
+          results.append(try segments.sums(values, shape: source.shape))
+        } else {
+          results.append(try Tensor(shape: [work.examples] + source.shape, elements: values))
+        }
+      }
+      outcome.results.append(results)
+      if slots.hasLedger {
+        outcome.residuals.append(
+          try Tensor(
+            shape: [work.examples, ledgerNodes.count], elements: elements[slots.ledger(seed: seed)])
+        )
+      }
+    }
+    if !request.isSummed {
+      outcome.target = try Tensor(
+        shape: [work.examples] + target.shape, elements: elements[slots.target])
+    }
+    return outcome
+  }
+
+  private func slot(
+    _ name: String, _ tensors: [String: Tensor], _ rowOf: [Int32]?
+  ) throws(CoalitionError) -> SlotRows {
+    guard let tensor = tensors[name] else {
+      throw CoalitionError(.usage, "the input is not given", node: name)
+    }
+    return SlotRows(tensor, precision, rowOf: rowOf)
+  }
+
+  /// Rows of every buffer whose value at the baselines is needed, and of the target.
+  private func referenceValues(
+    _ reference: Routine, _ work: Work, _ options: RunOptions
+  ) async throws(CoalitionError) -> [Tensor] {
+    var rows: [SlotRows] = []
+    var count = 1
+    for input in inputs {
+      rows.append(try slot(input.name, work.baselines, nil))
+      count = (work.baselines[input.name]?.count ?? 0) / max(input.count, 1)
+    }
+    var options = options
+    options.lanes = nil
+    let call = ProgramCall(
+      inputs: rows, outputs: referenceCounts.map { SlotResult(count: $0 * count, precision) },
+      examples: count)
+    var tensors: [Tensor] = []
+    for (elements, size) in zip(try await reference.run(call, options), referenceCounts) {
+      tensors.append(try Tensor(shape: [count, size], elements: elements))
+    }
+    return tensors
+  }
+}
+
+/// How examples are summed into groups: in runs that end with a group, or after 16 examples, so that the sums do not
+/// depend on how many lanes a tile has.
+struct Segments {
+  /// Per example.
+  private(set) var segmentOf: [Int32] = []
+  /// Per segment its group.
+  private var groups: [Int] = []
+
+  init(_ groupOf: [Int]) {
+    for (example, group) in groupOf.enumerated() {
+      if example % 16 == 0 || groups.last != group { groups.append(group) }
+      segmentOf.append(Int32(groups.count - 1))
+    }
+  }
+
+  var count: Int { groups.count }
+
+  /// The sums of the segments of each group, in their order.
+  func sums(_ rows: Tensor.Elements, shape: [Int]) throws(CoalitionError) -> Tensor {
+    guard case .float64(let rows) = rows else {
+      throw CoalitionError(.internalFault, "sums are in double precision")
+    }
+    let size = shape.reduce(1, *)
+    var sums = [Double](repeating: 0, count: ((groups.last ?? -1) + 1) * size)
+    for (segment, group) in groups.enumerated() {
+      for element in 0..<size { sums[group * size + element] += rows[segment * size + element] }
+    }
+    return try Tensor(shape: [(groups.last ?? -1) + 1] + shape, elements: .float64(sums))
+  }
+}
