@@ -5,6 +5,7 @@ import PackageDescription
 //   CLanes <- CoalitionNet <- CoalitionONNX <- Coalition <- CoalitionCLI
 //   CoalitionNet <- CoalitionExplain <- CoalitionEvaluate <- Coalition
 //   CCodecs <- CoalitionData <- CoalitionCLI
+//   CoalitionFigures <- CoalitionCLI
 // CoalitionBase (tensors, errors, files) is under all of the Swift modules. No target that a
 // dependent builds carries unsafe flags: OpenMP is reached through its runtime's entry point.
 
@@ -56,12 +57,15 @@ let package = Package(
     .target(
       name: "CoalitionData", dependencies: ["CCodecs", "CoalitionBase"], swiftSettings: swift),
 
+    .target(name: "CoalitionFigures", dependencies: ["CoalitionBase"], swiftSettings: swift),
+
     // MARK: Command
     .target(name: "CDemoData", exclude: ["data"]),
     .executableTarget(
       name: "CoalitionCLI",
       dependencies: [
-        "CDemoData", "Coalition", "CoalitionBase", "CoalitionData", "CoalitionNet", "CoalitionONNX",
+        "CDemoData", "Coalition", "CoalitionBase", "CoalitionData", "CoalitionFigures",
+        "CoalitionNet", "CoalitionONNX",
       ],
       swiftSettings: swift),
 
@@ -97,6 +101,9 @@ let package = Package(
       name: "CoalitionDataTests", dependencies: ["CoalitionBase", "CoalitionData"],
       exclude: ["Fixtures", "make_fixtures.py"],
       swiftSettings: swift),
+    .testTarget(
+      name: "CoalitionFiguresTests",
+      dependencies: ["CoalitionBase", "CoalitionData", "CoalitionFigures"], swiftSettings: swift),
     .testTarget(
       name: "CoalitionONNXTests", dependencies: ["CoalitionBase", "CoalitionNet", "CoalitionONNX"],
       exclude: ["Fixtures"], swiftSettings: swift),
