@@ -87,7 +87,6 @@ def quadratures(steps):
 def gradient_family(references, graph, x, target):
     """Everything that is one or many gradients."""
     zero = torch.zeros_like(x[:1])
-    scores = graph(x).gather(1, target[:, None])[:, 0]
     references.add_numbers("target", target)
     references.add_numbers("logits", graph(x))
     references.add_numbers("logits_of_zero", graph(zero))
@@ -124,18 +123,22 @@ def gradient_family(references, graph, x, target):
 
 
 def deeplifts(references, graph, x, target, baseline, key):
-    """DeepLIFT as it should be, whose sum is the difference of the outputs, and Captum's where it is not.
+    """DeepLIFT, whose sum is the difference of the outputs, and Captum's answer where its sum is not.
 
     Where an activation is followed directly by a max pool, Captum reads the pool's gradient before its
-    own hook has replaced it (pytorch/captum issue 1104): its answer is that of ordinary max pools.
+    own hook has replaced it (pytorch/captum issue 1104): its answer is that of ordinary max pools. From
+    zero this may be right by luck, if the maps that reach the pools are constant.
     """
     right = propagation.deeplift(graph, x, target, baseline)
     difference = (graph(x) - graph(baseline)).gather(1, target[:, None])[:, 0]
-    left_over = right.flatten(1).sum(1) - difference
-    if not left_over.abs().max() < 1e-9 * difference.abs().max():
-        sys.exit(f"{references.name}: DeepLIFT misses its sum by {left_over}")
+
+    def left_over(values):
+        return float(((values.flatten(1).sum(1) - difference) / difference.abs().max()).abs().max())
+
+    if not left_over(right) < 1e-5:
+        sys.exit(f"{references.name}: {key} misses its sum by {left_over(right)}")
     library = captum.attr.DeepLift(copy.deepcopy(graph)).attribute(x, baseline, target=target)
-    if not any(isinstance(layer, nn.MaxPool2d) for layer, _, _ in graph.steps):
+    if left_over(library) < 1e-5:
         references.add(key, right, library)
         return
     references.add(key, right)

@@ -112,13 +112,13 @@ def best_rate(measurement, threads, seconds):
     return best
 
 
-def sweep(engine, batches, request_counts, threads, seconds):
+def sweep(engine, batches, request_counts, threads, seconds, measure=Measurement):
     """Measures every configuration and returns the best with the table of all."""
     table = []
     for requests in request_counts:
         share = max(1, threads // requests)
         for batch in batches:
-            measurement = Measurement(engine, batch, requests, share)
+            measurement = measure(engine, batch, requests, share)
             found = best_rate(measurement, threads, seconds)
             table.append(
                 {
@@ -131,7 +131,7 @@ def sweep(engine, batches, request_counts, threads, seconds):
             log(f"{engine.name}: {table[-1]}")
     best = max(table, key=lambda row: row["examples_per_second"])
     # Built again: a library may hold one configuration at a time.
-    return Measurement(engine, best["batch"], best["requests"], best["threads"]), table
+    return measure(engine, best["batch"], best["requests"], best["threads"]), table
 
 
 def static_shapes(path):
@@ -217,19 +217,36 @@ def serve(arguments, reply):
             "sweep": table,
         }
     )
+    converse(measurement, input_shape, reply)
+
+
+def converse(measurement, shape, reply):
+    """Answers commands until told to stop."""
     for line in sys.stdin:
         if line.strip() == "quit":
             return
         if not line.strip():
             continue
         try:
-            reply(answer(line, measurement, input_shape))
+            reply(answer(line, measurement, shape))
         except Exception as failure:
             reply({"error": f"{type(failure).__name__}: {failure}"})
 
 
 def integers(text):
     return [int(part) for part in text.split(",")]
+
+
+def protocol():
+    """The way to reply. Libraries print to stdout as they please; the protocol has its own copy of it."""
+    output = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def reply(message):
+        output.write(json.dumps(message) + "\n")
+        output.flush()
+
+    return reply
 
 
 def main():
@@ -242,14 +259,7 @@ def main():
     parser.add_argument("--sweep-seconds", type=float, default=0.5)
     arguments = parser.parse_args()
 
-    # Libraries print to stdout as they please; the protocol has its own copy of it.
-    protocol = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-
-    def reply(message):
-        protocol.write(json.dumps(message) + "\n")
-        protocol.flush()
-
+    reply = protocol()
     keep_freed_memory()
     # Read once, when the libraries load. OpenMP's threads (torch) sleep after some milliseconds.
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)

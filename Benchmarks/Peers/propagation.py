@@ -14,6 +14,8 @@ from torch.nn import functional as F
 POINTWISE = (nn.ReLU, nn.Tanh, nn.Sigmoid, nn.Softplus)
 # Below this difference of pre-activations the slope between two points is the derivative between them.
 SMALLEST_DIFFERENCE = 1e-10
+# Values of a window this close, relative to the larger, are equal but for rounding.
+TIE = 1e-6
 
 
 class Slope(torch.autograd.Function):
@@ -49,16 +51,21 @@ class PoolRescale(torch.autograd.Function):
 def rescaled_pool(gradient, z, z0, y, y0, winner, winner0):
     """Puts the whole difference y - y0 of a window on one position.
 
-    The same position won for the input and for the baseline: it alone, with slope 1. Else the winner of
+    The winner of the input wins (or ties) for the baseline too: it alone, with slope 1. Else the winner of
     whichever is larger: of the input if y >= y0, of the baseline if y < y0; its slope is (y - y0) over
     the difference there, which is at least as large as y - y0 (0 over 0 is 0). Overlapping windows add.
+
+    Ties are the rule, not the exception: a zero baseline makes constant maps, whose windows tie but for
+    rounding. Were the baseline's first winner taken there, rounding would choose the position.
     """
     shape = z.shape
     z, z0, y, y0, winner, winner0 = (v.flatten(2) for v in (z, z0, y, y0, winner, winner0))
-    place = torch.where(y >= y0, winner, winner0)
+    y0 = y0.expand_as(y)
+    same = y0 - z0.gather(2, winner) <= TIE * y0.abs()
+    place = torch.where(same | (y >= y0), winner, winner0)
     difference = z.gather(2, place) - z0.gather(2, place)
     ratio = torch.where(difference == 0, torch.zeros_like(y), (y - y0) / difference)
-    slope = torch.where(winner == winner0, torch.ones_like(y), ratio)
+    slope = torch.where(same, torch.ones_like(y), ratio)
     return torch.zeros_like(z).scatter_add_(2, place, gradient.flatten(2) * slope).reshape(shape)
 
 
