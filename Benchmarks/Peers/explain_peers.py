@@ -10,10 +10,10 @@ else. Output 0 is explained from a zero baseline; `check` answers attributions.
 
 measures every pair below with all peers in turns, one JSON object a line for each workload and peer:
 {"workload", "peer", "version", "batch", "requests", "threads", "examples_per_second", "rates",
-"cpu_share", "difference", "note"}, or {"workload", "peer", "reason"}. "difference" is the largest from the
-written-out form, relative to its largest value; "cpu_share" below 1 says that other processes took the
-machine away. Workloads that end in "/latency" have one example, one request and one thread, and give
-"microseconds".
+"examples_per_cpu_second", "cpu_share", "difference", "note"}, or {"workload", "peer", "reason"}.
+"difference" is the largest from the written-out form, relative to its largest value. A "cpu_share" far
+below 1 says that other processes took the machine away: then rates are no measure of a library.
+Workloads that end in "/latency" have one example, one request and one thread, and give "microseconds".
 """
 
 import argparse
@@ -127,7 +127,7 @@ def measure(workload, model, arguments):
     else:
         batches = (PATH_BATCHES if method == "integrated-gradients" else BATCHES)[network]
     if arguments.quick:
-        batches, requests = [batches[len(batches) // 2]], requests[:1]
+        batches, requests = [batches[len(batches) // 2]], requests[-1:]
     rounds, seconds, sweep_seconds = (2, 0.5, 0.1) if arguments.quick else (5, 1.0, 0.3)
     servers = {}
     for peer in PEERS:
@@ -156,13 +156,15 @@ def line(workload, start, runs, outputs, reference):
     rates = [run["examples"] / run["seconds"] for run in runs]
     rate = sorted(rates)[len(rates) // 2]
     used = start["requests"] * start["threads"]
-    share = sum(r["cpu_seconds"] for r in runs) / sum(r["seconds"] for r in runs) / used
+    cpu = sum(run["cpu_seconds"] for run in runs)
+    share = cpu / sum(run["seconds"] for run in runs) / used
     result = {"workload": workload, **{k: start[k] for k in ("peer", "version")}}
     result.update({key: start[key] for key in ("batch", "requests", "threads")})
     result["examples_per_second"] = round(rate, 1)
     result["rates"] = [round(r, 1) for r in rates]
     if workload.endswith("/latency"):
         result["microseconds"] = round(1e6 / rate, 1)
+    result["examples_per_cpu_second"] = round(sum(run["examples"] for run in runs) / cpu, 1)
     result["cpu_share"] = round(share, 2)
     if outputs and reference and len(outputs) == len(reference):
         largest = max(abs(a - b) for a, b in zip(outputs, reference))
