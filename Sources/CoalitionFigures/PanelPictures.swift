@@ -20,7 +20,7 @@ extension Picture {
         let color = colors.color(value, limit: limit)
         if let gray {
           // Faint, so that the map stays what is seen first.
-          let paper = Color(gray: UInt8(110 + Int(gray[cell]) * 145 / 255))
+          let paper = Color(gray: UInt8(200 + Int(gray[cell]) * 55 / 255))
           cells[cell] = paper.mixed(with: color, colors.opacity(value, limit: limit))
         } else {
           cells[cell] = color
@@ -62,8 +62,8 @@ extension Picture {
     let low = range?.lowerBound ?? drawable.min() ?? 0
     let high = range?.upperBound ?? drawable.max() ?? 1
     return values.map { value in
-      // A constant image is a middle gray.
-      guard high > low, !value.isNaN else { return 128 }
+      // An image without a range that can be divided by is a middle gray.
+      guard high > low, Scale.isDrawable(high - low), !value.isNaN else { return 128 }
       return UInt8((min(max((value - low) / (high - low), 0), 1) * 255).rounded())
     }
   }

@@ -166,7 +166,9 @@ struct Raster {
 
   private mutating func fill(_ points: [Point], _ color: Color, _ opacity: Double) {
     let points = points.map { Point($0.x * scale, $0.y * scale) }
-    guard points.count > 2, var mask = Mask(points, margin: 0, on: picture) else { return }
+    guard points.count > 2, points.allSatisfy({ $0.x.isFinite && $0.y.isFinite }),
+      var mask = Mask(points, margin: 0, on: picture)
+    else { return }
     let lines = Double(Self.linesPerPixel)
     // Where the sides cross each line, from the top of the mask.
     var crossings = [[Double]](repeating: [], count: mask.height * Self.linesPerPixel)

@@ -83,6 +83,7 @@ enum SVGWriter {
 
   /// With at most two decimals. Pages are small: whatever is not is an error elsewhere, and is kept from trapping.
   static func number(_ value: Double) -> String {
+    guard value.isFinite else { return "0" }
     let hundredths = Int((min(max(value, -1e9), 1e9) * 100).rounded())
     let sign = hundredths < 0 ? "-" : ""
     let (whole, rest) = hundredths.magnitude.quotientAndRemainder(dividingBy: 100)

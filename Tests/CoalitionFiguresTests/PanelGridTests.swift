@@ -148,7 +148,7 @@ import Testing
       pixels.at(2 * (box.x + (Double($0) + 0.5) * box.w / 3), 2 * (box.y + box.h / 2))
     }
     #expect(colors[0].isNear(.init(red: 84, green: 16, blue: 74)))
-    #expect(colors[1] == .init(red: 110, green: 110, blue: 110))
+    #expect(colors[1] == .init(red: 200, green: 200, blue: 200))
     #expect(colors[2] == .white)
   }
 
@@ -215,6 +215,8 @@ import Testing
       .map([Double](repeating: 1, count: 2000), rows: 2000, columns: 1),
       .gray([.nan], rows: 1, columns: 1), .gray([5, 5], rows: 1, columns: 2),
       .gray([-.infinity, .infinity, 0], rows: 1, columns: 3),
+      .gray([0, 1], rows: 1, columns: 2, range: -.infinity ... .infinity),
+      .gray([0, 1], rows: 1, columns: 2, range: 1...1),
       .bars([.nan]), .bars([.infinity, 1], errors: [.nan, .infinity]), .bars([0]),
     ]
     for content in strange {
