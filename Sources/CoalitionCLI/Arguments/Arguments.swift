@@ -90,7 +90,7 @@ struct Arguments: Sendable {
         "\(command.name) needs \(expected[positionals.count]); see coalition \(command.name) --help"
       )
     }
-    if positionals.count > expected.count {
+    if positionals.count > expected.count, command.positionals.last?.isRepeatable != true {
       throw CoalitionError(
         .usage, "\(command.name) does not take '\(positionals[expected.count])'",
         expected: expected.isEmpty ? "options only" : expected.joined(separator: " "))

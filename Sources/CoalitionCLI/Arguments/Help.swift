@@ -27,7 +27,9 @@ extension Command {
   /// The text of `coalition VERB --help`.
   var help: String {
     var text = "coalition \(name): \(summary)\n\nUsage: coalition \(name)"
-    for positional in positionals { text += " \(positional.name)" }
+    for positional in positionals {
+      text += " \(positional.name)" + (positional.isRepeatable ? " ..." : "")
+    }
     text += " [options]\n"
     if !positionals.isEmpty {
       text += "\nArguments:\n" + Self.columns(positionals.map { ($0.name, $0.explanation) })

@@ -52,4 +52,6 @@ struct OptionGroup: Sendable {
 struct Positional: Sendable {
   let name: String
   let explanation: String
+  /// One or more of it: only for the last argument of a verb.
+  var isRepeatable = false
 }

@@ -13,6 +13,15 @@ enum OutputFile {
     _ path: String, files: [(option: String, path: String)],
     arrays: [(option: String, given: NamedText)]
   ) throws(CoalitionError) {
+    try checkNotRead(path, files: files, arrays: arrays)
+    try ResultFile.checkWritable(path)
+  }
+
+  /// - Throws: `usage` when `path` is one of the files that are read.
+  static func checkNotRead(
+    _ path: String, files: [(option: String, path: String)],
+    arrays: [(option: String, given: NamedText)]
+  ) throws(CoalitionError) {
     if let identity = FileIdentity(path) {
       let read =
         files
@@ -25,7 +34,6 @@ enum OutputFile {
           node: path)
       }
     }
-    try ResultFile.checkWritable(path)
   }
 
   /// What may be the path in `NAME=FILE:KEY`. The model's inputs, which would decide, are not known yet.
