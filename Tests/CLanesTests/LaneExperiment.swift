@@ -160,13 +160,24 @@ struct LaneExperiment<Element: LaneElement> {
   var inputs: [[Element]]
   /// Per slot the elements of one example's row.
   var outputRows: [Int]
+  /// Per example the row that it is summed into and its weight; empty when no step sums.
+  var segments: [Int32] = []
+  var weights: [Double] = []
   var recipe: (inout ProgramBuilder<Element>) -> Void
 
   private static var margin: Int { 64 }
-  private static var untouched: Element { 12345.5 }
+  /// What results hold before anything is written to them.
+  static var untouched: Double { 12345.5 }
 
   /// Per slot the rows of all examples.
-  func run(_ variant: LaneVariant) -> [[Element]] {
+  func run(_ variant: LaneVariant) -> [[Element]] { results(variant, rows: examples) }
+
+  /// Per slot the rows of all segments.
+  func sums(_ variant: LaneVariant) -> [[Double]] {
+    results(variant, rows: Int(segments.last ?? -1) + 1)
+  }
+
+  private func results<Result: LaneElement>(_ variant: LaneVariant, rows count: Int) -> [[Result]] {
     _ = quietThreads
     var builder = ProgramBuilder<Element>(lanes: variant.lanes)
     recipe(&builder)
@@ -175,7 +186,7 @@ struct LaneExperiment<Element: LaneElement> {
     let rows = inputs.map { UnsafeRawPointer(memory.copy($0)) as UnsafeRawPointer? }
     let blocks = builder.blocks.map { UnsafeRawPointer(memory.copy($0)) as UnsafeRawPointer? }
     let results = outputRows.map { row in
-      memory.copy([Element](repeating: Self.untouched, count: row * examples + Self.margin))
+      memory.copy([Result](repeating: Result(Self.untouched), count: row * count + Self.margin))
     }
     let finished = builder.steps.withUnsafeBufferPointer { steps in
       let scratch = steps.map { step in
@@ -199,6 +210,12 @@ struct LaneExperiment<Element: LaneElement> {
             call.arenas = memory.allocate(program.arena_bytes * variant.threads)
             call.threads = Int32(variant.threads)
             call.isa = variant.isa
+            if !segments.isEmpty {
+              call.segments = UnsafePointer(
+                memory.copy(segments).assumingMemoryBound(to: Int32.self))
+              call.weights = UnsafePointer(
+                memory.copy(weights).assumingMemoryBound(to: Double.self))
+            }
             return ln_run(&program, &call)
           }
         }
@@ -206,9 +223,9 @@ struct LaneExperiment<Element: LaneElement> {
     }
     #expect(finished == 1)
     return zip(outputRows, results).map { row, result in
-      let count = row * examples
-      let all = result.assumingMemoryBound(to: Element.self)
-      for i in count..<count + Self.margin where all[i] != Self.untouched {
+      let count = row * count
+      let all = result.assumingMemoryBound(to: Result.self)
+      for i in count..<count + Self.margin where all[i] != Result(Self.untouched) {
         Issue.record("written past the rows of a result by \(variant)")
         break
       }
@@ -250,6 +267,25 @@ func applyFunction<Element: LaneElement>(
     ln_apply(function, Element.laneType, isa, $0.baseAddress, $0.baseAddress, count)
   }
   return numbers
+}
+
+/// gradient * slope for every x by the kernels of one instruction set; `references` for the secant only.
+func applySlope<Element: LaneElement>(
+  _ function: ln_function, _ kind: ln_slope_kind, parameter: Double = 0, _ numbers: [Element],
+  references: [Element]? = nil, gradients: [Element]? = nil, isa: ln_isa = ln_isa_best()
+) -> [Element] {
+  var results = gradients ?? [Element](repeating: 1, count: numbers.count)
+  let count = numbers.count
+  results.withUnsafeMutableBufferPointer { results in
+    numbers.withUnsafeBufferPointer { numbers in
+      (references ?? []).withUnsafeBufferPointer {
+        ln_apply_slope(
+          function, kind, parameter, Element.laneType, isa, numbers.baseAddress, $0.baseAddress,
+          results.baseAddress, count)
+      }
+    }
+  }
+  return results
 }
 
 /// A small generator of numbers that tests can repeat.

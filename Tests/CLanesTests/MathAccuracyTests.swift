@@ -6,7 +6,7 @@ import CLanes
 import Testing
 
 /// Largest errors in ulp, near 0 and everywhere.
-private struct Accuracy {
+struct Accuracy {
   var near = 0.0
   var far = 0.0
   var faults: [String] = []

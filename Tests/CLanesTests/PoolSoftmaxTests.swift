@@ -44,19 +44,22 @@ struct PoolCase: CustomStringConvertible, Sendable {
   var inCount: Int { images * height * width * channels }
   var outCount: Int { images * outHeight * outWidth * channels }
 
+  /// The step's struct.
+  func lanePool(in x: ln_ref, out: ln_ref) -> ln_pool {
+    ln_pool(
+      in: x, out: out, kind: Int32(kind.rawValue),
+      count_padding: countPadding ? 1 : 0, swapped: swapped ? 1 : 0, channels: Int32(channels),
+      images: Int32(images),
+      height: Int32(height), width: Int32(width), out_height: Int32(outHeight),
+      out_width: Int32(outWidth), kernel_h: Int32(kernel.0), kernel_w: Int32(kernel.1),
+      stride_h: Int32(stride.0), stride_w: Int32(stride.1), dilation_h: Int32(dilation.0),
+      dilation_w: Int32(dilation.1), pad_top: Int32(pads.0), pad_left: Int32(pads.1),
+      pad_bottom: Int32(pads.2), pad_right: Int32(pads.3))
+  }
+
   func add<Element>(to program: inout ProgramBuilder<Element>, from x: ln_ref) -> ln_ref {
     let result = program.value(outCount)
-    program.add(LN_pool) {
-      $0.pool = ln_pool(
-        in: x, out: result, kind: Int32(kind.rawValue),
-        count_padding: countPadding ? 1 : 0, swapped: swapped ? 1 : 0, channels: Int32(channels),
-        images: Int32(images),
-        height: Int32(height), width: Int32(width), out_height: Int32(outHeight),
-        out_width: Int32(outWidth), kernel_h: Int32(kernel.0), kernel_w: Int32(kernel.1),
-        stride_h: Int32(stride.0), stride_w: Int32(stride.1), dilation_h: Int32(dilation.0),
-        dilation_w: Int32(dilation.1), pad_top: Int32(pads.0), pad_left: Int32(pads.1),
-        pad_bottom: Int32(pads.2), pad_right: Int32(pads.3))
-    }
+    program.add(LN_pool) { $0.pool = lanePool(in: x, out: result) }
     return result
   }
 

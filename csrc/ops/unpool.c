@@ -234,15 +234,15 @@ LN_INLINE void LN_NAME(unpool_units)(int kind, const ln_unpool *u, const ln__fra
   const ln_pool *s = &u->pool;
   const parts p = parts_of(s, frame->lanes);
   const ptrdiff_t pixel = (ptrdiff_t)s->channels * frame->lanes;
+  real *values = arena_values(frame, u->out);
   for (size_t unit = begin; unit < end; unit++) {
     const size_t block = unit % p.blocks, band = unit / p.blocks % p.bands;
     const ptrdiff_t image = (ptrdiff_t)(unit / p.blocks / p.bands);
     const ptrdiff_t first = (ptrdiff_t)block * p.block;
     const ptrdiff_t last = first + p.block < pixel ? first + p.block : pixel;
-    if (!p.tiled)
-      LN_NAME(clear_rows)
-      (arena_values(frame, u->out) + image * s->height * s->width * pixel, pixel, s->width,
-       band_begin(s, &p, band), band_begin(s, &p, band + 1), first, last);
+    real *map = values + image * s->height * s->width * pixel;
+    const int rows_begin = band_begin(s, &p, band), rows_end = band_begin(s, &p, band + 1);
+    if (!p.tiled) LN_NAME(clear_rows)(map, pixel, s->width, rows_begin, rows_end, first, last);
     const int oy = p.bands > 1 ? (int)band : 0, after = p.bands > 1 ? oy + 1 : s->out_height;
     for (int row = oy; row < after; row++)
       LN_NAME(unpool_row)(kind, u, frame, &p, image, row, first, last);

@@ -129,21 +129,20 @@ LN__SECANT(softsign) {
 }
 
 // The normal distribution function: close by, the mean of the density over the way from x to y by
-// its series about the middle m (Hermite polynomials of m); else by tails.
+// its series about the middle m, sum of He_2k(m) d^2k / (2^2k (2k + 1)!) with Hermite polynomials;
+// else by tails.
 #define v_secant_normal LN_NAME(v_secant_normal)
 LN_INLINE vec v_secant_normal(vec x, vec y) {
   const vec d = v_distance(x, y), m = v_bell_bounded(v_middle(x, y)), q = m * m, h = d * d;
-  const vec he2 = q - v_set(1), he4 = v_polynomial(q, 3, -6, 1);
-  const vec he6 = v_polynomial(q, -15, 45, -15, 1);
-  const vec series =
-      v_fma(h,
-            v_fma(h, v_fma(h, he6 * v_set((real)(1.0 / 322560)), he4 * v_set((real)(1.0 / 1920))),
-                  he2 * v_set((real)(1.0 / 24))),
-            v_set(1));
+  const vec he2 = (q - v_set(1)) * v_set((real)(1.0 / 24));
+  const vec he4 = v_polynomial(q, 3, -6, 1) * v_set((real)(1.0 / 1920));
+  const vec he6 = v_polynomial(q, -15, 45, -15, 1) * v_set((real)(1.0 / 322560));
+  const vec he8 = v_polynomial(q, 105, -420, 210, -28, 1) * v_set((real)(1.0 / 92897280));
+  const vec series = v_fma(h, v_fma(h, v_fma(h, v_fma(h, he8, he6), he4), he2), v_set(1));
   const vec left = v_normal_tail(v_abs(x)), right = v_normal_tail(v_abs(y));
   const mask same = (x < v_set(0)) == (y < v_set(0));
   const vec apart = v_select(same, v_abs(left - right), v_set(1) - (left + right)) / d;
-  const mask near = d * v_max(v_set(1), m) < v_set(LN_PRECISION(0.5f, 0.0625));
+  const mask near = d * v_max(v_set(1), m) < v_set(LN_PRECISION(0.5f, 0.125));
   return v_select(near, v_normal_density(m) * series, apart);
 }
 
@@ -184,11 +183,12 @@ LN__SECANT(mish) {
   return v_select(v_distance(x, y) > v_set(1), far, near);
 }
 
-// erf(x) = 2 Phi(sqrt(2) x) - 1.
+// On one side of 0 by erf(x) = 2 Phi(sqrt(2) x) - 1.
 LN__SECANT(erf) {
   (void)p;
   const vec root = v_set((real)0x1.6a09e667f3bcdp+0);
-  return v_set(2) * root * v_secant_normal(root * x, root * y);
+  const vec same = v_set(2) * root * v_secant_normal(root * x, root * y);
+  return v_select((x < v_set(0)) == (y < v_set(0)), same, (v_erf(x) - v_erf(y)) / (x - y));
 }
 
 // log1p(d / smaller) / d up to twice the smaller one.
