@@ -221,7 +221,7 @@ LN_INLINE void LN_NAME(unpool_row)(int kind, const ln_unpool *u, const ln__frame
 static void LN_NAME(clear_rows)(real *map, ptrdiff_t pixel, int width, int begin, int end,
                                 ptrdiff_t first, ptrdiff_t last) {
   if (last - first == pixel) {
-    memset(map + begin * width * pixel, 0,
+    memset(map + (ptrdiff_t)begin * width * pixel, 0,
            (size_t)(end - begin) * (size_t)width * (size_t)pixel * sizeof(real));
   } else {
     for (ptrdiff_t place = (ptrdiff_t)begin * width; place < (ptrdiff_t)end * width; place++)
