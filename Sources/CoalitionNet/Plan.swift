@@ -102,6 +102,22 @@ public final class Plan: Sendable {
     return Port(name, shape: nil)
   }
 
+  /// A value of the graph as an input of another one, with an open size along its axis of examples.
+  /// - Throws: `unsupported` when the value has no axis of its own for examples.
+  package func port(_ name: String) throws(CoalitionError) -> (port: Port, axis: Int?) {
+    guard let info = analysis.values[name] else {
+      throw CoalitionError(.usage, "no value of the model has this name", node: name)
+    }
+    guard info.example == .none || info.example == .mixed || info.example.axis != nil else {
+      throw CoalitionError(
+        .unsupported, "the examples of this value share an axis with other elements", node: name)
+    }
+    let shape = info.shape.enumerated().map { axis, size in
+      axis == info.example.axis ? Dimension.symbolic("N") : .fixed(size)
+    }
+    return (Port(name, info.elementType, shape: shape), info.example.axis)
+  }
+
   private static func value(_ name: String, _ info: ValueInfo) -> Value {
     var shape = info.shape
     if let axis = info.example.axis, shape[axis] == 1 { shape.remove(at: axis) }
@@ -160,6 +176,9 @@ public final class Plan: Sendable {
       (slots[$0.name] ?? 0) < (slots[$1.name] ?? 0)
     }
   }
+
+  /// Checks names, shapes and numbers of examples of inputs as a run would.
+  package func check(_ tensors: [String: Tensor]) throws(CoalitionError) { _ = try rows(tensors) }
 
   private func rows(
     _ tensors: [String: Tensor]

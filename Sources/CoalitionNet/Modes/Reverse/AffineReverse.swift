@@ -57,7 +57,7 @@ extension ConvolutionStep: ReversibleStep {
         let zero = View(reversal.lowering.constant(Tensor(.float64([0]))), shape: [])
         let open =
           group.gate == .positive
-          ? try reversal.lowering.combined(.atLeast, z, zero, shape: outputs)
+          ? try reversal.lowering.combined(.greater, z, zero, shape: outputs)
           : try reversal.lowering.combined(.greater, zero, z, shape: outputs)
         numerator = try reversal.lowering.combined(.multiply, numerator, open, shape: outputs)
       }

@@ -4,7 +4,7 @@ import CLanes
 import CoalitionBase
 
 /// What a reverse program is to compute.
-package struct ReverseRequest: Sendable {
+package struct ReverseRequest: Sendable, Hashable {
   /// Where an input's values come from.
   package enum Feeding: Sendable {
     /// Rows of the input.

@@ -53,7 +53,7 @@ package struct RelevancePass: Hashable, Sendable {
 package struct RelevanceGroup: Hashable, Sendable {
   package enum Gate: Hashable, Sendable {
     case open
-    /// Only outputs whose pre-activation is at least 0, or below 0.
+    /// Only outputs whose pre-activation is above 0, or below it.
     case positive, negative
   }
 

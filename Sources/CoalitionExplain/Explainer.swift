@@ -1,0 +1,151 @@
+// Explainer: a model, the scores that are explained, and where attributions go.
+
+public import CoalitionBase
+public import CoalitionNet
+import Synchronization
+
+/// What is explained.
+public struct ExplainerOptions: Sendable {
+  /// The value that holds the scores; nil: the output, before a final softmax or sigmoid.
+  public var scores: String?
+  /// Explain the output itself, also behind a softmax.
+  public var afterSoftmax = false
+  /// Inner values that attributions go to; none: the inputs, or the embeddings of inputs that are whole numbers.
+  public var sources: [String] = []
+  public var plan = PlanOptions()
+
+  public init() {}
+}
+
+/// A model made ready to be explained. Immutable and safe to share; programs are made when a method first needs them.
+public final class Explainer: Sendable {
+  public let model: Model
+  public let options: ExplainerOptions
+  /// The value that holds the scores.
+  public let scores: String
+  /// Whether attributions are of embeddings, whose elements belong to tokens together.
+  public let explainsEmbeddings: Bool
+  package let cut: CutModel
+  package let forward: Plan
+  private let plans = Mutex<[ReverseRequest: ReversePlan]>([:])
+
+  /// - Throws: `CoalitionError` for names that the model does not have and for operators that are not supported.
+  public init(
+    _ model: Model, _ options: ExplainerOptions = ExplainerOptions()
+  ) throws(CoalitionError) {
+    self.model = model
+    self.options = options
+    if let name = options.scores {
+      scores = name
+    } else {
+      scores = try model.scoreTensor(afterSoftmax: options.afterSoftmax)
+    }
+    let embeddings = options.sources.isEmpty ? model.embeddings() : []
+    explainsEmbeddings = !embeddings.isEmpty
+    cut = try CutModel(
+      model, at: options.sources.isEmpty ? embeddings : options.sources, target: scores,
+      options.plan)
+    var planOptions = options.plan
+    planOptions.outputs = [scores]
+    if cut.front != nil { planOptions.inputShapes = [:] }
+    forward = try Plan(cut.model, planOptions)
+  }
+
+  /// Attributions of the inputs' elements.
+  /// - Parameters:
+  ///   - inputs: per input of the model [N, one example's shape]; the axis of examples may be left out for one.
+  ///   - baselines: per input; those that are not named have the zero baseline.
+  ///   - ledger: whether to keep the residual of every node.
+  public func explain(
+    _ inputs: [String: Tensor], by method: GradientMethod, target: Target = .predicted,
+    baselines: [String: Baseline] = [:], ledger: Bool = false, _ run: RunOptions = RunOptions()
+  ) async throws(CoalitionError) -> Explanation {
+    if case .epsilonLRP(let epsilon) = method, !(epsilon > 0) {
+      throw CoalitionError(.usage, "epsilon must be above 0", found: "\(epsilon)")
+    }
+    if case .layerwiseRelevance(let book) = method { try book.check(cut.model.graph) }
+    let rows = try await rows(of: inputs, run)
+    let examples = rows.values.first?.shape[0] ?? 0
+    var outputs: Tensor?
+    if target == .predicted { outputs = try await forward.run(rows, run)[scores] }
+    let shape = forward.outputs[0].shape
+    let weights = try ScoreWeights(target, shape: shape, examples: examples, scores: outputs)
+    let references = try await baselineRows(baselines, run)
+    let work = GradientWork(
+      explainer: self, method: method, rows: rows, examples: examples, weights: weights,
+      baselines: references.rows, baselineCount: references.count, keepsLedger: ledger, run: run)
+    return try await work.explanation()
+  }
+
+  // MARK: Rows
+
+  /// The inputs behind the cut, each [N, shape].
+  func rows(
+    of inputs: [String: Tensor], _ run: RunOptions
+  ) async throws(CoalitionError) -> [String: Tensor] {
+    var rows = try await cut.inputs(inputs, run)
+    for input in forward.inputs {
+      guard let tensor = rows[input.name] else {
+        throw CoalitionError(.usage, "the input is not given", node: input.name)
+      }
+      if tensor.shape == input.shape { rows[input.name] = try tensor.reshaped(to: [1] + input.shape) }
+    }
+    // The plan's own checks: names, shapes, numbers of examples.
+    try forward.check(rows)
+    return rows
+  }
+
+  /// Baselines of all inputs as rows; as many of each.
+  func baselineRows(
+    _ baselines: [String: Baseline], _ run: RunOptions
+  ) async throws(CoalitionError) -> (rows: [String: Tensor], count: Int) {
+    let known = Set(forward.inputs.map(\.name) + model.graph.inputs.map(\.name))
+    for name in baselines.keys.sorted() where !known.contains(name) {
+      throw CoalitionError(
+        .usage, "a baseline is given for an input that is not there", node: name,
+        expected: known.sorted().joined(separator: ", "))
+    }
+    var rows: [String: Tensor] = [:]
+    var count = 1
+    for input in forward.inputs {
+      var baseline = baselines[input.name] ?? .zero
+      // A token stands for its embedding; it may be named at the input that holds the tokens.
+      if baselines[input.name] == nil, cut.front != nil,
+        let token = baselines.values.first(where: { if case .token = $0 { true } else { false } })
+      {
+        baseline = token
+      }
+      if case .token(let id) = baseline {
+        rows[input.name] = try await cut.embedding(ofToken: id, input.name, run)
+      } else {
+        rows[input.name] = try baseline.rows(input.name, shape: input.shape)
+      }
+      count = max(count, rows[input.name]?.shape[0] ?? 1)
+    }
+    for (name, tensor) in rows where tensor.shape[0] != count {
+      guard tensor.shape[0] == 1 else {
+        throw CoalitionError(
+          .shapeMismatch, "inputs have different numbers of baselines", node: name,
+          expected: "1 or \(count)", found: "\(tensor.shape[0])")
+      }
+      let repeated = [[Double]](repeating: tensor.doubles, count: count).flatMap { $0 }
+      rows[name] = try Tensor(
+        shape: [count] + tensor.shape.dropFirst(), elements: .float64(repeated))
+    }
+    return (rows, count)
+  }
+
+  // MARK: Programs
+
+  func plan(_ request: ReverseRequest) throws(CoalitionError) -> ReversePlan {
+    if let plan = plans.withLock({ $0[request] }) { return plan }
+    var planOptions = options.plan
+    if cut.front != nil { planOptions.inputShapes = [:] }
+    let plan = try ReversePlan(cut.model, request, planOptions)
+    return plans.withLock { plans in
+      if let other = plans[request] { return other }
+      plans[request] = plan
+      return plan
+    }
+  }
+}

@@ -1,0 +1,73 @@
+// The methods that send one signal back through the network (docs/Methods.md).
+
+package import CoalitionNet
+
+/// A method that attributes a score to the inputs by a modified gradient or by relevance.
+public enum GradientMethod: Sendable, Hashable {
+  /// dS/dx.
+  case gradient
+  /// |dS/dx|.
+  case saliency
+  /// x dS/dx.
+  case gradientTimesInput
+  /// (x - b) times the gradient's mean along the straight path from the baseline b to x.
+  case integratedGradients(steps: Int = 50, quadrature: Quadrature = .gauss)
+  /// x times the gradient with f(z) / (z + epsilon sign z) for every slope.
+  case epsilonLRP(epsilon: Double = 1e-4)
+  /// (x - b) times the gradient with secants for slopes: the Rescale rule, complete.
+  case deepLIFT
+  /// The gradient with negative signals stopped at every activation.
+  case guidedBackpropagation
+  /// The gradient with the activations' own slopes left out and negative signals stopped.
+  case deconvnet
+  /// Layer-wise relevance propagation by a book of rules.
+  case layerwiseRelevance(RuleBook)
+
+  /// Whether the attributions are differences from a baseline.
+  public var usesBaseline: Bool {
+    switch self {
+    case .integratedGradients, .deepLIFT: true
+    default: false
+    }
+  }
+
+  /// Whether attributions add up to S(x) - S(b): exactly, or up to a quadrature.
+  public var isComplete: Bool { usesBaseline }
+
+  /// The pre-activations closer than this to their reference take the derivative half way.
+  package static let secantThreshold = 1e-6
+
+  /// The rules for the signal, and what is done with it at the inputs.
+  func request(target: String, seeds: Int, model: Model) -> ReverseRequest {
+    let secantThreshold = Self.secantThreshold
+    return switch self {
+    case .gradient:
+      ReverseRequest(target: target, rules: ReverseRules(), product: .signal, seeds: seeds)
+    case .saliency:
+      ReverseRequest(target: target, rules: ReverseRules(), product: .magnitude, seeds: seeds)
+    case .gradientTimesInput:
+      ReverseRequest(target: target, rules: ReverseRules(), product: .timesInput, seeds: seeds)
+    case .integratedGradients:
+      ReverseRequest(
+        target: target, rules: ReverseRules(), product: .timesChange, feeding: .path, seeds: seeds,
+        isSummed: true)
+    case .epsilonLRP(let epsilon):
+      ReverseRequest(
+        target: target, rules: ReverseRules(slope: .ratio(epsilon: epsilon)), product: .timesInput,
+        seeds: seeds)
+    case .deepLIFT:
+      ReverseRequest(
+        target: target, rules: ReverseRules(slope: .secant(threshold: secantThreshold)),
+        product: .timesChange, seeds: seeds)
+    case .guidedBackpropagation:
+      ReverseRequest(
+        target: target, rules: ReverseRules(slope: .guided), product: .signal, seeds: seeds)
+    case .deconvnet:
+      ReverseRequest(
+        target: target, rules: ReverseRules(slope: .deconvnet), product: .signal, seeds: seeds)
+    case .layerwiseRelevance(let book):
+      ReverseRequest(
+        target: target, rules: book.rules(for: model.graph), product: .signal, seeds: seeds)
+    }
+  }
+}

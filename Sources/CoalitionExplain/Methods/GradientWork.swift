@@ -1,0 +1,219 @@
+// One run of a gradient method: variants of the examples, chunk by chunk.
+//
+// An example becomes one variant, or one per step of its path and per baseline, whose signals are summed in double
+// precision by the engine.
+
+import CoalitionBase
+import CoalitionNet
+
+struct GradientWork: Sendable {
+  let explainer: Explainer
+  let method: GradientMethod
+  let rows: [String: Tensor]
+  let examples: Int
+  let weights: ScoreWeights
+  let baselines: [String: Tensor]
+  let baselineCount: Int
+  let keepsLedger: Bool
+  let run: RunOptions
+
+  /// Scores explained in one program: their forward pass is shared.
+  private static let seedsPerProgram = 16
+  /// Variants of one call, about: bounds the memory of their indices and sums.
+  private static let variantsPerCall = 1 << 14
+
+  func explanation() async throws(CoalitionError) -> Explanation {
+    var path: [(place: Double, weight: Double)] = []
+    if case .integratedGradients(let steps, let quadrature) = method {
+      guard steps > 0 else {
+        throw CoalitionError(.usage, "a path has at least one step", found: "\(steps)")
+      }
+      path = quadrature.nodes(steps)
+    }
+    let repeats = method.usesBaseline ? baselineCount : 1
+    let seeds = weights.isAll ? min(weights.count, Self.seedsPerProgram) : 1
+    var request = method.request(
+      target: explainer.scores, seeds: seeds, model: explainer.cut.model)
+    if repeats > 1 { request.isSummed = true }
+    request.keepsLedger = keepsLedger
+    if keepsLedger && request.isSummed {
+      throw CoalitionError(
+        .unsupported, "a ledger is kept for methods of one pass and one baseline only")
+    }
+    let plan = try explainer.plan(request)
+
+    let variants = max(path.count, 1) * repeats
+    let chunk = max(1, Self.variantsPerCall / variants)
+    var sums = ResultRows(sources: plan.sources, targets: weights.isAll ? weights.count : nil)
+    var residuals: [Double] = []
+    var scores: [Double] = []
+    for first in stride(from: 0, to: examples, by: chunk) {
+      let range = first..<min(first + chunk, examples)
+      let work = try work(for: range, path: path, repeats: repeats)
+      let groups = stride(from: 0, to: weights.isAll ? weights.count : 1, by: seeds)
+      var results: [[Tensor]] = []
+      var chunkResiduals: [Tensor] = []
+      for start in groups {
+        var seeded = work
+        // The last program of several may have seeds to spare: they repeat the last score.
+        let picked = (0..<seeds).map { min(start + $0, weights.count - 1) }
+        seeded.seeds = weights.isAll ? try picked.map(seedRow) : [weights.rows]
+        let outcome = try await plan.run(seeded, run)
+        let used = weights.isAll ? min(seeds, weights.count - start) : 1
+        results += outcome.results.prefix(used)
+        chunkResiduals += outcome.residuals.prefix(used)
+        if start == 0, let target = outcome.target { scores += target.doubles }
+      }
+      sums.append(results, examples: range.count)
+      residuals += interleaved(chunkResiduals, examples: range.count)
+    }
+    if scores.isEmpty {
+      scores = try await explainer.forward.run(rows, run)[explainer.scores]?.doubles ?? []
+    }
+    let shape = explainer.forward.outputs[0].shape
+    let output = try weights.applied(
+      to: Tensor(shape: [examples] + shape, elements: .float64(scores)))
+    var explanation = Explanation(
+      attributions: try sums.tensors(), output: output, target: weights.description,
+      evaluations: variants)
+    if method.usesBaseline {
+      try await complete(&explanation, shape: shape)
+    }
+    if keepsLedger {
+      let nodes = plan.ledgerNodes
+      explanation.ledger = (
+        nodes,
+        try Tensor(
+          shape: [examples] + (weights.isAll ? [weights.count] : []) + [nodes.count],
+          elements: .float64(residuals))
+      )
+    }
+    return explanation
+  }
+
+  private func seedRow(_ index: Int) throws(CoalitionError) -> Tensor {
+    let count = weights.rows.shape[1]
+    let row = Array(weights.rows.doubles[index * count..<(index + 1) * count])
+    return try Tensor(shape: [1, count], elements: .float64(row))
+  }
+
+  /// The variants of some examples.
+  private func work(
+    for range: Range<Int>, path: [(place: Double, weight: Double)], repeats: Int
+  ) throws(CoalitionError) -> ReversePlan.Work {
+    let steps = max(path.count, 1)
+    var work = ReversePlan.Work(examples: range.count * steps * repeats)
+    work.inputs = rows
+    work.baselines = baselines
+    let isOneToOne = steps * repeats == 1 && range == 0..<examples
+    work.rowOf = isOneToOne ? nil : indices(range) { example, _, _ in example }
+    // One row of baselines serves all examples.
+    work.baselineOf = indices(range) { _, baseline, _ in baseline }
+    work.seedOf = weights.rowOf.map { rowOf in
+      indices(range) { example, _, _ in Int(rowOf[example]) }
+    } ?? [Int32](repeating: 0, count: work.examples)
+    guard steps * repeats > 1 || !path.isEmpty else { return work }
+    work.groupOf = indices(range) { example, _, _ in example - range.lowerBound }.map(Int.init)
+    for _ in range {
+      for _ in 0..<repeats {
+        for step in 0..<steps {
+          work.alphas.append(path.isEmpty ? 1 : path[step].place)
+          work.weights.append((path.isEmpty ? 1 : path[step].weight) / Double(repeats))
+        }
+      }
+    }
+    return work
+
+    func indices(
+      _ range: Range<Int>, _ row: (_ example: Int, _ baseline: Int, _ step: Int) -> Int
+    ) -> [Int32] {
+      var result: [Int32] = []
+      result.reserveCapacity(range.count * repeats * steps)
+      for example in range {
+        for baseline in 0..<repeats {
+          for step in 0..<steps { result.append(Int32(row(example, baseline, step))) }
+        }
+      }
+      return result
+    }
+  }
+
+  /// Per target rows of examples, to per example rows of targets.
+  private func interleaved(_ perTarget: [Tensor], examples: Int) -> [Double] {
+    guard let size = perTarget.first.map({ $0.count / max(examples, 1) }) else { return [] }
+    let values = perTarget.map(\.doubles)
+    return (0..<examples).flatMap { example in
+      values.flatMap { $0[example * size..<(example + 1) * size] }
+    }
+  }
+
+  /// Adds the score at the baselines and what is missing in the sums.
+  private func complete(
+    _ explanation: inout Explanation, shape: [Int]
+  ) async throws(CoalitionError) {
+    let scores = try await explainer.forward.run(baselines, run)[explainer.scores]?.doubles ?? []
+    let size = shape.reduce(1, *)
+    var mean = [Double](repeating: 0, count: size)
+    for row in 0..<baselineCount {
+      for score in 0..<size { mean[score] += scores[row * size + score] / Double(baselineCount) }
+    }
+    let all = (0..<examples).flatMap { _ in mean }
+    let baseline = try weights.applied(
+      to: Tensor(shape: [examples] + shape, elements: .float64(all)))
+    let outputs = explanation.output.doubles
+    let baselines = baseline.doubles
+    var sums = [Double](repeating: 0, count: outputs.count)
+    for name in explanation.attributions.keys.sorted() {
+      let values = explanation.attributions[name]?.doubles ?? []
+      let row = values.count / max(outputs.count, 1)
+      for index in sums.indices {
+        sums[index] += values[index * row..<(index + 1) * row].reduce(0, +)
+      }
+    }
+    let residual = outputs.indices.map { outputs[$0] - baselines[$0] - sums[$0] }
+    explanation.baselineOutput = baseline
+    explanation.residual = Tensor(
+      filling: explanation.output.shape, with: .float64(residual))
+  }
+}
+
+/// Attributions gathered over chunks of examples.
+private struct ResultRows {
+  private let sources: [Plan.Value]
+  private let targets: Int?
+  private var values: [[Double]]
+  private var examples = 0
+
+  init(sources: [Plan.Value], targets: Int?) {
+    self.sources = sources
+    self.targets = targets
+    values = sources.map { _ in [] }
+  }
+
+  /// - Parameter results: per target and source, rows of the chunk's examples.
+  mutating func append(_ results: [[Tensor]], examples: Int) {
+    for (index, source) in sources.enumerated() {
+      let perTarget = results.map { $0[index].doubles }
+      if perTarget.count == 1 {
+        values[index] += perTarget[0]
+      } else {
+        for example in 0..<examples {
+          for rows in perTarget {
+            values[index] += rows[example * source.count..<(example + 1) * source.count]
+          }
+        }
+      }
+    }
+    self.examples += examples
+  }
+
+  func tensors() throws(CoalitionError) -> [String: Tensor] {
+    var tensors: [String: Tensor] = [:]
+    for (source, values) in zip(sources, values) {
+      tensors[source.name] = try Tensor(
+        shape: [examples] + (targets.map { [$0] } ?? []) + source.shape,
+        elements: .float64(values))
+    }
+    return tensors
+  }
+}
