@@ -90,7 +90,9 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(
       name: "CoalitionExplainTests",
-      dependencies: ["CoalitionBase", "CoalitionExplain", "CoalitionNet"], exclude: ["Fixtures"],
+      dependencies: [
+        "CoalitionBase", "CoalitionData", "CoalitionExplain", "CoalitionNet", "CoalitionONNX",
+      ], exclude: ["Fixtures"],
       swiftSettings: swift),
     .testTarget(
       name: "CoalitionEvaluateTests",

@@ -88,7 +88,9 @@ public final class Explainer: Sendable {
       guard let tensor = rows[input.name] else {
         throw CoalitionError(.usage, "the input is not given", node: input.name)
       }
-      if tensor.shape == input.shape { rows[input.name] = try tensor.reshaped(to: [1] + input.shape) }
+      if tensor.shape == input.shape {
+        rows[input.name] = try tensor.reshaped(to: [1] + input.shape)
+      }
     }
     // The plan's own checks: names, shapes, numbers of examples.
     try forward.check(rows)

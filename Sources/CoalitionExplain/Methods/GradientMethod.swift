@@ -1,6 +1,6 @@
 // The methods that send one signal back through the network (docs/Methods.md).
 
-package import CoalitionNet
+import CoalitionNet
 
 /// A method that attributes a score to the inputs by a modified gradient or by relevance.
 public enum GradientMethod: Sendable, Hashable {

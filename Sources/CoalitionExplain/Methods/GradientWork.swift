@@ -109,9 +109,10 @@ struct GradientWork: Sendable {
     work.rowOf = isOneToOne ? nil : indices(range) { example, _, _ in example }
     // One row of baselines serves all examples.
     work.baselineOf = indices(range) { _, baseline, _ in baseline }
-    work.seedOf = weights.rowOf.map { rowOf in
-      indices(range) { example, _, _ in Int(rowOf[example]) }
-    } ?? [Int32](repeating: 0, count: work.examples)
+    work.seedOf =
+      weights.rowOf.map { rowOf in
+        indices(range) { example, _, _ in Int(rowOf[example]) }
+      } ?? [Int32](repeating: 0, count: work.examples)
     guard steps * repeats > 1 || !path.isEmpty else { return work }
     work.groupOf = indices(range) { example, _, _ in example - range.lowerBound }.map(Int.init)
     for _ in range {

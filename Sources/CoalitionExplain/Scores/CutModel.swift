@@ -1,6 +1,6 @@
 // A model cut at inner values, which become its inputs.
 
-import CoalitionBase
+package import CoalitionBase
 package import CoalitionNet
 
 /// A model whose inputs are some of another model's values, and the plan that computes them.

@@ -1,6 +1,6 @@
 // Which tensor of a model holds the scores.
 
-package import CoalitionBase
+public import CoalitionBase
 public import CoalitionNet
 
 extension Model {

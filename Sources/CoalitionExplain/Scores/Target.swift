@@ -1,6 +1,6 @@
 // Which number of the scores is explained.
 
-public import CoalitionBase
+import CoalitionBase
 
 /// The score that attributions are made for.
 public enum Target: Sendable, Hashable {

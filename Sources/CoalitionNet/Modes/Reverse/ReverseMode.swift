@@ -126,8 +126,12 @@ enum ReverseMode {
       var reversal = Reversal(
         lowering, rules: request.rules, wanted: wanted, referenced: referenced,
         firstReferenceSlot: slots.firstReference, ledger: request.keepsLedger ? Ledger() : nil)
-      let start = try reversal.lowering.input(
+      var start = try reversal.lowering.input(
         request.target, shape: target.shape, order: target.memoryOrder, slot: slots.seed(seed))
+      // What is shared out is the score itself.
+      if case .relevance = request.rules.signal {
+        start = try reversal.lowering.combined(.multiply, start, target, shape: target.shape)
+      }
       try reversal.start(start, at: target)
       for index in forward.indices.reversed() {
         try reversal.reverse(forward[index], label: labels[index])
