@@ -22,8 +22,10 @@ public struct CoalitionError: Error, Hashable, Sendable {
     public static let notFinite = Code(rawValue: "not-finite")
     /// A file is missing or cannot be read.
     public static let unreadable = Code(rawValue: "unreadable")
-    /// A memory or size limit would be exceeded.
+    /// A size lies beyond what the package or a file format can hold.
     public static let limitExceeded = Code(rawValue: "limit-exceeded")
+    /// More memory would be needed than the caller allows.
+    public static let memoryLimit = Code(rawValue: "memory-limit")
     /// An output file cannot be created.
     public static let cannotCreate = Code(rawValue: "cannot-create")
     /// Writing failed after it had begun.

@@ -12,7 +12,7 @@
 public enum Files {
   /// The bytes of a file.
   /// - Parameter limit: the largest size that is accepted, checked before anything is allocated.
-  /// - Throws: `unreadable` when it cannot be opened or read, `limitExceeded` past `limit`.
+  /// - Throws: `unreadable` when it cannot be opened or read, `memoryLimit` past `limit`.
   public static func read(_ path: String, limit: Int = .max) throws(CoalitionError) -> [UInt8] {
     // Without O_NONBLOCK a named pipe would wait for a writer before it can be refused below.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -30,7 +30,7 @@ public enum Files {
     let size = Int(status.st_size)
     guard size <= limit else {
       throw CoalitionError(
-        .limitExceeded, "the file is larger than allowed", node: path,
+        .memoryLimit, "the file is larger than allowed", node: path,
         expected: "at most \(limit) bytes", found: "\(size)")
     }
     var failure: CoalitionError?

@@ -19,7 +19,7 @@ public enum ArrayFile {
   /// The array as it is stored; an image as bytes [height, width, channels].
   /// - Parameter spec: a path, or `PATH.npz:KEY`. A path may contain colons: the first part that ends in
   ///   `.npz` and is a file counts, and a file that has the whole name comes before that.
-  /// - Throws: `unreadable`, `invalidData`, `unsupported`, `limitExceeded`, or `usage` when the key or the
+  /// - Throws: `unreadable`, `invalidData`, `unsupported`, `memoryLimit`, or `usage` when the key or the
   ///   shape of an example is missing; each names the file.
   public static func load(
     _ spec: String, options: Options = Options()

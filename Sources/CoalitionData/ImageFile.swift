@@ -42,7 +42,7 @@ public enum ImageFile {
     }
     guard room <= limit else {
       throw CoalitionError(
-        .limitExceeded, "the image is larger than allowed", expected: "at most \(limit) bytes",
+        .memoryLimit, "the image is larger than allowed", expected: "at most \(limit) bytes",
         found: "\(image.width) x \(image.height)")
     }
     var status = CODEC_BROKEN

@@ -27,7 +27,7 @@ public enum Npy {
   /// The array of numbers in the bytes of an npy file.
   /// - Parameter limit: the largest number of bytes that the array may take.
   /// - Throws: `invalidData` for a broken file, `unsupported` for a type that is not a number,
-  ///   `limitExceeded` past the limit, before anything is allocated.
+  ///   `memoryLimit` past the limit, before anything is allocated.
   public static func decode(
     _ bytes: [UInt8], limit: Int = .max
   ) throws(CoalitionError) -> Tensor {
@@ -77,7 +77,7 @@ public enum Npy {
     let (size, overflow) = count.multipliedReportingOverflow(by: type.byteCount)
     guard !overflow, size <= limit else {
       throw CoalitionError(
-        .limitExceeded, "the array is larger than allowed", expected: "at most \(limit) bytes",
+        .memoryLimit, "the array is larger than allowed", expected: "at most \(limit) bytes",
         found: "\(count) elements of \(type.rawValue)")
     }
   }

@@ -54,7 +54,7 @@ public struct Preprocessing: Hashable, Sendable {
 
   /// The examples [1, C, H, W] or [1, H, W, C] in single precision of an image [H, W, C].
   /// - Throws: `usage` for a crop larger than the image or a mean of another number of channels,
-  ///   `limitExceeded` when an image on the way takes more than `limit` bytes.
+  ///   `memoryLimit` when an image on the way takes more than `limit` bytes.
   public func apply(toImage image: Tensor, limit: Int = .max) throws(CoalitionError) -> Tensor {
     guard case .uint8(let pixels) = image.elements, image.rank == 3, !pixels.isEmpty,
       image.shape[2] == 1 || image.shape[2] == 3
@@ -128,7 +128,7 @@ public struct Preprocessing: Hashable, Sendable {
   ) throws(CoalitionError) {
     guard let bytes = Tensor.count(of: shape + [byteCount]), bytes <= limit else {
       throw CoalitionError(
-        .limitExceeded, "the image is larger than allowed", expected: "at most \(limit) bytes",
+        .memoryLimit, "the image is larger than allowed", expected: "at most \(limit) bytes",
         found: "\(shape)")
     }
   }

@@ -34,14 +34,14 @@ public struct ZipArchive: Sendable {
   public func member(named name: String) -> Member? { members.first { $0.name == name } }
 
   /// The unpacked bytes of a member.
-  /// - Throws: `limitExceeded` past `limit`, before anything is allocated; `invalidData` when size or
+  /// - Throws: `memoryLimit` past `limit`, before anything is allocated; `invalidData` when size or
   ///   checksum are not those of the directory.
   public func contents(
     of member: Member, limit: Int = .max
   ) throws(CoalitionError) -> [UInt8] {
     guard member.size <= limit else {
       throw CoalitionError(
-        .limitExceeded, "the member '\(member.name)' is larger than allowed",
+        .memoryLimit, "the member '\(member.name)' is larger than allowed",
         expected: "at most \(limit) bytes", found: "\(member.size)")
     }
     let range = try dataRange(of: member)

@@ -15,7 +15,7 @@ struct MemoryBudget {
     let (bytes, overflow) = count.multipliedReportingOverflow(by: stride)
     guard !overflow, bytes <= limit - used else {
       throw CoalitionError(
-        .limitExceeded, "the model needs more memory than allowed",
+        .memoryLimit, "the model needs more memory than allowed",
         expected: "at most \(limit) bytes",
         found: overflow ? nil : "\(used) bytes and another \(bytes)")
     }

@@ -13,7 +13,7 @@ public import CoalitionNet
 public enum ONNX {
   /// Reads a model, with weights from files in the same folder where it says so.
   /// - Parameter memoryLimit: bytes that the file and the graph together may take.
-  /// - Throws: `unreadable`, `limitExceeded`, `invalidData` for a file that is broken or no model,
+  /// - Throws: `unreadable`, `memoryLimit`, `invalidData` for a file that is broken or no model,
   ///   `unsupported` for element types, versions and constructs that have no place in a `Graph`.
   public static func read(
     contentsOf path: String, memoryLimit: Int = .max

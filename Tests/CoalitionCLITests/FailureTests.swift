@@ -147,6 +147,69 @@ import Testing
     #expect(try place.coalition("run", model, "--input", many, "--max-memory=1g").code == 0)
   }
 
+  @Test("Every verb that computes obeys the limit, and names what raises it")
+  func memoryLimitOfEveryVerb() throws {
+    // 2^20 numbers that follow from a few bytes.
+    var graph = Graph.relu(["N", 1])
+    graph.constants = ["size": try Tensor(shape: [1], elements: .int64([1 << 20]))]
+    graph.nodes = [
+      Node("ConstantOfShape", name: "many", inputs: ["size"], outputs: ["zeros"]),
+      Node("Exp", name: "folded", inputs: ["zeros"], outputs: ["ones"]),
+      Node("ReduceSum", name: "sum", inputs: ["ones"], outputs: ["total"]),
+      Node("Add", name: "end", inputs: ["x", "total"], outputs: ["y"]),
+    ]
+    let model = try place.write(graph)
+    let input = try place.write(try Tensor(shape: [2, 1], elements: .float32([1, 2])), "one.npy")
+    for options in [["inspect"], ["plan"], ["run", "--input", input]] {
+      func outcome(_ size: String) throws -> Outcome {
+        try Running(options + [model, "--max-memory", size], in: place.folder, [:]).outcome()
+      }
+      let file = try outcome("20")
+      #expect(file.code == 69, "\(options): \(file.error)")
+      #expect(
+        file.error.hasSuffix(
+          "model.onnx: the file is larger than allowed (expected at most 20 bytes, found "
+            + "\(try Files.read(model).count)); --max-memory allows more\n"),
+        "\(file.error)")
+      let folding = try outcome("4m")
+      // What cannot be folded is a problem of the node, which `inspect` lists.
+      let text = options[0] == "inspect" ? folding.output : folding.error
+      #expect(folding.code == (options[0] == "inspect" ? 0 : 69), "\(options): \(text)")
+      #expect(text.contains("many: the constants that follow from the model do not fit"))
+      #expect(text.contains("expected at most 41"))
+      #expect(try outcome("64m").code == 0)
+    }
+  }
+
+  @Test("A disk that fills up leaves no file")
+  func fullDisk() throws {
+    let model = try place.write(.relu())
+    let count = 90_000
+    let many = try place.write(
+      try Tensor(shape: [count / 3, 3], elements: .float32([Float](repeating: 1, count: count))),
+      "many.npy")
+    let before = place.files
+    for file in ["r.npz", "r.npy", "r.json"] {
+      let process = Process()
+      process.executableURL = URL(fileURLWithPath: "/bin/sh")
+      // Files may not grow beyond some kilobytes: writing fails on the way.
+      process.arguments = [
+        "-c",
+        "trap '' XFSZ; ulimit -f 16; exec \"$0\" run \"$1\" --input \"$2\" --output \"$3\" 2>&1",
+        try #require(Running.executablePath), model, many, file,
+      ]
+      process.currentDirectoryURL = place.folder
+      let pipe = Pipe()
+      process.standardOutput = pipe
+      try process.run()
+      process.waitUntilExit()
+      let text = String(decoding: pipe.fileHandleForReading.availableData, as: UTF8.self)
+      #expect(process.terminationStatus == 74, "\(text)")
+      #expect(text == "coalition: \(file): cannot write the file: File too large\n")
+      #expect(place.files == before)
+    }
+  }
+
   @Test("Inputs must be named as the model names them")
   func inputNames() throws {
     var graph = Graph.relu()

@@ -6,29 +6,6 @@ import Testing
 
 @Suite("array files")
 struct ArrayFileTests {
-  /// A folder that is removed with everything in it when the test ends.
-  private final class Folder {
-    let path: String
-    private var names: [String] = []
-
-    init() throws {
-      var template = Array("/tmp/coalition-XXXXXX".utf8CString)
-      guard let made = mkdtemp(&template) else { throw CoalitionError(.cannotCreate, "mkdtemp") }
-      path = String(cString: made)
-    }
-
-    func write(_ name: String, _ bytes: [UInt8]) throws -> String {
-      names.append(name)
-      try Files.writeAtomically(bytes, to: "\(path)/\(name)")
-      return "\(path)/\(name)"
-    }
-
-    deinit {
-      for name in names { unlink("\(path)/\(name)") }
-      rmdir(path)
-    }
-  }
-
   @Test("the name chooses the reader")
   func names() throws {
     let six = [0, 1, 2, 3, 4, 5].map { Double($0) }
@@ -46,7 +23,7 @@ struct ArrayFileTests {
 
   @Test("the first bytes decide where the name does not")
   func magic() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     for (name, shape) in [
       ("f4_le.npy", [2, 3]), ("single.npz", [4]), ("type08.idx", [2, 3, 4]),
       ("members.gz", [2, 3, 4]), ("rgb8.png", [7, 10, 3]), ("color.jpg", [24, 33, 3]),
@@ -60,7 +37,7 @@ struct ArrayFileTests {
 
   @Test("paths and keys may hold colons")
   func colons() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let archive = Npz.encode([
       ("a:b", .tensor(Tensor(.int32([1])))), ("c", .tensor(Tensor(.int32([2])))),
     ])
@@ -84,7 +61,7 @@ struct ArrayFileTests {
     #expect(
       code { () throws(CoalitionError) in
         _ = try ArrayFile.load(path, options: .init(memoryLimit: 10))
-      } == .limitExceeded)
+      } == .memoryLimit)
     let raw = Fixture.path("luma_23x17.u8")
     do {
       _ = try ArrayFile.load(raw)
@@ -96,7 +73,7 @@ struct ArrayFileTests {
 
   @Test("a named pipe is refused at once, and devices are not replaced")
   func specialFiles() throws {
-    let folder = try Folder()
+    let folder = try TemporaryFolder()
     let pipe = folder.path + "/pipe"
     #expect(mkfifo(pipe, 0o600) == 0)
     defer { unlink(pipe) }

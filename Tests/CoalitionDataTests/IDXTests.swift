@@ -43,7 +43,7 @@ struct IDXTests {
     let large: [UInt8] = [0, 0, 8, 1, 0x7F, 0xFF, 0xFF, 0xFF]
     #expect(
       code { () throws(CoalitionError) in _ = try IDX.decode(large, limit: 1 << 20) }
-        == .limitExceeded)
+        == .memoryLimit)
     #expect(code { () throws(CoalitionError) in _ = try IDX.decode(large) } == .invalidData)
     #expect(
       code { () throws(CoalitionError) in _ = try IDX.decode([0, 0, 7, 1, 0, 0, 0, 0]) }

@@ -102,7 +102,7 @@ struct ImageTests {
     for index in 5..<9 { jpeg[frame + index] = 0xF0 }
     #expect(
       code { () throws(CoalitionError) in _ = try ImageFile.decode(jpeg, limit: 1 << 28) }
-        == .limitExceeded)
+        == .memoryLimit)
   }
 
   @Test("a wrong checksum of the pixels is found")

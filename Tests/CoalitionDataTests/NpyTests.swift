@@ -156,6 +156,6 @@ struct NpyTests {
     let bytes = try Fixture.bytes("i2_le.npy")
     #expect(try Npy.decode(bytes, limit: 24).count == 6)
     #expect(
-      code { () throws(CoalitionError) in _ = try Npy.decode(bytes, limit: 23) } == .limitExceeded)
+      code { () throws(CoalitionError) in _ = try Npy.decode(bytes, limit: 23) } == .memoryLimit)
   }
 }

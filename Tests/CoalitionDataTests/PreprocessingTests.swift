@@ -137,7 +137,7 @@ struct PreprocessingTests {
     #expect(
       code { () throws(CoalitionError) in
         _ = try options.apply(toImage: image, limit: 1 << 30)
-      } == .limitExceeded)
+      } == .memoryLimit)
     preprocessing.resize = .shorterSide(65_535)
     let longer = preprocessing
     #expect(

@@ -36,6 +36,6 @@ struct PublishedModelTests {
     let error = #expect(throws: CoalitionError.self) {
       try ONNX.read(contentsOf: path, memoryLimit: size + size / 2)
     }
-    #expect(error?.code == .limitExceeded)
+    #expect(error?.code == .memoryLimit)
   }
 }

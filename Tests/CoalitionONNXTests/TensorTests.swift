@@ -176,14 +176,14 @@ import Testing
     let error = #expect(throws: CoalitionError.self) {
       try ONNX.decode(bytes, memoryLimit: 2_000_000)
     }
-    #expect(error?.code == .limitExceeded)
+    #expect(error?.code == .memoryLimit)
     // One byte per element in the file, eight in memory.
     let long = tensorHeader("w", type: 7, dims: [100_000]).data(
       7, .init(repeating: 1, count: 100_000))
     let small = #expect(throws: CoalitionError.self) {
       try ONNX.decode(modelBytes(initializer: long), memoryLimit: 500_000)
     }
-    #expect(small?.code == .limitExceeded)
+    #expect(small?.code == .memoryLimit)
     #expect(throws: Never.self) {
       try ONNX.decode(modelBytes(initializer: long), memoryLimit: 1_000_000)
     }

@@ -27,6 +27,16 @@ struct ModelFile: Sendable {
     try await self.init(bytes, path: path, folder: folder, memoryLimit: memoryLimit)
   }
 
+  /// The model that a command line names.
+  /// - Returns: the file, and what `--max-memory` leaves beside its constants.
+  static func read(
+    _ arguments: Arguments
+  ) async throws(CoalitionError) -> (file: ModelFile, memoryLeft: Int) {
+    let memoryLimit = arguments[RuntimeOptions.memoryOption] ?? Machine.memory / 2
+    let file = try await ModelFile(path: arguments.positionals[0], memoryLimit: memoryLimit)
+    return (file, max(0, memoryLimit - file.constantByteCount))
+  }
+
   init(
     _ bytes: [UInt8], path: String, folder: String?, memoryLimit: Int
   ) async throws(CoalitionError) {

@@ -53,7 +53,7 @@ struct RuntimeOptions: Sendable {
   func check(memory bytes: Int) throws(CoalitionError) {
     guard bytes <= memoryLimit else {
       throw CoalitionError(
-        .limitExceeded, "the work does not fit into the memory that --max-memory allows",
+        .memoryLimit, "the work does not fit into the memory allowed",
         expected: "at most \(Numbers.bytes(memoryLimit))", found: Numbers.bytes(bytes))
     }
   }

@@ -11,7 +11,7 @@ enum ExitCode {
     case .usage: 64
     case .invalidData, .unsupported, .shapeMismatch, .notFinite: 65
     case .unreadable: 66
-    case .limitExceeded: 69
+    case .limitExceeded, .memoryLimit: 69
     case .cannotCreate: 73
     case .writeFailed: 74
     case .cancelled: 128 + (Signals.received ?? 2)
@@ -23,7 +23,10 @@ enum ExitCode {
   static func report(_ error: CoalitionError) -> Int32 {
     // Whoever closed our output does not read a complaint about it.
     if !Terminal.isOutputClosed(error) {
-      Terminal.writeError("coalition: \(error.description)\n")
+      let advice =
+        error.code == .memoryLimit
+        ? "; --\(RuntimeOptions.memoryOption.declaration.name) allows more" : ""
+      Terminal.writeError("coalition: \(error.description)\(advice)\n")
     }
     return of(error)
   }

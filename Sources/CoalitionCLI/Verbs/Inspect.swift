@@ -28,11 +28,9 @@ extension Command {
       "Exit code 0 also when operators are missing: they are listed. Only a file that is no model fails."
     ]
   ) { arguments throws(CoalitionError) in
-    let memoryLimit = arguments[RuntimeOptions.memoryOption] ?? Machine.memory / 2
-    let file = try await ModelFile(path: arguments.positionals[0], memoryLimit: memoryLimit)
+    let (file, memoryLeft) = try await ModelFile.read(arguments)
     let inspection = try Inspect(
-      file, inputShapes: file.inputShapes(arguments),
-      memoryLimit: max(0, memoryLimit - file.constantByteCount))
+      file, inputShapes: file.inputShapes(arguments), memoryLimit: memoryLeft)
     if arguments[Inspect.jsonFlag] {
       try Terminal.write(String(decoding: inspection.json.utf8, as: UTF8.self) + "\n")
     } else {

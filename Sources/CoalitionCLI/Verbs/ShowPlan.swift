@@ -29,12 +29,11 @@ extension Command {
         .usage, "--mode: there is no such mode", expected: ShowPlan.modes.joined(separator: ", "),
         found: "'\(mode)'")
     }
-    let memoryLimit = arguments[RuntimeOptions.memoryOption] ?? Machine.memory / 2
-    let file = try await ModelFile(path: arguments.positionals[0], memoryLimit: memoryLimit)
+    let (file, memoryLeft) = try await ModelFile.read(arguments)
     var options = PlanOptions()
     options.precision = arguments[RuntimeOptions.precisionOption] ?? .single
     options.inputShapes = try file.inputShapes(arguments)
-    options.memoryLimit = max(0, memoryLimit - file.constantByteCount)
+    options.memoryLimit = memoryLeft
     let plan = try Plan(try Model(file.graph), options)
     let listing = try plan.listing(lanes: arguments[ShowPlan.lanesOption] ?? 16)
     try Terminal.write(ShowPlan.text(listing, multiplyAdds: plan.multiplyAdds, mode: mode))
