@@ -17,8 +17,10 @@ package struct Analysis: Sendable {
   /// Whether an input's example axis has no size in the file.
   private let hasOpenBatch: Bool
   /// Bytes that folded constants may take together.
-  private let memoryLimit: Int
+  let memoryLimit: Int
   private var foldedByteCount = 0
+  /// Arithmetic that folding has taken.
+  private var foldingOperations = 0
 
   /// - Parameters:
   ///   - inputs: shape for one example and example axis of every input of the graph.
@@ -114,13 +116,13 @@ package struct Analysis: Sendable {
     }
     guard bytes <= memoryLimit else {
       throw CoalitionError(
-        .limitExceeded,
+        .memoryLimit,
         "the constants that follow from the model do not fit into the memory allowed",
         expected: "at most \(memoryLimit) bytes", found: "\(bytes)")
     }
   }
 
-  private func fold(
+  private mutating func fold(
     _ operation: any Operator, _ node: Node, _ inputs: Inputs, _ outputs: [ValueInfo]
   ) throws(CoalitionError) -> [Constant] {
     let values = try fold(operation, node, inputs, outputs, probing: false)
@@ -134,7 +136,7 @@ package struct Analysis: Sendable {
     }
   }
 
-  private func fold(
+  private mutating func fold(
     _ operation: any Operator, _ node: Node, _ inputs: Inputs, _ outputs: [ValueInfo], probing: Bool
   ) throws(CoalitionError) -> [Tensor] {
     let values = inputs.values.map { info -> ValueInfo? in
@@ -146,7 +148,8 @@ package struct Analysis: Sendable {
     if let folded = try operation.fold(values.map { $0?.constant?.value }) { return folded }
     let known = Inputs(node: node, values: values)
     return try Folding.run(
-      operation, node, known, probing ? try operation.infer(known) : outputs)
+      operation, node, known, probing ? try operation.infer(known) : outputs,
+      operations: &foldingOperations)
   }
 }
 

@@ -33,7 +33,7 @@ extension Plan {
     public let arenaByteCount: Int
 
     /// Floating-point operations for one example.
-    public var operations: Int { lines.reduce(0) { $0 + $1.operations } }
+    public var operations: Int { lines.map(\.operations).saturatingSum }
   }
 
   /// The program that runs `lanes` examples at a time.

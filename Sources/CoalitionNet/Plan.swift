@@ -63,21 +63,28 @@ public final class Plan: Sendable {
   public init(_ model: Model, _ options: PlanOptions = PlanOptions()) throws(CoalitionError) {
     self.model = model
     self.options = options
-    let wanted = options.outputs.isEmpty ? model.graph.outputs.map(\.name) : options.outputs
+    let wanted = Self.wantedOutputs(model, options)
     (analysis, batching) = try Self.analysed(model, options)
     let draft: Draft
     (draft, slots) = try ForwardMode.draft(analysis, outputs: wanted)
     routine = Routine(draft, options.precision, model.store)
-    indexChecks = IndexCheck.all(analysis)
+    indexChecks = try IndexCheck.all(analysis)
     inputs = Self.values(analysis.graph.inputs.map(\.name), analysis)
     outputs = Self.values(wanted, analysis)
+  }
+
+  /// The names of the outputs, each once: one that is named twice has one slot.
+  static func wantedOutputs(_ model: Model, _ options: PlanOptions) -> [String] {
+    var seen = Set<String>()
+    return (options.outputs.isEmpty ? model.graph.outputs.map(\.name) : options.outputs)
+      .filter { seen.insert($0).inserted }
   }
 
   /// The model's graph with the wanted outputs, made ready for lowering, and what is known of its values.
   static func analysed(
     _ model: Model, _ options: PlanOptions
   ) throws(CoalitionError) -> (analysis: Analysis, batching: Model.Batching) {
-    let wanted = options.outputs.isEmpty ? model.graph.outputs.map(\.name) : options.outputs
+    let wanted = Self.wantedOutputs(model, options)
     let ports = try wanted.map { name throws(CoalitionError) in try port(name, model.graph) }
     return try model.analysed(
       options.inputShapes, memoryLimit: options.memoryLimit
@@ -129,7 +136,7 @@ public final class Plan: Sendable {
 
   /// The outputs for all examples.
   /// - Parameter inputs: per input, [N, one example's shape]; the axis of examples may be left out for one.
-  /// - Throws: `shapeMismatch`, `notFinite` for inputs that do not fit, `limitExceeded` past the memory limit,
+  /// - Throws: `shapeMismatch`, `notFinite` for inputs that do not fit, `memoryLimit` past the memory limit,
   ///   `cancelled` when the task is.
   /// - Returns: per output, [N, one example's shape], floating-point numbers in the plan's precision and whole numbers
   ///   in their own type (computed as floating-point numbers, without what is left of a fraction).
@@ -142,7 +149,7 @@ public final class Plan: Sendable {
     let forecast = try memory(examples: examples, lanes: lanes, threads: threads)
     guard forecast.total <= options.memoryLimit else {
       throw CoalitionError(
-        .limitExceeded, "the run needs more memory than allowed",
+        .memoryLimit, "the run needs more memory than allowed",
         expected: "at most \(options.memoryLimit) bytes", found: "\(forecast.total)")
     }
     let call = ProgramCall(

@@ -47,7 +47,7 @@ public struct ModelSummary: Sendable {
   public let constantByteCount: Int
 
   public var parameters: Int { nodes.reduce(0) { $0 + $1.parameters } }
-  public var multiplyAdds: Int { nodes.reduce(0) { $0 + $1.multiplyAdds } }
+  public var multiplyAdds: Int { nodes.map(\.multiplyAdds).saturatingSum }
   public var problems: [CoalitionError] { nodes.compactMap(\.problem) }
 
   /// Nodes by operator, most frequent first.

@@ -107,7 +107,7 @@ import Testing
     var small = RunOptions()
     small.memoryLimit = 100
     let limit = await failure { [small] in _ = try await plan.run([x: tensor([2, 2, 3])], small) }
-    #expect(limit.code == .limitExceeded && limit.expected == "at most 100 bytes")
+    #expect(limit.code == .memoryLimit && limit.expected == "at most 100 bytes")
     var lanes = RunOptions()
     lanes.lanes = 24
     let odd = await failure { [lanes] in _ = try await plan.run([x: tensor([2, 2, 3])], lanes) }
@@ -121,5 +121,21 @@ import Testing
     // One example may come without an axis for it.
     let single = try await plan.run([x: tensor([2, 3], -1)])
     #expect(single.values.first?.shape == [1, 2, 3])
+  }
+
+  @Test func anOutputThatIsNamedTwiceIsComputedOnce() async throws {
+    var net = Net()
+    let x = net.input([2])
+    let small = net.add("Relu", [x])
+    let large = net.add(
+      "Expand", [net.add("Reshape", [x, net.integers([0, 2, 1])]), net.integers([1, 2, 1000])])
+    net.output(small, small, large)
+    let plan = try Plan(try Model(net.graph))
+    #expect(plan.outputs.map(\.name) == [small, large])
+    let results = try await plan.run([x: Tensor(filling: [1, 2], with: .float32([-1, 3]))])
+    #expect(results[small]?.floats == [0, 3])
+    #expect(
+      results[large]?.floats == [Float](repeating: -1, count: 1000)
+        + [Float](repeating: 3, count: 1000))
   }
 }

@@ -33,7 +33,7 @@ struct ForwardRun {
   /// - Parameters:
   ///   - inputs: in shapes that the plan takes.
   ///   - held: bytes of the model's constants and of the arrays.
-  /// - Throws: `limitExceeded` when the run will not fit into the memory that is allowed.
+  /// - Throws: `memoryLimit` when the run will not fit into the memory that is allowed.
   init(
     _ plan: Plan, _ inputs: [String: Tensor], _ runtime: RuntimeOptions, held: Int
   ) throws(CoalitionError) {
@@ -52,8 +52,8 @@ struct ForwardRun {
     guard !overflow else {
       throw CoalitionError(.limitExceeded, "so many examples do not fit into memory")
     }
-    self.held = held + copies
-    try runtime.check(memory: self.held + memory.total)
+    self.held = [held, copies].saturatingSum
+    try runtime.check(memory: [self.held, memory.total].saturatingSum)
   }
 
   var warnings: [String] {
@@ -143,7 +143,9 @@ extension Plan {
     get throws(CoalitionError) {
       var graph = model.graph
       graph.outputs = outputs.map { Port($0.name, shape: nil) }
-      return try ModelSummary(graph, inputShapes: options.inputShapes).multiplyAdds
+      return try ModelSummary(
+        graph, inputShapes: options.inputShapes, memoryLimit: options.memoryLimit
+      ).multiplyAdds
     }
   }
 }

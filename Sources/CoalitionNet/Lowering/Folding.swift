@@ -3,9 +3,16 @@
 import CoalitionBase
 
 enum Folding {
+  /// Floating-point operations that folding may take for a model, some seconds: the few bytes of a file can ask for
+  /// years.
+  private static let operationLimit = 1 << 36
+
   /// The outputs of one node whose inputs are all constants.
+  /// - Parameter operations: those that folding has taken for the model so far.
+  /// - Throws: `limitExceeded` past the operations that are allowed, before any is done.
   static func run(
-    _ operation: any Operator, _ node: Node, _ inputs: Inputs, _ outputs: [ValueInfo]
+    _ operation: any Operator, _ node: Node, _ inputs: Inputs, _ outputs: [ValueInfo],
+    operations: inout Int
   ) throws(CoalitionError) -> [Tensor] {
     var values: [String: ValueInfo] = [:]
     var isDouble = false
@@ -24,6 +31,14 @@ enum Folding {
         slot: wanted.count)
       wanted.append((index, info))
     }
+    let work = lowering.draft.steps.map(\.operations).saturatingSum
+    guard work <= operationLimit - operations else {
+      throw CoalitionError(
+        .limitExceeded, "the constants that follow from the model take too much arithmetic",
+        expected: "at most \(operationLimit) operations", found: "\(operations) and another \(work)"
+      )
+    }
+    operations += work
     let precision = isDouble ? Precision.double : .single
     let program = try Program(
       lowering.draft, ArenaPlan(lowering.draft), lanes: 1, precision: precision, store: nil)

@@ -27,6 +27,16 @@ extension Step {
   var operations: Int { 0 }
 }
 
+extension Sequence<Int> {
+  /// The sum, or `Int.max` where it is larger: the work that a file asks for has no bound.
+  package var saturatingSum: Int {
+    reduce(0) { sum, count in
+      let (next, overflow) = sum.addingReportingOverflow(count)
+      return overflow ? .max : next
+    }
+  }
+}
+
 /// Where the planned operands lie.
 struct Places {
   /// Per buffer: the position that it starts at, in elements from the start of the arena for one lane.

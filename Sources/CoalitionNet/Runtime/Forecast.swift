@@ -12,7 +12,7 @@ extension Plan {
     /// Rows of inputs and outputs.
     public let rows: Int
 
-    public var total: Int { constants + arenas + rows }
+    public var total: Int { [constants, arenas, rows].saturatingSum }
   }
 
   /// Lanes that a run of `examples` examples takes by default.

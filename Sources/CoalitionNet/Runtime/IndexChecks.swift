@@ -9,96 +9,145 @@ import CoalitionBase
 struct IndexCheck: Sendable {
   let input: String
   let node: String
-  /// Flat positions within one example: nil for all of them.
-  let positions: [Int]?
+  /// Flat positions within one example, ascending.
+  let positions: [Range<Int>]
   let rows: Int
 
-  /// Elements of an input whose ways through slices are followed.
-  private static let followedCount = 1 << 22
-
   /// All checks of a graph.
-  static func all(_ analysis: Analysis) -> [IndexCheck] {
+  /// - Throws: `memoryLimit` for indices whose ways do not fit into the memory allowed.
+  static func all(_ analysis: Analysis) throws(CoalitionError) -> [IndexCheck] {
     var maker: [String: Int] = [:]
     for (index, node) in analysis.graph.nodes.enumerated() {
       for output in node.outputs where !output.isEmpty { maker[output] = index }
     }
-    return analysis.graph.nodes.indices.compactMap { index in
-      guard let gather = analysis.operators[index] as? Gather else { return nil }
-      return check(gather, analysis.graph.nodes[index], analysis, maker)
+    var checks: [IndexCheck] = []
+    for (node, operation) in zip(analysis.graph.nodes, analysis.operators) {
+      guard let gather = operation as? Gather else { continue }
+      do throws(CoalitionError) {
+        if let check = try check(gather, node, analysis, maker) { checks.append(check) }
+      } catch {
+        throw error.at(node.label)
+      }
     }
+    return checks
   }
 
   private static func check(
     _ gather: Gather, _ node: Node, _ analysis: Analysis, _ maker: [String: Int]
-  ) -> IndexCheck? {
+  ) throws(CoalitionError) -> IndexCheck? {
     guard let data = node.input(0).flatMap({ analysis.values[$0] }), data.constant != nil,
-      let indices = node.input(1), analysis.values[indices]?.constant == nil,
-      let axis = try? gather.axis(data.shape)
+      let indices = node.input(1), analysis.values[indices]?.constant == nil
     else { return nil }
-    // Back to the input, then forward again with every element's position in place of its value.
     var name = indices
-    var path: [(node: Int, output: Int)] = []
+    var path: [Movement] = []
     while let made = maker[name] {
-      let node = analysis.graph.nodes[made]
-      let operation = analysis.operators[made]
-      let moves =
-        operation is Reshape || operation is Transpose || operation is Identity
-        || operation is Slice || operation is Split || operation is Gather || operation is Expand
-        || operation is Tile || operation is Cast
-      guard moves, let first = node.input(0), let output = node.outputs.firstIndex(of: name),
-        node.inputs.dropFirst().allSatisfy({ $0.isEmpty || analysis.values[$0]?.constant != nil }),
-        analysis.values[first]?.constant == nil
-      else { return nil }
-      path.append((made, output))
-      name = first
+      guard let movement = Movement(making: name, by: made, analysis) else { return nil }
+      path.append(movement)
+      name = movement.source
     }
     guard let input = analysis.values[name],
       analysis.graph.inputs.contains(where: { $0.name == name })
     else { return nil }
-    // Only these drop elements; the others move or repeat all of them.
-    let drops = path.contains { step in
-      let operation = analysis.operators[step.node]
-      return operation is Slice || operation is Split || operation is Gather
+    return IndexCheck(
+      input: name, node: node.label,
+      positions: try positions(along: path.reversed(), from: name, input, analysis),
+      rows: data.shape[try gather.axis(data.shape)])
+  }
+
+  /// The elements of an input that are left at the end of a path: every element's position goes along it in place of
+  /// its value.
+  private static func positions(
+    along path: [Movement], from name: String, _ input: ValueInfo, _ analysis: Analysis
+  ) throws(CoalitionError) -> [Range<Int>] {
+    guard path.contains(where: \.drops) else { return [0..<input.count] }
+    // A step holds the positions before and after it and the places that it picks them from; the end marks elements.
+    var held = 0
+    var before = input.count
+    for step in path {
+      held = max(held, before + 2 * step.count)
+      before = step.count
     }
-    guard drops else {
-      return IndexCheck(input: name, node: node.label, positions: nil, rows: data.shape[axis])
+    let bytes = held * MemoryLayout<Int64>.size + input.count
+    guard bytes <= analysis.memoryLimit else {
+      throw CoalitionError(
+        .memoryLimit,
+        "the way of the indices from input '\(name)' does not fit into the memory allowed",
+        expected: "at most \(analysis.memoryLimit) bytes", found: "\(bytes)")
     }
-    guard input.count <= followedCount else { return nil }
     var places = Tensor(
       filling: input.shape, with: .int64((0..<Int64(input.count)).map { $0 }))
-    for (made, output) in path.reversed() where !(analysis.operators[made] is Cast) {
-      let parameters = analysis.graph.nodes[made].inputs.dropFirst().map {
+    for step in path where !(analysis.operators[step.node] is Cast) {
+      let parameters = analysis.graph.nodes[step.node].inputs.dropFirst().map {
         analysis.values[$0]?.constant?.value
       }
-      guard let moved = try? analysis.operators[made].fold([places] + parameters),
-        output < moved.count
-      else { return nil }
-      places = moved[output]
+      guard let moved = try analysis.operators[step.node].fold([places] + parameters),
+        step.output < moved.count
+      else { throw CoalitionError(.internalFault, "indices were lost on their way") }
+      places = moved[step.output]
     }
-    return IndexCheck(
-      input: name, node: node.label, positions: Array(Set(places.integers ?? [])).sorted(),
-      rows: data.shape[axis])
+    var isUsed = [Bool](repeating: false, count: input.count)
+    if case .int64(let left) = places.elements {
+      for place in left { isUsed[Int(place)] = true }
+    }
+    var ranges: [Range<Int>] = []
+    for place in isUsed.indices where isUsed[place] {
+      if let last = ranges.last, last.upperBound == place {
+        ranges[ranges.count - 1] = last.lowerBound..<(place + 1)
+      } else {
+        ranges.append(place..<(place + 1))
+      }
+    }
+    return ranges
   }
 
   /// - Parameter tensor: the input's rows for all examples, `count` elements each.
   /// - Throws: `invalidData` for the first index that lies outside of the table.
   func check(_ tensor: Tensor, count: Int) throws(CoalitionError) {
     let values = tensor.doubles
-    func check(_ place: Int) throws(CoalitionError) {
-      let value = values[place].rounded(.towardZero)
-      guard value < Double(-rows) || value >= Double(rows) else { return }
-      throw CoalitionError(
-        .invalidData,
-        "element \(place % count) of input '\(input)', example \(place / count), "
-          + "is no row of the table", node: node, expected: "-\(rows) to \(rows - 1)",
-        found: "\(Int(exactly: value).map { "\($0)" } ?? "\(value)")")
-    }
-    guard let positions else {
-      for place in values.indices { try check(place) }
-      return
-    }
     for start in stride(from: 0, to: values.count, by: max(count, 1)) {
-      for position in positions { try check(start + position) }
+      for range in positions {
+        for position in range {
+          let value = values[start + position].rounded(.towardZero)
+          guard value < Double(-rows) || value >= Double(rows) else { continue }
+          throw CoalitionError(
+            .invalidData,
+            "element \(position) of input '\(input)', example \(start / max(count, 1)), "
+              + "is no row of the table", node: node, expected: "-\(rows) to \(rows - 1)",
+            found: "\(Int(exactly: value).map { "\($0)" } ?? "\(value)")")
+        }
+      }
     }
+  }
+}
+
+/// A node that gives elements of its first input other places, and leaves their values.
+private struct Movement {
+  let node: Int
+  /// Which of its outputs the path goes through.
+  let output: Int
+  /// Elements of that output.
+  let count: Int
+  let source: String
+  /// Whether elements may be lost; otherwise all of them are moved or repeated.
+  let drops: Bool
+
+  /// nil when `value` is made in another way.
+  init?(making value: String, by index: Int, _ analysis: Analysis) {
+    let node = analysis.graph.nodes[index]
+    let operation = analysis.operators[index]
+    guard let info = analysis.values[value], let source = node.input(0),
+      let output = node.outputs.firstIndex(of: value),
+      node.inputs.dropFirst().allSatisfy({ $0.isEmpty || analysis.values[$0]?.constant != nil }),
+      analysis.values[source]?.constant == nil
+    else { return nil }
+    drops = operation is Slice || operation is Split || operation is Gather
+    // Casts of computed values to types that wrap are refused.
+    guard
+      drops || operation is Cast || operation is Reshape || operation is Transpose
+        || operation is Identity || operation is Expand || operation is Tile,
+      output == 0 || operation is Split
+    else { return nil }
+    (self.node, self.output, self.source) = (index, output, source)
+    count = info.count
   }
 }

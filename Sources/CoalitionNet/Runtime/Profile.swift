@@ -14,7 +14,7 @@ package struct StepProfile: Sendable {
 
 extension Plan {
   /// Floating-point operations of one example: two per multiply-add, taps on padding not counted.
-  package var operationsPerExample: Int { routine.draft.steps.reduce(0) { $0 + $1.operations } }
+  package var operationsPerExample: Int { routine.draft.steps.map(\.operations).saturatingSum }
 
   /// The time of every step in one thread, over `examples` examples of zeros and ones.
   package func profile(

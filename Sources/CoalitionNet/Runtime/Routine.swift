@@ -11,6 +11,8 @@ package final class Routine: Sendable {
   package let precision: Precision
   private let store: ConstantStore
   private let programs = Mutex<[Int: Program]>([:])
+  /// By number of lanes.
+  private let arenaByteCounts = Mutex<[Int: Int]>([:])
 
   init(_ draft: Draft, _ precision: Precision, _ store: ConstantStore) {
     self.draft = draft
@@ -21,7 +23,7 @@ package final class Routine: Sendable {
 
   /// Runs a call on the engine thread; the task is suspended meanwhile.
   /// - Returns: the rows of every output slot.
-  /// - Throws: `limitExceeded` past the memory limit, `notFinite` for an input that is not (the caller knows its name),
+  /// - Throws: `memoryLimit` past the memory limit, `notFinite` for an input that is not (the caller knows its name),
   ///   `cancelled` when the task is.
   package func run(
     _ call: ProgramCall, _ options: RunOptions
@@ -36,7 +38,7 @@ package final class Routine: Sendable {
     let bytes = constantByteCount + arenaByteCount(lanes: lanes) * threads + call.byteCount
     guard bytes <= options.memoryLimit else {
       throw CoalitionError(
-        .limitExceeded, "the run needs more memory than allowed",
+        .memoryLimit, "the run needs more memory than allowed",
         expected: "at most \(options.memoryLimit) bytes", found: "\(bytes)")
     }
     let program = try program(lanes: lanes)
@@ -91,7 +93,10 @@ package final class Routine: Sendable {
 
   /// Bytes of one thread's arena.
   func arenaByteCount(lanes: Int) -> Int {
-    Program.arenaByteCount(draft, arena, lanes: lanes, precision: precision)
+    if let known = arenaByteCounts.withLock({ $0[lanes] }) { return known }
+    let bytes = Program.arenaByteCount(draft, arena, lanes: lanes, precision: precision)
+    arenaByteCounts.withLock { $0[lanes] = bytes }
+    return bytes
   }
 
   var constantByteCount: Int {
