@@ -21,6 +21,7 @@ struct PoolCase: CustomStringConvertible, Sendable {
   private var name: String {
     switch kind {
     case LN_POOL_AVERAGE: "average"
+    case LN_POOL_SUM: "sum"
     case LN_POOL_WINNER: "winners\(swapped ? " by columns" : "")"
     default: "max"
     }
@@ -99,6 +100,7 @@ struct PoolCase: CustomStringConvertible, Sendable {
             let sum = taps.reduce(0, +)
             switch kind {
             case LN_POOL_AVERAGE: result.append(count > 0 ? sum / Double(count) : 0)
+            case LN_POOL_SUM: result.append(sum)
             case LN_POOL_WINNER:
               let largest = taps.max() ?? 0
               let winner = taps.firstIndex(of: largest).map { places[$0] } ?? -1
@@ -131,7 +133,7 @@ struct PoolCase: CustomStringConvertible, Sendable {
     return shapes.flatMap { shape in
       [
         (LN_POOL_MAX, false), (LN_POOL_AVERAGE, false), (LN_POOL_AVERAGE, true),
-        (LN_POOL_WINNER, false), (LN_POOL_WINNER, true),
+        (LN_POOL_SUM, false), (LN_POOL_WINNER, false), (LN_POOL_WINNER, true),
       ].map { kind, option in
         var item = shape
         item.kind = kind
@@ -195,10 +197,14 @@ struct SoftmaxCase: CustomStringConvertible, Sendable {
     var worst = WorstError()
     let experiment: LaneExperiment<Element> = item.experiment()
     let taps = Double(item.kernel.0 * item.kernel.1)
-    // Numbers lie within 3: a sum of n of them is off by less than n roundings of its largest value.
+    // Numbers lie within 3: a sum of n of them is off by less than n roundings of its largest value, which an
+    // average divides by n again.
     let allowed =
-      item.kind == LN_POOL_AVERAGE
-      ? taps * 3 * Double(Element.ulpOfOne) : Double.leastNonzeroMagnitude
+      switch item.kind {
+      case LN_POOL_AVERAGE: taps * 3 * Double(Element.ulpOfOne)
+      case LN_POOL_SUM: taps * taps * 3 * Double(Element.ulpOfOne)
+      default: Double.leastNonzeroMagnitude
+      }
     worstError(
       experiment, into: &worst, allowed: { _ in allowed }, reference: { [item.reference($0[0])] })
     print("\(item), \(Element.self): \(worst)")
@@ -213,10 +219,9 @@ struct SoftmaxCase: CustomStringConvertible, Sendable {
 
   @Test("Pooling of 1 to 33 channels") func poolWidths() {
     for channels in 1...33 {
-      for average in [false, true] {
+      for kind in [LN_POOL_MAX, LN_POOL_AVERAGE, LN_POOL_SUM] {
         let item = PoolCase(
-          height: 3, width: 3, channels: channels, kernel: (2, 2), pads: (1, 0, 0, 1),
-          kind: average ? LN_POOL_AVERAGE : LN_POOL_MAX)
+          height: 3, width: 3, channels: channels, kernel: (2, 2), pads: (1, 0, 0, 1), kind: kind)
         checkPool(item, Float.self)
         checkPool(item, Double.self)
       }
@@ -225,10 +230,8 @@ struct SoftmaxCase: CustomStringConvertible, Sendable {
 
   @Test("A NaN among the taps is the result") func poolNaN() {
     for place in 0..<4 {
-      for average in [false, true] {
-        let item = PoolCase(
-          height: 2, width: 2, channels: 1, kernel: (2, 2),
-          kind: average ? LN_POOL_AVERAGE : LN_POOL_MAX)
+      for kind in [LN_POOL_MAX, LN_POOL_AVERAGE, LN_POOL_SUM] {
+        let item = PoolCase(height: 2, width: 2, channels: 1, kernel: (2, 2), kind: kind)
         var experiment: LaneExperiment<Float> = item.experiment(examples: 1)
         experiment.inputs[0][place] = .nan
         for lanes in allLaneCounts {

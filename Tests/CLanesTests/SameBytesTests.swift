@@ -106,7 +106,7 @@ import Testing
     #expect(LaneInvariance(lanes: [lanes]).firstDifference(experiment) == nil)
   }
 
-  /// A program that reads what only one lane count has: the sum of a row padded by its lanes.
+  /// A program with another constant in tiles of one width.
   @Test("A result that depends on the lane count is found") func mutant() {
     var random = TestRandom(9)
     let experiment = LaneExperiment<Float>(
@@ -125,5 +125,52 @@ import Testing
     }
     #expect(LaneInvariance(threads: [1]).firstDifference(experiment)?.contains("48 lanes") == true)
     #expect(LaneInvariance(lanes: [1, 16, 64], threads: [1]).firstDifference(experiment) == nil)
+  }
+
+  /// The sum of each row of 33 numbers, from the first to the last or by halves.
+  private func sums<Element: LaneElement>(
+    _: Element.Type, byHalvesIn lanes: Int?
+  ) -> LaneExperiment<Element> {
+    var random = TestRandom(33)
+    let count = 33
+    return LaneExperiment(
+      examples: 65, inputs: [random.numbers(count * 65)], outputRows: [1]
+    ) { program in
+      /// Adds `width` numbers to the ones at `target`.
+      func add(_ numbers: ln_ref, to target: ln_ref, width: Int) {
+        program.add(LN_binary) {
+          $0.binary = ln_binary(
+            a: target, b: numbers, out: target, function: Int32(LN_BINARY_add.rawValue),
+            nest: makeNest([width]), a_stride: makeStrides([1]), b_stride: makeStrides([1]),
+            out_stride: makeStrides([1]))
+        }
+      }
+      let x = program.input(count)
+      if program.lanes == lanes {
+        var rest = count
+        while rest > 1 {
+          add(program.moved(x, by: (rest + 1) / 2), to: x, width: rest / 2)
+          rest = (rest + 1) / 2
+        }
+      } else {
+        for place in 1..<count { add(program.moved(x, by: place), to: x, width: 1) }
+      }
+      program.output(x, 1)
+    }
+  }
+
+  /// What a vectorised reduction would do: partial sums whose order follows the width.
+  @Test("A sum in another order is found") func reorderedSum() {
+    func difference<Element: LaneElement>(_ type: Element.Type, byHalvesIn lanes: Int?) -> String? {
+      LaneInvariance(threads: [1, 2]).firstDifference(sums(type, byHalvesIn: lanes))
+    }
+    for lanes in allLaneCounts.dropFirst() {
+      #expect(difference(Float.self, byHalvesIn: lanes)?.contains("\(lanes) lanes") == true)
+      #expect(difference(Double.self, byHalvesIn: lanes)?.contains("\(lanes) lanes") == true)
+    }
+    // The narrow form is what the others are compared with: the first of them differs.
+    #expect(difference(Float.self, byHalvesIn: 1)?.contains("16 lanes") == true)
+    #expect(difference(Float.self, byHalvesIn: nil) == nil)
+    #expect(difference(Double.self, byHalvesIn: nil) == nil)
   }
 }
