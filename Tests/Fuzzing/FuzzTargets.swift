@@ -1,7 +1,8 @@
 // One libFuzzer entry for all readers: COALITION_FUZZ_TARGET names the reader. fuzz.sh builds and runs it.
 //
 // A reader passes when it returns or throws CoalitionError on any bytes, within the time and memory that
-// fuzz.sh allows. A new reader is one more row of `targets`.
+// fuzz.sh allows. A new reader is one more row of `targets`. `plan` goes on to run what it has read
+// (PlanTarget.swift).
 
 import Glibc
 
@@ -36,6 +37,7 @@ private let targets: [String: Reader] = [
       preconditionFailure("a model does not survive a round trip")
     }
   },
+  "plan": { bytes throws(CoalitionError) in try PlanTarget.check(bytes) },
   "result": { bytes throws(CoalitionError) in _ = try ResultFile(json: bytes) },
 ]
 

@@ -19,29 +19,40 @@ jpeg    *.jpg
 json    *.json
 result  *.json
 onnx    *.onnx
+plan    *.onnx
 '
 runs=${RUNS:-100000}
 work=.build/fuzz
 mkdir -p "$work"
 
-for source in Sources/CCodecs/*.c; do
-  clang -O1 -g -fsanitize=fuzzer-no-link,address -ISources/CCodecs/include -c "$source" \
-    -o "$work/$(basename "$source").o"
-done
-# One module of all sources: the harness reaches internal readers without an import. Of the network only
-# the graph is needed.
+# Kernels are templates in headers: when anything changed, all is compiled again. Their branches follow sizes, not
+# bytes: they are checked, but no guide to the fuzzer.
+if [ -n "$(find csrc Sources/CCodecs -newer "$work/objects" 2>&1)" ]; then
+  compile() { # sanitizers, source
+    nice clang -O1 -g -ISources/CCodecs/include -fsanitize="$1" -fsanitize-trap=undefined \
+      -c "$2" -o "$work/$(basename "$2").o"
+  }
+  for source in Sources/CCodecs/*.c; do
+    compile fuzzer-no-link,address,undefined "$source"
+  done
+  for source in csrc/*/*.c; do compile address,undefined "$source"; done
+  touch "$work/objects"
+fi
+# One module of all sources: the harness reaches internal readers without an import.
 mkdir -p "$work/sources"
 rm -f "$work/sources/"*.swift
-for source in Sources/CoalitionBase/*.swift Sources/CoalitionData/*.swift \
-  Sources/CoalitionNet/Graph.swift Sources/CoalitionONNX/*.swift Tests/Fuzzing/*.swift; do
-  sed 's/^\(public \)\{0,1\}import Coalition\(Base\|Net\)$//' "$source" >"$work/sources/$(basename "$source")"
+find Sources/CoalitionBase Sources/CoalitionData Sources/CoalitionNet Sources/CoalitionONNX Tests/Fuzzing \
+  -name '*.swift' | while read -r source; do
+  sed 's/^\(public \|package \)\{0,1\}import Coalition\(Base\|Net\)$//' "$source" \
+    >"$work/sources/$(basename "$source")"
 done
 cat >"$work/module.modulemap" <<EOF
 module CCodecs { header "$PWD/Sources/CCodecs/include/codecs.h" export * }
+module CLanes { header "$PWD/csrc/include/lanes.h" export * }
 EOF
-swiftc -O -g -swift-version 6 -parse-as-library -sanitize=fuzzer,address -module-name Fuzzing \
+nice swiftc -O -wmo -g -swift-version 6 -parse-as-library -sanitize=fuzzer,address -module-name Fuzzing \
   -package-name coalition \
-  -I "$work" "$work"/sources/*.swift "$work"/*.o -lz -lpng16 -ljpeg -o "$work/fuzz" \
+  -I "$work" "$work"/sources/*.swift "$work"/*.o -lz -lpng16 -ljpeg -lomp5 -lm -o "$work/fuzz" \
   2>"$work/build.log" || { cat "$work/build.log" >&2; exit 1; }
 
 wanted=${*:-all}
