@@ -79,9 +79,12 @@ class Captum:
         """In what the library computes something else than the definition that is measured."""
         pools = any(isinstance(layer, self.torch.nn.MaxPool2d) for layer in self.chain)
         if self.method == "deeplift" and pools:
-            return "not the same: max pools keep their gradient (pytorch/captum issue 1104)"
+            return (
+                "max pools keep their gradient (pytorch/captum issue 1104): "
+                "not the same unless the baseline's maps are constant"
+            )
         if self.method == "epsilon-lrp":
-            return "recursion through every layer, epsilon in each: equal up to epsilon"
+            return "recursion, epsilon in every layer and max pool, not in activations alone"
         return ""
 
     def requests(self, batch, workers, threads):
@@ -127,18 +130,25 @@ class Captum:
 
         nn = self.torch.nn
         # Flatten as a module is refused, so it is called as a function between two chains.
-        parts, current = [], []
+        parts, current, ruled = [], [], []
         for layer in chain:
             if isinstance(layer, nn.Flatten):
                 parts.append(nn.Sequential(*current))
                 current = []
-            else:
-                current.append(layer)
-                if not isinstance(layer, nn.ReLU):
-                    layer.rule = EpsilonRule(EPSILON)
+                continue
+            current.append(layer)
+            if not isinstance(layer, nn.ReLU):
+                ruled.append(layer)
         parts.append(nn.Sequential(*current))
         library = attr.LRP(flatten_between(parts))
-        return lambda x: library.attribute(x, target=0)
+
+        def explain(x):
+            # Captum removes rules after every call; without them its epsilon is 1e-9.
+            for layer in ruled:
+                layer.rule = EpsilonRule(EPSILON)
+            return library.attribute(x, target=0)
+
+        return explain
 
 
 def flatten_between(parts):
