@@ -246,7 +246,7 @@ import Testing
       (["r.npz", "--target", "0"], 64, "no such axis"),
       (["r.npz", "--max-memory", "10"], 69, "r.npz"),
       (["bad.npz"], 65, "correlation and n do not fit"),
-      (["nan.npz"], 65, "no point to draw"),
+      (["nan.npz"], 65, "nan.npz: the chart has no point to draw"),
       (["none.npz"], 65, "no examples"),
       (["words.npz"], 65, "nothing that can be drawn"),
       (["newer.json"], 65, "newer version"),

@@ -110,7 +110,13 @@ struct Plot {
       left = max(0, left - source.byteCount)
       sources.append(source)
     }
-    let (figure, what) = try drawing(of: sources, memoryLimit: left)
+    let figure: Figure
+    let what: String
+    do throws(CoalitionError) {
+      (figure, what) = try drawing(of: sources, memoryLimit: left)
+    } catch {
+      throw error.code == .usage ? error : error.at(sources[0].path)
+    }
     try Signals.check()
     switch format {
     case .svg: try Files.writeAtomically(Array(figure.svg().utf8), to: output)
