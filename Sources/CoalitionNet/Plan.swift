@@ -185,7 +185,12 @@ public final class Plan: Sendable {
   }
 
   /// Checks names, shapes and numbers of examples of inputs as a run would.
-  package func check(_ tensors: [String: Tensor]) throws(CoalitionError) { _ = try rows(tensors) }
+  /// - Returns: how many examples they hold.
+  @discardableResult
+  package func check(_ tensors: [String: Tensor]) throws(CoalitionError) -> Int {
+    try rows(tensors).examples
+  }
+
 
   private func rows(
     _ tensors: [String: Tensor]

@@ -158,6 +158,10 @@ struct LaneExperiment<Element: LaneElement> {
   var examples: Int
   /// Per slot the rows of all examples, one after the other.
   var inputs: [[Element]]
+  /// Slots behind those of `inputs`: rows of 32-bit words.
+  var words: [[UInt32]] = []
+  /// Per slot which row each example takes; nil, or no entry: its own.
+  var rowOf: [[Int32]?] = []
   /// Per slot the elements of one example's row.
   var outputRows: [Int]
   /// Per example the row that it is summed into and its weight; empty when no step sums.
@@ -183,7 +187,14 @@ struct LaneExperiment<Element: LaneElement> {
     recipe(&builder)
     let memory = RawMemory()
     let width = MemoryLayout<Element>.stride
-    let rows = inputs.map { UnsafeRawPointer(memory.copy($0)) as UnsafeRawPointer? }
+    let rows =
+      inputs.map { UnsafeRawPointer(memory.copy($0)) as UnsafeRawPointer? }
+      + words.map { UnsafeRawPointer(memory.copy($0)) as UnsafeRawPointer? }
+    let rowOf = rows.indices.map { slot -> UnsafePointer<Int32>? in
+      guard slot < self.rowOf.count, let rowOf = self.rowOf[slot] else { return nil }
+      return UnsafePointer(memory.copy(rowOf).assumingMemoryBound(to: Int32.self))
+    }
+    let rowTable = memory.copy(rowOf).assumingMemoryBound(to: UnsafePointer<Int32>?.self)
     let blocks = builder.blocks.map { UnsafeRawPointer(memory.copy($0)) as UnsafeRawPointer? }
     let results = outputRows.map { row in
       memory.copy([Result](repeating: Result(Self.untouched), count: row * count + Self.margin))
@@ -205,6 +216,7 @@ struct LaneExperiment<Element: LaneElement> {
             program.constants = blocks.baseAddress
             var call = ln_call()
             call.inputs = rows.baseAddress
+            call.row_of = UnsafePointer(rowTable)
             call.outputs = results.baseAddress
             call.examples = examples
             call.arenas = memory.allocate(program.arena_bytes * variant.threads)

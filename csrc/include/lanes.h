@@ -299,6 +299,17 @@ typedef struct ln_sum {
   ln_strides stride; // of `in`, in positions
 } ln_sum;
 
+// Coalitions: out[p] = present[p] where player[p] is in the lane's coalition or player[p] < 0, else
+// absent[p], for `count` positions. Coalitions are rows of `words` 32-bit words in input slot
+// `slot`: player i is bit i % 32 of word i / 32. Players are whole numbers below 32 * words held as
+// elements of the program's type: a constant, or in the arena where they differ by lane. `out` may
+// be the same as `present` or `absent`.
+typedef struct ln_mask {
+  ln_ref present, absent, players, out;
+  int32_t slot;
+  int64_t count, words;
+} ln_mask;
+
 #define LN_FAMILIES(X)                                                                             \
   X(input)                                                                                         \
   X(output)                                                                                        \
@@ -311,7 +322,8 @@ typedef struct ln_sum {
   X(gather)                                                                                        \
   X(slope)                                                                                         \
   X(unpool)                                                                                        \
-  X(sum)
+  X(sum)                                                                                           \
+  X(mask)
 
 typedef enum ln_family_id {
 #define X(name) LN_##name,

@@ -1,0 +1,98 @@
+// Random numbers that are a function of where they are used.
+//
+// Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3; SC 2011): ten rounds of
+// multiplications turn a 128-bit counter and a 64-bit key into 128 random bits. The key is the seed; the counter holds
+// the purpose (32 bits), the index of the sample (64 bits) and the block within it (32 bits). So sample 17 of
+// a seed is the same whoever draws it, in whatever order, on however many threads.
+
+#if canImport(Glibc)
+  import Glibc
+#elseif canImport(Darwin)
+  import Darwin
+#elseif canImport(Musl)
+  import Musl
+#endif
+
+/// A stream of random numbers for one sample of one purpose.
+public struct CounterRandom: RandomNumberGenerator, Sendable {
+  /// What random numbers are for. Two purposes never share numbers, whatever the seed.
+  public struct Purpose: RawRepresentable, Hashable, Sendable {
+    public let rawValue: UInt32
+    public init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    // Every purpose of the package has its row here, so that no two have the same number.
+    /// Random subsets of players of Sensitivity-n.
+    package static let sensitivitySubsets = Purpose(rawValue: 1)
+    /// Resampling of examples for intervals.
+    package static let bootstrap = Purpose(rawValue: 2)
+    /// Masks of RISE.
+    package static let riseMasks = Purpose(rawValue: 3)
+    /// Perturbations of infidelity and of max-sensitivity.
+    package static let infidelity = Purpose(rawValue: 4)
+    package static let maxSensitivity = Purpose(rawValue: 5)
+  }
+
+  private let key: (UInt32, UInt32)
+  private let purpose: UInt32
+  private let index: UInt64
+  private var block: UInt32 = 0
+  private var spare: UInt64?
+
+  public init(seed: UInt64, purpose: Purpose, index: UInt64) {
+    key = (UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
+    self.purpose = purpose.rawValue
+    self.index = index
+  }
+
+  public mutating func next() -> UInt64 {
+    if let number = spare {
+      spare = nil
+      return number
+    }
+    let words = Self.philox(
+      counter: (
+        block, purpose, UInt32(truncatingIfNeeded: index), UInt32(truncatingIfNeeded: index >> 32)
+      ), key: key)
+    block &+= 1
+    spare = UInt64(words.3) << 32 | UInt64(words.2)
+    return UInt64(words.1) << 32 | UInt64(words.0)
+  }
+
+  /// Uniform in 0 ..< 1, a multiple of 2^-53.
+  public mutating func uniform() -> Double {
+    Double(next() >> 11) * 0x1p-53
+  }
+
+  /// Uniform in 0 ..< bound, without bias (Lemire's multiplication with rejection). `bound` is at least 1.
+  public mutating func below(_ bound: Int) -> Int {
+    let bound = UInt64(bound)
+    var product = next().multipliedFullWidth(by: bound)
+    if product.low < bound {
+      let threshold = (0 &- bound) % bound
+      while product.low < threshold { product = next().multipliedFullWidth(by: bound) }
+    }
+    return Int(product.high)
+  }
+
+  /// A number of the standard normal distribution (Box and Muller).
+  public mutating func normal() -> Double {
+    // 1 - u is never 0.
+    let radius = (-2 * log(1 - uniform())).squareRoot()
+    return radius * cos(2 * Double.pi * uniform())
+  }
+
+  static func philox(
+    counter: (UInt32, UInt32, UInt32, UInt32), key: (UInt32, UInt32)
+  ) -> (UInt32, UInt32, UInt32, UInt32) {
+    var (a, b, c, d) = counter
+    var (first, second) = key
+    for _ in 0..<10 {
+      let left = a.multipliedFullWidth(by: 0xd251_1f53)
+      let right = c.multipliedFullWidth(by: 0xcd9e_8d57)
+      (a, b, c, d) = (right.high ^ b ^ first, right.low, left.high ^ d ^ second, left.low)
+      first &+= 0x9e37_79b9
+      second &+= 0xbb67_ae85
+    }
+    return (a, b, c, d)
+  }
+}

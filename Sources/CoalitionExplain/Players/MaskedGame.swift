@@ -1,0 +1,155 @@
+// The game of players on a model: the value of a coalition is the score when everybody else's elements are the
+// baseline's.
+//
+// value(S) = mean over baseline rows b of score(x where players are in S or always present, else b). Values are asked
+// for in bulk and come from masked forward passes in chunks, so memory is bounded whatever is asked.
+
+package import CoalitionBase
+package import CoalitionNet
+
+/// Coalitions of players in, scores out. Immutable and safe to share.
+package final class MaskedGame: Sendable {
+  package let players: PlayerSet
+  /// Examples.
+  package let exampleCount: Int
+  /// Scores per example.
+  package let targetCount: Int
+  private let masked: MaskedPlan
+  private let subject: MaskedPlan.Subject
+  private let targets: [[Int]]
+
+  /// - Parameters:
+  ///   - output: which of the plan's outputs; nil: its only one.
+  ///   - inputs: rows of all inputs.
+  ///   - baselines: rows per input, averaged over; zeros for inputs that are not named.
+  ///   - targets: per example the elements of its output that are scores, as many for each.
+  /// - Throws: `CoalitionError` for what does not fit.
+  package init(
+    _ plan: Plan, output: String? = nil, players: PlayerSet, inputs: [String: Tensor],
+    baselines: [String: Tensor] = [:], targets: [[Int]]
+  ) throws(CoalitionError) {
+    var ids: [String: Masking.ElementPlayers] = [:]
+    for (name, map) in zip(players.names, players.maps) {
+      ids[name] = Masking.ElementPlayers(ids: map.ids, hasRows: map.exampleCount != nil)
+    }
+    let words = Coalitions(playerCount: players.playerCount).wordCount
+    masked = try MaskedPlan(
+      plan, output: output, masking: .coalitions(players: ids, words: words))
+    subject = try masked.subject(inputs, baselines: baselines)
+    for (name, map) in zip(players.names, players.maps)
+    where map.exampleCount.map({ $0 != subject.examples }) ?? false {
+      throw CoalitionError(
+        .shapeMismatch, "the map of players is for another number of examples", node: name,
+        expected: "\(subject.examples)", found: "\(map.exampleCount ?? 0)")
+    }
+    try TargetElements.check(targets, examples: subject.examples, output: masked.output)
+    self.players = players
+    self.targets = targets
+    exampleCount = subject.examples
+    targetCount = targets.first?.count ?? 0
+  }
+
+  /// Evaluations of the network that the values of so many coalitions take.
+  package func evaluations(coalitions: Int) -> Int { coalitions * subject.baselines }
+
+  /// The values of every coalition for every example: [example][coalition][target].
+  package func values(
+    _ coalitions: Coalitions, _ options: RunOptions = RunOptions()
+  ) async throws(CoalitionError) -> [Double] {
+    try await values(
+      coalitions, rows: Array(repeating: 0..<coalitions.count, count: exampleCount), options)
+  }
+
+  /// The values of some coalitions for each example, one example after the other: [coalition][target] each.
+  /// - Parameter rows: per example, which coalitions.
+  package func values(
+    _ coalitions: Coalitions, rows: [Range<Int>], _ options: RunOptions = RunOptions()
+  ) async throws(CoalitionError) -> [Double] {
+    guard coalitions.playerCount == players.playerCount, rows.count == exampleCount,
+      rows.allSatisfy({ $0.lowerBound >= 0 && $0.upperBound <= coalitions.count })
+    else {
+      throw CoalitionError(
+        .usage, "the coalitions are not those of this game's players and examples",
+        expected: "\(players.playerCount) players, \(exampleCount) examples",
+        found: "\(coalitions.playerCount) players, \(rows.count) examples")
+    }
+    let limit = max(masked.comfortableVariants / subject.baselines, 1) * subject.baselines
+    var values: [Double] = []
+    values.reserveCapacity(rows.reduce(0) { $0 + $1.count } * targetCount)
+    var variants = MaskedPlan.Variants()
+    for (example, range) in rows.enumerated() {
+      for row in range {
+        for baseline in 0..<subject.baselines {
+          variants.append(example: example, baseline: baseline, mask: row)
+        }
+        if variants.count >= limit {
+          try await evaluate(variants, coalitions, options, &values)
+          variants = MaskedPlan.Variants()
+        }
+      }
+    }
+    if variants.count > 0 { try await evaluate(variants, coalitions, options, &values) }
+    return values
+  }
+
+  /// Appends the values of a chunk, whose baselines of one coalition follow each other.
+  private func evaluate(
+    _ variants: MaskedPlan.Variants, _ coalitions: Coalitions, _ options: RunOptions,
+    _ values: inout [Double]
+  ) async throws(CoalitionError) {
+    // Only the rows of this chunk travel with it.
+    let first = Int(variants.mask.min() ?? 0)
+    let last = Int(variants.mask.max() ?? 0)
+    var moved = variants
+    for index in moved.mask.indices { moved.mask[index] -= Int32(first) }
+    let width = coalitions.wordCount
+    let words = Array(coalitions.words[first * width..<(last + 1) * width])
+    let outputs = try await masked.outputs(subject, moved, .words(words), options)
+    TargetElements.append(
+      outputs, width: masked.output.count, examples: variants.example, targets: targets,
+      averaging: subject.baselines, to: &values)
+  }
+}
+
+/// Scores: elements of an output, chosen per example.
+enum TargetElements {
+  static func check(
+    _ targets: [[Int]], examples: Int, output: Plan.Value
+  ) throws(CoalitionError) {
+    guard targets.count == examples, Set(targets.map(\.count)).count == 1,
+      targets.first?.isEmpty == false
+    else {
+      throw CoalitionError(
+        .usage, "every example has the same number of targets, at least one",
+        expected: "\(examples) examples", found: "\(targets.count)")
+    }
+    for row in targets {
+      for target in row where !(0..<output.count).contains(target) {
+        throw CoalitionError(
+          .usage, "a target lies outside of the output", node: output.name,
+          expected: "0 to \(output.count - 1)", found: "\(target)")
+      }
+    }
+  }
+
+  /// Appends the chosen elements of rows of outputs, averaged over each `averaging` rows that follow each other.
+  static func append(
+    _ outputs: Tensor.Elements, width: Int, examples: [Int32], targets: [[Int]], averaging: Int,
+    to values: inout [Double]
+  ) {
+    func append<Number: BinaryFloatingPoint>(_ numbers: [Number]) {
+      for start in stride(from: 0, to: examples.count, by: averaging) {
+        for target in targets[Int(examples[start])] {
+          var sum = 0.0
+          for row in start..<start + averaging { sum += Double(numbers[row * width + target]) }
+          values.append(averaging == 1 ? sum : sum / Double(averaging))
+        }
+      }
+    }
+    switch outputs {
+    case .float32(let numbers): append(numbers)
+    case .float64(let numbers): append(numbers)
+    case .int32, .int64, .uint8, .bool: break
+    }
+  }
+}
