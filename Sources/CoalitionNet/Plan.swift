@@ -191,7 +191,6 @@ public final class Plan: Sendable {
     try rows(tensors).examples
   }
 
-
   private func rows(
     _ tensors: [String: Tensor]
   ) throws(CoalitionError) -> (rows: [SlotRows], examples: Int) {

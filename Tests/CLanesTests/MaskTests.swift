@@ -32,11 +32,11 @@ import Testing
       for position in 0..<positions {
         let row = example * positions + position
         let id = Int(players == .rows ? ids[row] : ids[position])
-        let holds = id < 0 || words[example * wordCount + id / 32] >> UInt32(id % 32) & 1 == 1
-        expected.append(
-          holds
-            ? present == .rows ? x[row] : x[position]
-            : absent == .rows ? other[row] : other[position])
+        let word = id < 0 ? 0 : words[example * wordCount + id / 32]
+        let holds = id < 0 || (word >> UInt32(id % 32)) & 1 == 1
+        let value = present == .rows ? x[row] : x[position]
+        let otherValue = absent == .rows ? other[row] : other[position]
+        expected.append(holds ? value : otherValue)
       }
     }
     let experiment = LaneExperiment<Element>(
@@ -133,10 +133,13 @@ import Testing
       }
       program.output(out, positions)
     }
-    let expected = (0..<examples).flatMap { example in
-      (0..<positions).map { position in
-        words[Int(rowOfMask[example])] >> UInt32(position % 32) & 1 == 1
-          ? x[Int(rowOfX[example]) * positions + position] : -9
+    var expected: [Float] = []
+    for example in 0..<examples {
+      let word = words[Int(rowOfMask[example])]
+      let start = Int(rowOfX[example]) * positions
+      for position in 0..<positions {
+        let holds = (word >> UInt32(position % 32)) & 1 == 1
+        expected.append(holds ? x[start + position] : -9)
       }
     }
     check(Case(experiment: experiment, expected: expected), "shared rows")

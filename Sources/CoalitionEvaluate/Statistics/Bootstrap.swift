@@ -1,7 +1,7 @@
 // Intervals over examples by the percentile bootstrap, and comparisons of two methods on the same examples.
 //
 // Examples are drawn again with replacement; the interval lies between percentiles of the means of these draws. Numbers
-// that are not defined (NaN) are left out first, and counted.
+// that are not defined (NaN) are left out of every mean; what is counted is the others.
 
 public import CoalitionBase
 
@@ -31,26 +31,52 @@ public struct Bootstrap: Sendable, Hashable {
 
   /// - Throws: `usage` for no resamples or a confidence outside of 0 ..< 1.
   public func mean(_ numbers: [Double]) throws(CoalitionError) -> MeanEstimate {
+    try means([numbers])[0]
+  }
+
+  /// The means of several numbers of the same examples, which are drawn once for all of them.
+  /// - Parameter columns: per kind of number, one for each example.
+  /// - Throws: as `mean`, and `shapeMismatch` for columns of different lengths.
+  public func means(_ columns: [[Double]]) throws(CoalitionError) -> [MeanEstimate] {
     guard resamples >= 1, confidence >= 0, confidence < 1 else {
       throw CoalitionError(
         .usage, "an interval needs resamples and a confidence",
         expected: "at least 1, and 0 to less than 1", found: "\(resamples) and \(confidence)")
     }
-    let defined = numbers.filter { !$0.isNaN }
-    let mean = defined.isEmpty ? .nan : defined.reduce(0, +) / Double(defined.count)
-    guard defined.count >= 2 else {
-      return MeanEstimate(mean: mean, low: .nan, high: .nan, count: defined.count)
+    let count = columns.first?.count ?? 0
+    guard columns.allSatisfy({ $0.count == count }) else {
+      throw CoalitionError(.shapeMismatch, "there are numbers of different examples")
     }
-    let means = (0..<resamples).map { draw in
-      var random = CounterRandom(seed: seed, purpose: .bootstrap, index: UInt64(draw))
-      var sum = 0.0
-      for _ in defined { sum += defined[random.below(defined.count)] }
-      return sum / Double(defined.count)
-    }.sorted()
+    var drawn = [[Double]](repeating: [], count: columns.count)
+    if count >= 2 {
+      for draw in 0..<resamples {
+        var random = CounterRandom(seed: seed, purpose: .bootstrap, index: UInt64(draw))
+        let examples = (0..<count).map { _ in random.below(count) }
+        for (place, column) in columns.enumerated() {
+          let mean = Self.mean(of: column, examples)
+          if !mean.isNaN { drawn[place].append(mean) }
+        }
+      }
+    }
     let tail = (1 - confidence) / 2
-    return MeanEstimate(
-      mean: mean, low: Self.percentile(means, tail), high: Self.percentile(means, 1 - tail),
-      count: defined.count)
+    return zip(columns, drawn).map { column, means in
+      let defined = column.reduce(0) { $1.isNaN ? $0 : $0 + 1 }
+      let sorted = defined < 2 ? [] : means.sorted()
+      return MeanEstimate(
+        mean: Self.mean(of: column, column.indices),
+        low: sorted.isEmpty ? .nan : Self.percentile(sorted, tail),
+        high: sorted.isEmpty ? .nan : Self.percentile(sorted, 1 - tail), count: defined)
+    }
+  }
+
+  /// The mean of some examples' numbers, without those that are not defined; NaN when none is.
+  private static func mean(of numbers: [Double], _ examples: some Collection<Int>) -> Double {
+    var (sum, count) = (0.0, 0)
+    for example in examples where !numbers[example].isNaN {
+      sum += numbers[example]
+      count += 1
+    }
+    return sum / Double(count)
   }
 
   /// The mean of a[i] - b[i] over the examples where both are defined: methods differ beyond chance in the examples

@@ -129,9 +129,8 @@ public struct SensitivityResult: Sendable {
     self.perExample = perExample
     var means: [[MeanEstimate]] = []
     for method in perExample {
-      var row: [MeanEstimate] = []
-      for place in sizes.indices { row.append(try bootstrap.mean(method.map { $0[place] })) }
-      means.append(row)
+      means.append(
+        try bootstrap.means(sizes.indices.map { place in method.map { $0[place] } }))
     }
     self.means = means
   }
@@ -145,12 +144,9 @@ public struct SensitivityResult: Sendable {
         .usage, "there is no such method", expected: "0 to \(perExample.count - 1)",
         found: "\(a), \(b)")
     }
-    var differences: [MeanEstimate] = []
-    for place in sizes.indices {
-      differences.append(
-        try bootstrap.difference(
-          perExample[a].map { $0[place] }, perExample[b].map { $0[place] }))
-    }
-    return differences
+    return try bootstrap.means(
+      sizes.indices.map { place in
+        zip(perExample[a], perExample[b]).map { $0[place] - $1[place] }
+      })
   }
 }

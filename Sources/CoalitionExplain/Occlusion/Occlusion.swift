@@ -9,20 +9,20 @@
 // adds the windows that the far edges cut, with the elements that they have; non-overlapping windows are then
 // patches.
 
-package import CoalitionBase
-package import CoalitionNet
+public import CoalitionBase
+public import CoalitionNet
 
 /// What occlusion finds.
-package struct OcclusionResult: Sendable {
+public struct OcclusionResult: Sendable {
   /// The score of every example with everything present: [example][target].
-  package var outputs: [[Double]]
+  public var outputs: [[Double]]
   /// The fall of the score per player or window: [example][target][player].
-  package var values: [[[Double]]]
+  public var values: [[[Double]]]
 }
 
 extension MaskedGame {
   /// The marginal contribution of every player.
-  package func occlusion(
+  public func occlusion(
     _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> OcclusionResult {
     try await occlusion(removing: players.playerCount, options) { list, player in

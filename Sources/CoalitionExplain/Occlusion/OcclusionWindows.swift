@@ -1,7 +1,7 @@
 // Windows that slide over an input (the forms are told apart in Occlusion.swift).
 
 public import CoalitionBase
-package import CoalitionNet
+public import CoalitionNet
 
 /// Windows over the last axes of an input; leading axes, such as channels, are taken whole.
 public struct OcclusionWindows: Sendable, Hashable {
@@ -64,7 +64,7 @@ public struct OcclusionWindows: Sendable, Hashable {
   /// - Returns: the falls of the score per window, the attributions [N, T, input shape] with NaN where no window was, and
   ///   what the user should be told.
   /// - Throws: `CoalitionError` for windows, inputs or targets that do not fit.
-  package func occlude(
+  public func occlude(
     _ plan: Plan, output: String? = nil, input: String, inputs: [String: Tensor],
     baselines: [String: Tensor] = [:], targets: [[Int]], _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> (

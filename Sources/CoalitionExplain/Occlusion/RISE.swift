@@ -7,7 +7,7 @@
 // Attributions are those of the paper: they are no differences to a baseline's score and sum to nothing in particular.
 
 public import CoalitionBase
-package import CoalitionNet
+public import CoalitionNet
 
 /// How RISE draws its masks.
 public struct RISE: Sendable, Hashable {
@@ -68,7 +68,7 @@ public struct RISE: Sendable, Hashable {
 
   /// - Returns: attributions and their standard errors, [N, T, input shape]; leading axes share the map of the last ones.
   /// - Throws: `CoalitionError` for options, inputs or targets that do not fit.
-  package func explain(
+  public func explain(
     _ plan: Plan, output: String? = nil, input: String, inputs: [String: Tensor],
     baselines: [String: Tensor] = [:], targets: [[Int]], _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> (attributions: Tensor, standardErrors: Tensor) {

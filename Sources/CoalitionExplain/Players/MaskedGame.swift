@@ -4,16 +4,16 @@
 // value(S) = mean over baseline rows b of score(x where players are in S or always present, else b). Values are asked
 // for in bulk and come from masked forward passes in chunks, so memory is bounded whatever is asked.
 
-package import CoalitionBase
-package import CoalitionNet
+public import CoalitionBase
+public import CoalitionNet
 
 /// Coalitions of players in, scores out. Immutable and safe to share.
-package final class MaskedGame: Sendable {
-  package let players: PlayerSet
+public final class MaskedGame: Sendable {
+  public let players: PlayerSet
   /// Examples.
-  package let exampleCount: Int
+  public let exampleCount: Int
   /// Scores per example.
-  package let targetCount: Int
+  public let targetCount: Int
   private let masked: MaskedPlan
   private let subject: MaskedPlan.Subject
   private let targets: [[Int]]
@@ -24,7 +24,7 @@ package final class MaskedGame: Sendable {
   ///   - baselines: rows per input, averaged over; zeros for inputs that are not named.
   ///   - targets: per example the elements of its output that are scores, as many for each.
   /// - Throws: `CoalitionError` for what does not fit.
-  package init(
+  public init(
     _ plan: Plan, output: String? = nil, players: PlayerSet, inputs: [String: Tensor],
     baselines: [String: Tensor] = [:], targets: [[Int]]
   ) throws(CoalitionError) {
@@ -33,27 +33,29 @@ package final class MaskedGame: Sendable {
       ids[name] = Masking.ElementPlayers(ids: map.ids, hasRows: map.exampleCount != nil)
     }
     let words = Coalitions(playerCount: players.playerCount).wordCount
-    masked = try MaskedPlan(
+    let masked = try MaskedPlan(
       plan, output: output, masking: .coalitions(players: ids, words: words))
-    subject = try masked.subject(inputs, baselines: baselines)
+    let subject = try masked.subject(inputs, baselines: baselines)
     for (name, map) in zip(players.names, players.maps)
-    where map.exampleCount.map({ $0 != subject.examples }) ?? false {
+    where (map.exampleCount ?? subject.examples) != subject.examples {
       throw CoalitionError(
         .shapeMismatch, "the map of players is for another number of examples", node: name,
         expected: "\(subject.examples)", found: "\(map.exampleCount ?? 0)")
     }
     try TargetElements.check(targets, examples: subject.examples, output: masked.output)
     self.players = players
+    self.masked = masked
+    self.subject = subject
     self.targets = targets
     exampleCount = subject.examples
     targetCount = targets.first?.count ?? 0
   }
 
   /// Evaluations of the network that the values of so many coalitions take.
-  package func evaluations(coalitions: Int) -> Int { coalitions * subject.baselines }
+  public func evaluations(coalitions: Int) -> Int { coalitions * subject.baselines }
 
   /// The values of every coalition for every example: [example][coalition][target].
-  package func values(
+  public func values(
     _ coalitions: Coalitions, _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> [Double] {
     try await values(
@@ -62,7 +64,7 @@ package final class MaskedGame: Sendable {
 
   /// The values of some coalitions for each example, one example after the other: [coalition][target] each.
   /// - Parameter rows: per example, which coalitions.
-  package func values(
+  public func values(
     _ coalitions: Coalitions, rows: [Range<Int>], _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> [Double] {
     guard coalitions.playerCount == players.playerCount, rows.count == exampleCount,

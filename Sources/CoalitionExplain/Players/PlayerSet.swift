@@ -31,11 +31,16 @@ public struct PlayerSet: Sendable, Hashable {
         .usage, "players are given for something that is not an input", node: name,
         expected: inputs.map(\.name).joined(separator: ", "))
     }
+    var elements = 0
+    for input in inputs {
+      elements = elements.addingReportingOverflow(Tensor.count(of: input.shape) ?? 0).partialValue
+    }
     var divisions: [(map: PlayerMap, isGiven: Bool)] = []
     for input in inputs {
       let division = players[input.name] ?? others
       do throws(CoalitionError) {
-        let map = try PlayerMap(unchecked: division, shape: input.shape, examples: examples)
+        let map = try PlayerMap(
+          unchecked: division, shape: input.shape, examples: examples, limit: elements)
         if case .map = division {
           divisions.append((map, true))
         } else {

@@ -3,13 +3,13 @@
 // The value of a player is the sum over its elements; a map shows a player's value in equal parts on its elements, so
 // that maps sum to values.
 
-package import CoalitionBase
+public import CoalitionBase
 
 extension PlayerSet {
   /// The values of players, [example][player], from attributions to elements.
   /// - Parameter attributions: per input, [N, one example's shape].
   /// - Throws: `usage` for an input without attributions, `shapeMismatch`, and `notFinite`.
-  package func sums(
+  public func sums(
     of attributions: [String: Tensor], examples: Int
   ) throws(CoalitionError) -> [[Double]] {
     var sums = [[Double]](
@@ -40,7 +40,7 @@ extension PlayerSet {
 
   /// Attributions to elements, per input [N, one example's shape], from the values of players.
   /// - Parameter values: [example][player].
-  package func maps(of values: [[Double]]) throws(CoalitionError) -> [String: Tensor] {
+  public func maps(of values: [[Double]]) throws(CoalitionError) -> [String: Tensor] {
     let sizes = (0..<(differsByExample ? values.count : 1)).map { self.sizes(ofExample: $0) }
     var result: [String: Tensor] = [:]
     for (name, map) in zip(names, maps) {

@@ -43,14 +43,17 @@ public struct PlayerMap: Sendable, Hashable {
   public init(
     _ players: Players, shape: [Int], examples: Int? = nil
   ) throws(CoalitionError) {
-    let map = try Self(unchecked: players, shape: shape, examples: examples)
+    let map = try Self(
+      unchecked: players, shape: shape, examples: examples,
+      limit: Tensor.count(of: shape) ?? Int.max)
     try map.checkGapless()
     self = map
   }
 
   /// A map whose numbers may have gaps, which other inputs fill.
+  /// - Parameter limit: players that a map can have at most: without gaps each has an element of one example.
   init(
-    unchecked players: Players, shape: [Int], examples: Int?
+    unchecked players: Players, shape: [Int], examples: Int?, limit: Int
   ) throws(CoalitionError) {
     guard let count = Tensor.count(of: shape), count > 0, count <= Int(Int32.max) else {
       throw CoalitionError(.shapeMismatch, "no players can be made of the shape \(shape)")
@@ -74,7 +77,8 @@ public struct PlayerMap: Sendable, Hashable {
       (ids, playerCount) = try Self.positions(
         alongAxis: shape.count < 2 ? 0 : shape.count - 2, shape: shape)
     case .map(let tensor):
-      (ids, exampleCount) = try Self.ids(tensor, shape: shape, examples: examples)
+      (ids, exampleCount) = try Self.ids(
+        tensor, shape: shape, examples: examples, limit: limit)
       playerCount = Int(ids.max() ?? -1) + 1
     }
   }
@@ -150,7 +154,7 @@ public struct PlayerMap: Sendable, Hashable {
   }
 
   private static func ids(
-    _ tensor: Tensor, shape: [Int], examples: Int?
+    _ tensor: Tensor, shape: [Int], examples: Int?, limit: Int
   ) throws(CoalitionError) -> (ids: [Int32], examples: Int?) {
     let perExample = tensor.rank == shape.count + 1 && Array(tensor.shape.dropFirst()) == shape
     guard perExample || tensor.shape == shape else {
@@ -167,8 +171,6 @@ public struct PlayerMap: Sendable, Hashable {
       throw CoalitionError(
         .invalidData, "a map of players holds whole numbers", found: "\(tensor.elementType)")
     }
-    // Without gaps a player has at least one element.
-    let limit = integers.count
     if let place = integers.firstIndex(where: { $0 < -1 || $0 >= limit }) {
       throw CoalitionError(
         .invalidData, "element \(place) of the map of players is no player's number",

@@ -198,10 +198,10 @@ package final class MaskedPlan: Sendable {
     case weights([Float])
   }
 
-  /// Variants whose outputs and indices take about 32 MB.
+  /// Variants of one call: enough to keep all threads busy, with outputs that stay in the last-level cache.
   package var comfortableVariants: Int {
     let bytes = output.count * plan.options.precision.byteCount + 3 * 4
-    return min(max((32 << 20) / bytes, 64), 1 << 16)
+    return min(max((4 << 20) / bytes, 256), 1 << 14)
   }
 
   /// The outputs of all variants, [variant][output].
