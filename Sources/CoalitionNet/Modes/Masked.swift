@@ -6,7 +6,7 @@
 //     0 ..< I inputs, I ..< 2 I baselines, 2 I ..< 3 I players where they differ by example, 3 I the mask.
 
 import CLanes
-package import CoalitionBase
+import CoalitionBase
 
 /// What is masked.
 package enum Masking: Sendable {
