@@ -16,6 +16,12 @@ public enum GradientMethod: Sendable, Hashable {
   case epsilonLRP(epsilon: Double = 1e-4)
   /// (x - b) times the gradient with secants for slopes: the Rescale rule, complete.
   case deepLIFT
+  /// The same with the changes from positive and from negative terms shared out by their Shapley value.
+  case deepLIFTRevealCancel
+  /// (x - b) times the gradient's mean over random baselines b and random places of the paths from them.
+  case expectedGradients(samples: Int = 200, seed: UInt64 = 0)
+  /// The gradient's mean over inputs with normal noise, whose deviation is `noise` times the range of the example.
+  case smoothGrad(samples: Int = 50, noise: Double = 0.15, seed: UInt64 = 0)
   /// The gradient with negative signals stopped at every activation.
   case guidedBackpropagation
   /// The gradient with the activations' own slopes left out and negative signals stopped.
@@ -26,28 +32,24 @@ public enum GradientMethod: Sendable, Hashable {
   /// Whether the attributions are differences from a baseline.
   public var usesBaseline: Bool {
     switch self {
-    case .integratedGradients, .deepLIFT: true
+    case .integratedGradients, .expectedGradients, .deepLIFT, .deepLIFTRevealCancel: true
     default: false
     }
   }
 
-  /// Whether attributions add up to S(x) - S(b): exactly, or up to a quadrature.
+  /// Whether attributions add up to S(x) - S(b): exactly, up to a quadrature, or in expectation.
   public var isComplete: Bool { usesBaseline }
-
-  /// The pre-activations closer than this to their reference take the derivative half way.
-  package static let secantThreshold = 1e-6
 
   /// The rules for the signal, and what is done with it at the inputs.
   func request(target: String, seeds: Int, model: Model) -> ReverseRequest {
-    let secantThreshold = Self.secantThreshold
-    return switch self {
+    switch self {
     case .gradient:
       ReverseRequest(target: target, rules: ReverseRules(), product: .signal, seeds: seeds)
     case .saliency:
       ReverseRequest(target: target, rules: ReverseRules(), product: .magnitude, seeds: seeds)
     case .gradientTimesInput:
       ReverseRequest(target: target, rules: ReverseRules(), product: .timesInput, seeds: seeds)
-    case .integratedGradients:
+    case .integratedGradients, .expectedGradients:
       ReverseRequest(
         target: target, rules: ReverseRules(), product: .timesChange, feeding: .path, seeds: seeds,
         isSummed: true)
@@ -57,8 +59,15 @@ public enum GradientMethod: Sendable, Hashable {
         seeds: seeds)
     case .deepLIFT:
       ReverseRequest(
-        target: target, rules: ReverseRules(slope: .secant(threshold: secantThreshold)),
+        target: target, rules: ReverseRules(slope: .secant),
         product: .timesChange, seeds: seeds)
+    case .deepLIFTRevealCancel:
+      ReverseRequest(
+        target: target, rules: ReverseRules(slope: .revealCancel), product: .timesChange,
+        seeds: seeds)
+    case .smoothGrad:
+      ReverseRequest(
+        target: target, rules: ReverseRules(), product: .signal, seeds: seeds, isSummed: true)
     case .guidedBackpropagation:
       ReverseRequest(
         target: target, rules: ReverseRules(slope: .guided), product: .signal, seeds: seeds)

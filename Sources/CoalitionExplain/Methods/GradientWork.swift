@@ -23,18 +23,11 @@ struct GradientWork: Sendable {
   private static let variantsPerCall = 1 << 14
 
   func explanation() async throws(CoalitionError) -> Explanation {
-    var path: [(place: Double, weight: Double)] = []
-    if case .integratedGradients(let steps, let quadrature) = method {
-      guard steps > 0 else {
-        throw CoalitionError(.usage, "a path has at least one step", found: "\(steps)")
-      }
-      path = quadrature.nodes(steps)
-    }
-    let repeats = method.usesBaseline ? baselineCount : 1
+    let variants = try method.variants(ofExample: 0, baselines: baselineCount).count
     let seeds = weights.isAll ? min(weights.count, Self.seedsPerProgram) : 1
     var request = method.request(
       target: explainer.scores, seeds: seeds, model: explainer.cut.model)
-    if repeats > 1 { request.isSummed = true }
+    if variants > 1 { request.isSummed = true }
     request.keepsLedger = keepsLedger
     if keepsLedger && request.isSummed {
       throw CoalitionError(
@@ -42,14 +35,13 @@ struct GradientWork: Sendable {
     }
     let plan = try explainer.plan(request)
 
-    let variants = max(path.count, 1) * repeats
     let chunk = max(1, Self.variantsPerCall / variants)
     var sums = ResultRows(sources: plan.sources, targets: weights.isAll ? weights.count : nil)
     var residuals: [Double] = []
     var scores: [Double] = []
     for first in stride(from: 0, to: examples, by: chunk) {
       let range = first..<min(first + chunk, examples)
-      let work = try work(for: range, path: path, repeats: repeats)
+      let work = try work(for: range, isSummed: request.isSummed)
       let groups = stride(from: 0, to: weights.isAll ? weights.count : 1, by: seeds)
       var results: [[Tensor]] = []
       var chunkResiduals: [Tensor] = []
@@ -99,44 +91,32 @@ struct GradientWork: Sendable {
 
   /// The variants of some examples.
   private func work(
-    for range: Range<Int>, path: [(place: Double, weight: Double)], repeats: Int
+    for range: Range<Int>, isSummed: Bool
   ) throws(CoalitionError) -> ReversePlan.Work {
-    let steps = max(path.count, 1)
-    var work = ReversePlan.Work(examples: range.count * steps * repeats)
-    work.inputs = rows
-    work.baselines = baselines
-    let isOneToOne = steps * repeats == 1 && range == 0..<examples
-    work.rowOf = isOneToOne ? nil : indices(range) { example, _, _ in example }
-    // One row of baselines serves all examples.
-    work.baselineOf = indices(range) { _, baseline, _ in baseline }
-    work.seedOf =
-      weights.rowOf.map { rowOf in
-        indices(range) { example, _, _ in Int(rowOf[example]) }
-      } ?? [Int32](repeating: 0, count: work.examples)
-    guard steps * repeats > 1 || !path.isEmpty else { return work }
-    work.groupOf = indices(range) { example, _, _ in example - range.lowerBound }.map(Int.init)
-    for _ in range {
-      for _ in 0..<repeats {
-        for step in 0..<steps {
-          work.alphas.append(path.isEmpty ? 1 : path[step].place)
-          work.weights.append((path.isEmpty ? 1 : path[step].weight) / Double(repeats))
-        }
+    var variants: [(example: Int, variant: Variant)] = []
+    for example in range {
+      for variant in try method.variants(ofExample: example, baselines: baselineCount) {
+        variants.append((example, variant))
       }
+    }
+    var work = ReversePlan.Work(examples: variants.count)
+    work.inputs = rows
+    work.rowOf = variants.map { Int32($0.example) }
+    for (name, tensor) in rows {
+      if let noisy = try method.noisy(tensor, range) {
+        work.inputs[name] = noisy
+        work.rowOf = nil
+      }
+    }
+    work.baselines = baselines
+    work.baselineOf = variants.map { Int32($0.variant.baseline) }
+    work.seedOf = variants.map { weights.rowOf?[$0.example] ?? 0 }
+    work.alphas = variants.map(\.variant.alpha)
+    if isSummed {
+      work.groupOf = variants.map { $0.example - range.lowerBound }
+      work.weights = variants.map(\.variant.weight)
     }
     return work
-
-    func indices(
-      _ range: Range<Int>, _ row: (_ example: Int, _ baseline: Int, _ step: Int) -> Int
-    ) -> [Int32] {
-      var result: [Int32] = []
-      result.reserveCapacity(range.count * repeats * steps)
-      for example in range {
-        for baseline in 0..<repeats {
-          for step in 0..<steps { result.append(Int32(row(example, baseline, step))) }
-        }
-      }
-      return result
-    }
   }
 
   /// Per target rows of examples, to per example rows of targets.

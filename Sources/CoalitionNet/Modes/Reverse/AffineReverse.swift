@@ -4,7 +4,7 @@ import CLanes
 import CoalitionBase
 
 extension ConvolutionStep: ReversibleStep {
-  private var inputCount: Int {
+  var inputCount: Int {
     geometry.images * geometry.vertical.size * geometry.horizontal.size * geometry.groups
       * geometry.inChannels
   }
@@ -90,13 +90,7 @@ extension ConvolutionStep: ReversibleStep {
     _ pass: RelevancePass, _ reversal: inout Reversal
   ) throws(CoalitionError) -> Operand {
     let x = try reversal.lowering.seen(View(input, shape: [inputCount]), through: pass.input)
-    let source = try reversal.lowering.constantSource(weights)
-    let seenWeights = reversal.lowering.constant(
-      source.tensor.seen(through: pass.weight), layout: source.layout,
-      name: source.name.map {
-        pass.weight == .identity
-          ? $0 : ConstantSource.Name(value: $0.value, form: "\($0.form) \(pass.weight)")
-      })
+    let seenWeights = try reversal.lowering.weights(weights, seenThrough: pass.weight)
     var seenBias: Operand?
     if let bias, let lens = pass.bias {
       let source = try reversal.lowering.constantSource(bias)
@@ -112,6 +106,19 @@ extension ConvolutionStep: ReversibleStep {
 }
 
 extension Lowering {
+  /// Packed weights under a lens.
+  mutating func weights(
+    _ operand: Operand, seenThrough lens: Lens
+  ) throws(CoalitionError) -> Operand {
+    if lens == .identity { return operand }
+    let source = try constantSource(operand)
+    return constant(
+      source.tensor.seen(through: lens), layout: source.layout,
+      name: source.name.map {
+        ConstantSource.Name(value: $0.value, form: "\($0.form) \(lens)")
+      })
+  }
+
   /// A lane value under a lens, dense in the memory order of `view`.
   mutating func seen(_ view: View, through lens: Lens) throws(CoalitionError) -> View {
     switch lens {

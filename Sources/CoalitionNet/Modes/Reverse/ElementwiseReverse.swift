@@ -27,7 +27,7 @@ struct SlopeStep: Step {
     switch rule {
     case .derivative: (LN_SLOPE_DERIVATIVE, 0, "slope")
     case .ratio(let epsilon): (LN_SLOPE_RATIO, epsilon, "ratio")
-    case .secant(let threshold): (LN_SLOPE_SECANT, threshold, "secant")
+    case .secant, .revealCancel: (LN_SLOPE_SECANT, 0, "secant")
     case .guided: (LN_SLOPE_GUIDED, 0, "guided slope")
     case .deconvnet: (LN_SLOPE_DECONVNET, 0, "rectified signal")
     }
@@ -72,6 +72,7 @@ extension PointwiseStep: ReversibleStep {
 
   func reverse(_ reversal: inout Reversal) throws(CoalitionError) {
     guard reversal.wants(input), let signal = reversal.signal(written)?.operand else { return }
+    if try reversal.revealCancel(self, signal) { return }
     var sent = signal
     // Relevance passes through a function of one number as it is.
     if case .multiplier = reversal.rules.signal {
@@ -258,7 +259,7 @@ extension Reversal {
 }
 
 extension Lowering {
-  fileprivate mutating func mean(_ a: View, _ b: View) throws(CoalitionError) -> View {
+  mutating func mean(_ a: View, _ b: View) throws(CoalitionError) -> View {
     let sum = try combined(.add, a, b, shape: a.shape)
     return try combined(
       .multiply, sum, View(constant(Tensor(.float64([0.5]))), shape: []), shape: a.shape)

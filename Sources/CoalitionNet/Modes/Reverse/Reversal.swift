@@ -30,14 +30,17 @@ struct Reversal {
   private(set) var referenced: [Int] = []
   private var references: [Int: Operand] = [:]
   private let firstReferenceSlot: Int
+  /// Affine steps with one function behind them, for the rule that looks at both.
+  let soleAffine: [Operand: ConvolutionStep]
   /// The residual of every step, when it is asked for.
   var ledger: Ledger?
   var label = ""
 
   init(
     _ lowering: Lowering, rules: ReverseRules, wanted: Set<Int>, referenced: [Int] = [],
-    firstReferenceSlot: Int, ledger: Ledger? = nil
+    firstReferenceSlot: Int, soleAffine: [Operand: ConvolutionStep] = [:], ledger: Ledger? = nil
   ) {
+    self.soleAffine = soleAffine
     self.lowering = lowering
     self.rules = rules
     self.wanted = wanted

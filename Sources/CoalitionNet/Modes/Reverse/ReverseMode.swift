@@ -120,12 +120,15 @@ enum ReverseMode {
         node: request.target)
     }
 
+    let soleAffine =
+      request.rules.slope == .revealCancel ? Reversal.soleAffine(forward) : [:]
     var referenced: [Int] = []
     var nodes: [String] = []
     for seed in 0..<request.seeds {
       var reversal = Reversal(
         lowering, rules: request.rules, wanted: wanted, referenced: referenced,
-        firstReferenceSlot: slots.firstReference, ledger: request.keepsLedger ? Ledger() : nil)
+        firstReferenceSlot: slots.firstReference, soleAffine: soleAffine,
+        ledger: request.keepsLedger ? Ledger() : nil)
       var start = try reversal.lowering.input(
         request.target, shape: target.shape, order: target.memoryOrder, slot: slots.seed(seed))
       // What is shared out is the score itself.

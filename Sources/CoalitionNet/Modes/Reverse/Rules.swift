@@ -88,14 +88,16 @@ package enum SlopeRule: Hashable, Sendable {
   case derivative
   /// f(z) / (z + epsilon sign z).
   case ratio(epsilon: Double)
-  /// (f(z) - f(z')) / (z - z'), the derivative half way where z and z' are closer than `threshold`.
-  case secant(threshold: Double)
+  /// (f(z) - f(z')) / (z - z'), without cancellation at any distance; the derivative where they are equal.
+  case secant
+  /// Secants for what came from positive and from negative terms apart (RevealCancel.swift).
+  case revealCancel
   /// f'(z) where the signal is positive.
   case guided
   /// 1 where the signal is positive.
   case deconvnet
 
-  var needsReference: Bool { if case .secant = self { true } else { false } }
+  var needsReference: Bool { self == .secant || self == .revealCancel }
 }
 
 /// How one signal goes back through the graph: everything that a gradient-based method is, but its baseline and what
