@@ -30,6 +30,9 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     /// Perturbations of infidelity and of max-sensitivity.
     package static let infidelity = Purpose(rawValue: 4)
     package static let maxSensitivity = Purpose(rawValue: 5)
+    /// Baselines and places of expected gradients, and the noise of SmoothGrad.
+    package static let expectedGradients = Purpose(rawValue: 6)
+    package static let smoothGrad = Purpose(rawValue: 7)
   }
 
   private let key: (UInt32, UInt32)
