@@ -14,8 +14,8 @@ public struct Explanation: Sendable {
   public var residual: Tensor?
   /// Which score: [N], for a difference [N, 2], for all [T].
   public var target: Tensor
-  /// Model evaluations per example.
-  public var evaluations: Int
+  /// Points at which the model was evaluated: as `output`.
+  public var evaluations: [Int]
   /// Nodes of the ledger, and per example [N, (T,) nodes] what each of them lost or made up.
   public var ledger: (nodes: [String], residuals: Tensor)?
   public var warnings: [String] = []

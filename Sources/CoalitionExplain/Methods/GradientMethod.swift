@@ -12,6 +12,9 @@ public enum GradientMethod: Sendable, Hashable {
   case gradientTimesInput
   /// (x - b) times the gradient's mean along the straight path from the baseline b to x.
   case integratedGradients(steps: Int = 50, quadrature: Quadrature = .gauss)
+  /// The same with steps where they are needed, until the attributions add up to S(x) - S(b) within `tolerance` times
+  /// max(|S(x) - S(b)|, 1e-3 |S(x)|).
+  case adaptiveIntegratedGradients(tolerance: Double)
   /// x times the gradient with f(z) / (z + epsilon sign z) for every slope.
   case epsilonLRP(epsilon: Double = 1e-4)
   /// (x - b) times the gradient with secants for slopes: the Rescale rule, complete.
@@ -32,7 +35,9 @@ public enum GradientMethod: Sendable, Hashable {
   /// Whether the attributions are differences from a baseline.
   public var usesBaseline: Bool {
     switch self {
-    case .integratedGradients, .expectedGradients, .deepLIFT, .deepLIFTRevealCancel: true
+    case .integratedGradients, .adaptiveIntegratedGradients, .expectedGradients, .deepLIFT,
+      .deepLIFTRevealCancel:
+      true
     default: false
     }
   }
@@ -49,7 +54,7 @@ public enum GradientMethod: Sendable, Hashable {
       ReverseRequest(target: target, rules: ReverseRules(), product: .magnitude, seeds: seeds)
     case .gradientTimesInput:
       ReverseRequest(target: target, rules: ReverseRules(), product: .timesInput, seeds: seeds)
-    case .integratedGradients, .expectedGradients:
+    case .integratedGradients, .adaptiveIntegratedGradients, .expectedGradients:
       ReverseRequest(
         target: target, rules: ReverseRules(), product: .timesChange, feeding: .path, seeds: seeds,
         isSummed: true)

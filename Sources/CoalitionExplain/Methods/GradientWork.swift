@@ -23,6 +23,9 @@ struct GradientWork: Sendable {
   private static let variantsPerCall = 1 << 14
 
   func explanation() async throws(CoalitionError) -> Explanation {
+    if case .adaptiveIntegratedGradients(let tolerance) = method {
+      return try await adaptive(tolerance)
+    }
     let variants = try method.variants(ofExample: 0, baselines: baselineCount).count
     let seeds = weights.isAll ? min(weights.count, Self.seedsPerProgram) : 1
     var request = method.request(
@@ -67,7 +70,7 @@ struct GradientWork: Sendable {
       to: Tensor(shape: [examples] + shape, elements: .float64(scores)))
     var explanation = Explanation(
       attributions: try sums.tensors(), output: output, target: weights.description,
-      evaluations: variants)
+      evaluations: [Int](repeating: variants, count: output.count))
     if method.usesBaseline {
       try await complete(&explanation, shape: shape)
     }
@@ -80,6 +83,35 @@ struct GradientWork: Sendable {
           elements: .float64(residuals))
       )
     }
+    return explanation
+  }
+
+  /// Integrated gradients by bisection of the paths.
+  private func adaptive(_ tolerance: Double) async throws(CoalitionError) -> Explanation {
+    guard tolerance > 0, tolerance.isFinite else {
+      throw CoalitionError(.usage, "the tolerance must be above 0", found: "\(tolerance)")
+    }
+    guard !keepsLedger else {
+      throw CoalitionError(.unsupported, "a ledger is kept for methods of one pass only")
+    }
+    let path = AdaptivePath(
+      explainer: explainer, rows: rows, weights: weights, baselines: baselines,
+      baselineCount: baselineCount, tolerance: tolerance, run: run)
+    let result = try await path.attributions(examples: examples)
+    let scores = try await explainer.forward.run(rows, run)[explainer.scores]
+    let value = explainer.forward.outputs[0]
+    let output = try weights.applied(
+      to: Tensor(shape: [examples] + value.shape, elements: .float64(scores?.doubles ?? [])))
+    var attributions: [String: Tensor] = [:]
+    for input in explainer.forward.inputs {
+      guard let values = result.rows[input.name] else { continue }
+      attributions[input.name] = try Tensor(
+        shape: output.shape + input.shape, elements: .float64(values))
+    }
+    var explanation = Explanation(
+      attributions: attributions, output: output, target: weights.description,
+      evaluations: result.evaluations)
+    try await complete(&explanation, shape: value.shape)
     return explanation
   }
 
