@@ -185,12 +185,15 @@ import Testing
   func targets() throws {
     try write(
       "t.npz", options: [.init("target", "all")],
-      ("attributions", try tensor([1, 3, 2, 2], (0..<12).map { Double($0) })))
+      ("attributions", try tensor([1, 3, 2, 2], (0..<12).map { Double($0) })),
+      ("output", try tensor([1, 3], [1, 2, 3])))
     #expect(try plot("t.npz").code == 0)
     #expect(try boxes("t.svg").count == 4)
     #expect(try plot("t.npz", "--target", "2").code == 0)
     #expect(try labels("t.svg").contains("max 11"))
     #expect(try plot("t.npz", "--target", "3").code == 64)
+    // The outputs of all targets are no such arrays.
+    #expect(try plot("t.npz", "--array", "output", "--output", "o.svg").code == 0)
   }
 
   @Test("Values, scores of layers, numbers per method and bare arrays become bars")

@@ -29,7 +29,7 @@ struct PlotColumn {
       ? try source.tensor("standard_errors", shape: tensor.shape)?.doubles ?? [] : []
     // A bare list of numbers is one example.
     let sizes = tensor.rank < 2 ? [1, tensor.count] : tensor.shape
-    guard source.hasTargets else {
+    guard source.hasTargets(name) else {
       guard target == nil else {
         throw CoalitionError(
           .usage, "--target is for results of all targets: this one has no such axis",

@@ -137,8 +137,11 @@ struct PlotSource {
     name == "attributions" || name.hasPrefix("attributions.")
   }
 
-  /// Whether values have an axis of targets behind that of examples.
-  var hasTargets: Bool { option("target") == "all" }
+  /// Whether an array has an axis of targets behind that of examples.
+  func hasTargets(_ array: String) -> Bool {
+    option("target") == "all"
+      && (Self.isAttribution(array) || ["values", "standard_errors"].contains(array))
+  }
 
   /// Whether channels are the last axis of images.
   var isChannelsLast: Bool {
