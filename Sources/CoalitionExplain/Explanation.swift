@@ -4,7 +4,8 @@ public import CoalitionBase
 
 /// Attributions of some examples with what they should add up to.
 public struct Explanation: Sendable {
-  /// Per input [N, (T,) shape of one example], in double precision; T only when all scores are explained.
+  /// Per input [N, (T,) shape of one example], in the plan's precision or better; T only when all scores are
+  /// explained.
   public var attributions: [String: Tensor]
   /// The explained score: [N, (T)].
   public var output: Tensor

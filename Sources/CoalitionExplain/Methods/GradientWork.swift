@@ -19,8 +19,10 @@ struct GradientWork: Sendable {
 
   /// Scores explained in one program: their forward pass is shared.
   private static let seedsPerProgram = 16
-  /// Variants of one call, about: bounds the memory of their indices and sums.
+  /// Variants of one call, about: bounds the memory of their indices, rows and sums.
   private static let variantsPerCall = 1 << 14
+  /// The same where every example is its own variant: no more memory than its input and its attributions.
+  private static let examplesPerCall = 1 << 18
 
   func explanation() async throws(CoalitionError) -> Explanation {
     if case .adaptiveIntegratedGradients(let tolerance) = method {
@@ -38,7 +40,8 @@ struct GradientWork: Sendable {
     }
     let plan = try explainer.plan(request)
 
-    let chunk = max(1, Self.variantsPerCall / variants)
+    let chunk =
+      variants == 1 ? Self.examplesPerCall : max(1, Self.variantsPerCall / variants)
     var sums = ResultRows(sources: plan.sources, targets: weights.isAll ? weights.count : nil)
     var residuals: [Double] = []
     var scores: [Double] = []
@@ -125,6 +128,16 @@ struct GradientWork: Sendable {
   private func work(
     for range: Range<Int>, isSummed: Bool
   ) throws(CoalitionError) -> ReversePlan.Work {
+    guard isSummed else {
+      var work = ReversePlan.Work(examples: range.count)
+      work.inputs = rows
+      if range.count != examples { work.rowOf = range.map { Int32($0) } }
+      work.baselines = baselines
+      work.baselineOf = [Int32](repeating: 0, count: range.count)
+      work.seedOf =
+        weights.rowOf.map { Array($0[range]) } ?? [Int32](repeating: 0, count: range.count)
+      return work
+    }
     var variants: [(example: Int, variant: Variant)] = []
     for example in range {
       for variant in try method.variants(ofExample: example, baselines: baselineCount) {
@@ -144,10 +157,8 @@ struct GradientWork: Sendable {
     work.baselineOf = variants.map { Int32($0.variant.baseline) }
     work.seedOf = variants.map { weights.rowOf?[$0.example] ?? 0 }
     work.alphas = variants.map(\.variant.alpha)
-    if isSummed {
-      work.groupOf = variants.map { $0.example - range.lowerBound }
-      work.weights = variants.map(\.variant.weight)
-    }
+    work.groupOf = variants.map { $0.example - range.lowerBound }
+    work.weights = variants.map(\.variant.weight)
     return work
   }
 
@@ -194,38 +205,38 @@ struct GradientWork: Sendable {
 private struct ResultRows {
   private let sources: [Plan.Value]
   private let targets: Int?
-  private var values: [[Double]]
-  private var examples = 0
+  /// Per chunk, target and source, rows of the chunk's examples.
+  private var chunks: [(results: [[Tensor]], examples: Int)] = []
 
   init(sources: [Plan.Value], targets: Int?) {
     self.sources = sources
     self.targets = targets
-    values = sources.map { _ in [] }
   }
 
-  /// - Parameter results: per target and source, rows of the chunk's examples.
   mutating func append(_ results: [[Tensor]], examples: Int) {
-    for (index, source) in sources.enumerated() {
-      let perTarget = results.map { $0[index].doubles }
-      if perTarget.count == 1 {
-        values[index] += perTarget[0]
-      } else {
-        for example in 0..<examples {
-          for rows in perTarget {
-            values[index] += rows[example * source.count..<(example + 1) * source.count]
-          }
-        }
-      }
-    }
-    self.examples += examples
+    chunks.append((results, examples))
   }
 
   func tensors() throws(CoalitionError) -> [String: Tensor] {
+    let examples = chunks.reduce(0) { $0 + $1.examples }
     var tensors: [String: Tensor] = [:]
-    for (source, values) in zip(sources, values) {
-      tensors[source.name] = try Tensor(
-        shape: [examples] + (targets.map { [$0] } ?? []) + source.shape,
-        elements: .float64(values))
+    for (index, source) in sources.enumerated() {
+      let shape = [examples] + (targets.map { [$0] } ?? []) + source.shape
+      if chunks.count == 1, chunks[0].results.count == 1 {
+        tensors[source.name] = try chunks[0].results[0][index].reshaped(to: shape)
+        continue
+      }
+      var values: [Double] = []
+      values.reserveCapacity(shape.reduce(1, *))
+      for chunk in chunks {
+        let perTarget = chunk.results.map { $0[index].doubles }
+        for example in 0..<chunk.examples {
+          for rows in perTarget {
+            values += rows[example * source.count..<(example + 1) * source.count]
+          }
+        }
+      }
+      tensors[source.name] = try Tensor(shape: shape, elements: .float64(values))
     }
     return tensors
   }
