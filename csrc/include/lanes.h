@@ -14,7 +14,8 @@
 //
 // Same bytes: an output is one chain of fused multiply-adds in one order (ky, kx, input channel),
 // started at +0, bias added last, whatever the number of lanes, threads, or the instruction set.
-// Contraction by the compiler is off everywhere.
+// Layers whose geometry suits it run by minimal filtering instead, whose order is as fixed
+// (ops/conv_winograd.h). Contraction by the compiler is off everywhere.
 //
 // Dimension letters: N images of one lane, C input channels, O output channels, G groups, H W space
 // (height, width; 1-D data has H = 1), K kernel, S stride, D dilation, P padding before, L lanes.
@@ -159,8 +160,8 @@ typedef struct ln_output {
 // Taps that fall on padding are skipped. A dense layer has H = W = OH = OW = KH = KW = 1 and N
 // rows. pool_h = 0: no pooling. Else max pooling by windows of pool_h x pool_w that tile the map
 // (stride equal to the window, no padding, incomplete windows at the far edge dropped), fused so
-// that z never leaves a band of rows. Kernels count in 32 bits. Along each axis of a convolution or
-// pool, what the caller passes keeps
+// that z never leaves a band of rows (ln_conv_takes_pool says if it can be). Kernels count in 32
+// bits. Along each axis of a convolution or pool, what the caller passes keeps
 //   max(size + both pads, outputs * stride + (kernel - 1) * dilation + 1) + dilation + stride,
 // and the product of both kernel sizes, within INT32_MAX.
 typedef struct ln_conv {
@@ -353,9 +354,13 @@ size_t ln_step_scratch(const ln_step *step, ln_type type, int lanes);
 
 // Elements that packed weights of a convolution occupy.
 size_t ln_conv_packed_count(const ln_conv *shape);
-// weight: [G*O][C][KH][KW], row-major.
+// weight: [G*O][C][KH][KW], row-major. Layout and algorithm depend on neither function nor pool.
 void ln_conv_pack_float32(const ln_conv *shape, const float *weight, float *packed);
 void ln_conv_pack_float64(const ln_conv *shape, const double *weight, double *packed);
+
+// Whether a pool (pool_h, pool_w > 0) may be fused. Layers that run by minimal filtering take
+// windows whose sides divide those of a tile; others take all.
+int ln_conv_takes_pool(const ln_conv *shape);
 
 // ------------------------------------------------------------------------------------------------
 // Programs and calls

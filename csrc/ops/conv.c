@@ -8,9 +8,15 @@
 #ifndef LN_TARGET
 #define LN_TEMPLATE "../ops/conv.c"
 #include "conv_geometry.h"
+#include "winograd_geometry.h"
 #include "../simd/each_target.h"
 
 static size_t units(const ln_step *step, int lanes) {
+  if (ln__conv_form(&step->conv) != LN__DIRECT) {
+    const ln__winograd_units w = ln__winograd_units_of(&step->conv, lanes);
+    return (size_t)((w.items + w.group - 1) / w.group) * (size_t)step->conv.groups *
+           (size_t)w.slices;
+  }
   const ln__conv_units u = ln__conv_units_of(&step->conv, lanes);
   return (size_t)u.groups * (size_t)u.slices * (size_t)u.bands;
 }
@@ -18,6 +24,8 @@ static size_t units(const ln_step *step, int lanes) {
 // Only pooling behind a function that is applied by itself needs room: the outputs of a unit.
 static size_t scratch(const ln_step *step, ln_type type, int lanes) {
   const ln_conv *s = &step->conv;
+  if (ln__conv_form(s) != LN__DIRECT)
+    return ln__winograd_scratch(s, lanes) * (type == LN_FLOAT32 ? 4 : 8);
   switch (s->function.id) {
   case LN_FUNCTION_identity:
   case LN_FUNCTION_relu:
@@ -191,6 +199,8 @@ LN_INLINE void LN_NAME(any_unit)(const layer *l, wide_band *held, int slice, int
 }
 
 #include "../ops/conv_function.h"
+#include "../simd/winograd.h"
+#include "../ops/conv_winograd.h"
 
 // Whether units go slice by slice. Bytes from beyond the cache, for either order: what does not fit
 // is read again for each slice or band.
@@ -208,6 +218,11 @@ static int LN_NAME(slices_outer)(const layer *l) {
 static void LN_NAME(run_conv)(const ln_step *step, const ln__frame *frame, size_t begin,
                               size_t end) {
   const layer l = LN_NAME(layer_of)(step, frame);
+  const ln__form form = ln__conv_form(l.shape);
+  if (form != LN__DIRECT) {
+    LN_NAME(run_winograd)(&l, frame, form, begin, end);
+    return;
+  }
   wide_band held;
   held.band = -1;
   const size_t bands = (size_t)l.units.bands;

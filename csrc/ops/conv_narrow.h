@@ -97,7 +97,7 @@ static void LN_NAME(narrow_channels)(const layer *l, int g, int first, int vecto
       .b_hop = s->dilation_w * column,
       .b_row = (ptrdiff_t)s->dilation_h * s->width * column,
   };
-  t.suspend = 0;
+  t.suspend = t.add = 0;
   t.waiting = waiting[0];
   t.result = l->out + (channel - l->first_channel);
   t.last = ln__min(LN_WIDTH, s->out_channels - first - (vectors - 1) * LN_WIDTH);

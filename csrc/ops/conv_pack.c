@@ -2,27 +2,68 @@
 // (conv_geometry.h).
 
 #ifndef LN__REAL
+#pragma STDC FP_CONTRACT OFF
 #include "../include/lanes.h"
 #include "conv_geometry.h"
+#include "winograd_weights.h"
 
 size_t ln_conv_packed_count(const ln_conv *s) {
-  return (size_t)s->groups * (size_t)s->out_channels * (size_t)ln__conv_depth(s) + LN__CONV_BLOCK;
+  const ln__form form = ln__conv_form(s);
+  const int points = ln__form_points(form);
+  const size_t depth = form == LN__DIRECT ? (size_t)ln__conv_depth(s)
+                                          : (size_t)(points * points) * (size_t)s->in_channels;
+  return (size_t)s->groups * (size_t)s->out_channels * depth + LN__CONV_BLOCK;
+}
+
+int ln_conv_takes_pool(const ln_conv *s) {
+  return ln__form_takes_pool(ln__conv_form(s), s->pool_h, s->pool_w);
 }
 
 #define LN__REAL float
 #define LN__PACK ln_conv_pack_float32
+#define LN__PACK_WINOGRAD pack_winograd_float32
 #include "conv_pack.c"
 #undef LN__REAL
 #undef LN__PACK
+#undef LN__PACK_WINOGRAD
 #define LN__REAL double
 #define LN__PACK ln_conv_pack_float64
+#define LN__PACK_WINOGRAD pack_winograd_float64
 #include "conv_pack.c"
 #undef LN__REAL
 #undef LN__PACK
+#undef LN__PACK_WINOGRAD
 
 #else
 
+static void LN__PACK_WINOGRAD(const ln_conv *s, ln__form form, const LN__REAL *weight,
+                              LN__REAL *packed) {
+  const ln__weight_transform transform = ln__weight_transform_of(form, s->kernel_h);
+  const int taps = transform.taps * transform.taps, C = s->in_channels, O = s->out_channels;
+  const size_t all = (size_t)(transform.points * transform.points), depth = all * (size_t)C;
+  double kernel[LN__TAPS * LN__TAPS], at[LN__POINTS * LN__POINTS];
+  for (int g = 0; g < s->groups; g++)
+    for (int o = 0; o < O; o++) {
+      const int first = o / LN__CONV_BLOCK * LN__CONV_BLOCK;
+      const size_t width = (size_t)ln__min(LN__CONV_BLOCK, O - first);
+      LN__REAL *block = packed + ((size_t)g * (size_t)O + (size_t)first) * depth + (o - first);
+      for (int c = 0; c < C; c++) {
+        for (int tap = 0; tap < taps; tap++) kernel[tap] = (double)*weight++;
+        ln__weights_at_points(&transform, kernel, at);
+        for (size_t point = 0; point < all; point++)
+          block[(point * (size_t)C + (size_t)c) * width] = (LN__REAL)at[point];
+      }
+    }
+  LN__REAL *end = packed + (size_t)s->groups * (size_t)O * depth;
+  for (int i = 0; i < LN__CONV_BLOCK; i++) end[i] = 0;
+}
+
 void LN__PACK(const ln_conv *s, const LN__REAL *weight, LN__REAL *packed) {
+  const ln__form form = ln__conv_form(s);
+  if (form != LN__DIRECT) {
+    LN__PACK_WINOGRAD(s, form, weight, packed);
+    return;
+  }
   const size_t taps = (size_t)s->kernel_h * (size_t)s->kernel_w, C = (size_t)s->in_channels;
   const size_t O = (size_t)s->out_channels, G = (size_t)s->groups;
   const int depthwise = ln__conv_is_depthwise(s);

@@ -62,11 +62,14 @@ LN_INLINE void LN_NAME(accumulate)(vec *sum, const walk *w, const ptrdiff_t *a_a
   if (!adjacent) LN_UNROLL for (int j = 0; j < nb; j++) scalar[j] = w->b + b_at[j];
   const ptrdiff_t a_step = w->a_step, b_step = adjacent ? w->b_step : 1;
   const int32_t hops = w->hops, run = w->run;
+  // Weights that lie side by side may come from far away, once each.
+  enum { AHEAD = 2048 / sizeof(real) };
   for (int32_t row = 0; row < w->rows; row++)
     for (int32_t hop = 0; hop < hops; hop++) {
       ptrdiff_t a = row * w->a_row + hop * w->a_hop, b = row * w->b_row + hop * w->b_hop;
       for (int32_t k = 0; k < run; k++) {
         vec x[8];
+        if (adjacent) __builtin_prefetch(scalars + b + AHEAD);
         LN_UNROLL for (int i = 0; i < na; i++) x[i] = v_load(vector[i] + a);
         LN_UNROLL for (int j = 0; j < nb; j++) {
           const vec y = v_set(adjacent ? scalars[b + j] : scalar[j][b]);
@@ -88,6 +91,7 @@ typedef struct wide_tile {
       *merge;          // pooling: this vector joins a maximum that is already in `out`; else NULL
   int tiles;           // the next one has the next na vectors
   int resume, suspend; // sums start from `waiting`; sums go back there
+  int add;             // finished sums are added to what is in `out`
   vec *waiting;        // [channel][LN_WIDE_WAITING]
   real *result;        // channel 0 of `out` offset 0
   ptrdiff_t channel_step; // from one channel to the next in `result`
@@ -101,6 +105,9 @@ enum { LN_NAME(WIDE_WAITING) = 4 };
 LN_INLINE void LN_NAME(wide_finished)(const wide_tile *t, vec *sum, const ptrdiff_t *out,
                                       const unsigned char *merge, const int na, const int nb) {
   const real *bias = t->bias;
+  if (t->add)
+    LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] =
+        v_load(t->result + out[s % na] + s / na * t->channel_step) + sum[s];
   if (bias) LN_UNROLL for (int s = 0; s < na * nb; s++) sum[s] = sum[s] + v_set(bias[s / na]);
   v_finish(sum, na * nb, t->finish);
   const ptrdiff_t step = t->channel_step;
@@ -152,9 +159,10 @@ LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
 #define LN_WIDE_SHAPES(X)                                                                          \
   X(1, 1)                                                                                          \
   X(1, 2)                                                                                          \
-  X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12) X(1, 13)      \
-      X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8)   \
-          X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
+  X(1, 3)                                                                                          \
+  X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12) X(1, 13) X(1, 14)     \
+      X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1)    \
+          X(3, 2) X(3, 3) X(3, 4) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
 #else
 #define LN_WIDE_CHANNELS 6
 #define LN_WIDE_VECTORS(nb) ((nb) <= 3 ? 4 : 2)
@@ -182,6 +190,7 @@ typedef struct narrow_tile {
   const ptrdiff_t *in;        // of each position
   const unsigned char *sum;   // which rows of `waiting` hold the positions
   int resume, suspend;        // sums start from `waiting`; sums go back there
+  int add;                    // finished sums are added to what is in `out`
   vec *waiting;               // [position][8]
   real *result;               // first channel of the tile at `out` offset 0
   const ptrdiff_t *out_at;    // of each position
@@ -218,6 +227,9 @@ LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb)
   }
   LN_UNROLL for (int i = 0; i < na; i++) {
     const int held = i == na - 1 ? t->last : LN_WIDTH;
+    if (t->add)
+      LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] =
+          LN_NAME(load_channels)(t->result + t->out_at[j] + i * LN_WIDTH, held) + sum[j * na + i];
     if (t->bias) {
       const vec bias = LN_NAME(load_channels)(t->bias + i * LN_WIDTH, held);
       LN_UNROLL for (int j = 0; j < nb; j++) sum[j * na + i] = sum[j * na + i] + bias;
@@ -245,17 +257,19 @@ LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb)
 #define LN_NARROW_SHAPES(X)                                                                        \
   X(1, 1)                                                                                          \
   X(1, 2)                                                                                          \
-  X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12) X(1, 13)      \
-      X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8)   \
-          X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5)  \
-              X(4, 6) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
+  X(1, 3)                                                                                          \
+  X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12) X(1, 13) X(1, 14)     \
+      X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1)    \
+          X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6)  \
+              X(5, 1) X(6, 1) X(7, 1) X(8, 1)
 #else
 #define LN_NARROW_POSITIONS(na) ((na) == 1 ? 8 : (na) == 2 ? 6 : (na) <= 4 ? 3 : 1)
 #define LN_NARROW_SHAPES(X)                                                                        \
   X(1, 1)                                                                                          \
   X(1, 2)                                                                                          \
-  X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6)  \
-      X(3, 1) X(3, 2) X(3, 3) X(4, 1) X(4, 2) X(4, 3) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
+  X(1, 3)                                                                                          \
+  X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(3, 1)  \
+      X(3, 2) X(3, 3) X(4, 1) X(4, 2) X(4, 3) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
 #endif
 
 #define X(na, nb)                                                                                  \

@@ -119,10 +119,11 @@ enum ForwardMode {
       nodes.append(reader)
       last = reader
     }
-    if fusing == .everything, operation is Convolution, let reader = next(),
+    if fusing == .everything, let convolution = operation as? Convolution, let reader = next(),
       let pool = analysis.operators[reader] as? Pooling,
       graph.nodes[reader].outputs.dropFirst().allSatisfy(\.isEmpty),
-      let window = try pool.tiling(inputs(reader))
+      let window = try pool.tiling(inputs(reader)),
+      try convolution.geometry(inputs(index)).takes(pool: window)
     {
       fusion.pool = window
       nodes.append(reader)

@@ -115,6 +115,14 @@ struct ConvolutionGeometry: Hashable, Sendable {
     2 * images * groups * inChannels * outChannels * vertical.tapsOnInput * horizontal.tapsOnInput
   }
 
+  /// Whether the step can apply a max pool of such windows to its output.
+  func takes(pool: (height: Int, width: Int)) -> Bool {
+    var shape = encoded
+    shape.pool_h = Int32(pool.height)
+    shape.pool_w = Int32(pool.width)
+    return ln_conv_takes_pool(&shape) != 0
+  }
+
   var encoded: ln_conv {
     var conv = ln_conv()
     conv.groups = Int32(groups)
