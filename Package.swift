@@ -64,8 +64,8 @@ let package = Package(
     .executableTarget(
       name: "CoalitionCLI",
       dependencies: [
-        "CDemoData", "Coalition", "CoalitionBase", "CoalitionData", "CoalitionFigures",
-        "CoalitionNet", "CoalitionONNX",
+        "CDemoData", "Coalition", "CoalitionBase", "CoalitionData", "CoalitionExplain",
+        "CoalitionFigures", "CoalitionNet", "CoalitionONNX",
       ],
       swiftSettings: swift),
 
@@ -82,7 +82,8 @@ let package = Package(
     .testTarget(
       name: "CoalitionCLITests",
       dependencies: [
-        "CoalitionBase", "CoalitionCLI", "CoalitionData", "CoalitionNet", "CoalitionONNX",
+        "CoalitionBase", "CoalitionCLI", "CoalitionData", "CoalitionExplain", "CoalitionNet",
+        "CoalitionONNX",
       ],
       exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(

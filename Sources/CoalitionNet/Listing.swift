@@ -1,4 +1,4 @@
-// The program of a plan as data: what `coalition plan` prints.
+// Programs as data: what `coalition plan` prints.
 
 public import CoalitionBase
 
@@ -39,14 +39,24 @@ extension Plan {
   /// The program that runs `lanes` examples at a time.
   /// - Throws: `usage` for a number of lanes that no program has.
   public func listing(lanes: Int) throws(CoalitionError) -> Listing {
+    try routine.listing(lanes: lanes)
+  }
+}
+
+extension ReversePlan {
+  /// The program that sends signals back for `lanes` examples at a time, behind the forward pass that it needs.
+  package func listing(lanes: Int) throws(CoalitionError) -> Plan.Listing {
+    try routine.listing(lanes: lanes)
+  }
+}
+
+extension Routine {
+  fileprivate func listing(lanes: Int) throws(CoalitionError) -> Plan.Listing {
     guard Program.isValid(lanes: lanes) else {
       throw CoalitionError(.usage, "lanes are 1, 16, 32, 48 or 64", found: "\(lanes)")
     }
-    let precision = options.precision
-    let draft = routine.draft
-    let arena = routine.arena
     let perPosition = lanes * precision.byteCount
-    func place(_ operand: Operand) -> Listing.Place {
+    func place(_ operand: Operand) -> Plan.Listing.Place {
       switch operand.space {
       case .buffer(let id):
         .arena(
@@ -57,14 +67,14 @@ extension Plan {
       }
     }
     let lines = zip(draft.steps, draft.labels).map { step, label in
-      Listing.Line(
+      Plan.Listing.Line(
         node: label, summary: step.summary,
         reads: step.reads.map(place),
         writes: step.writes.map(place), operations: step.operations)
     }
-    return Listing(
+    return Plan.Listing(
       lanes: lanes, precision: precision, lines: lines,
-      constantByteCount: routine.constantByteCount,
-      arenaByteCount: routine.arenaByteCount(lanes: lanes))
+      constantByteCount: constantByteCount,
+      arenaByteCount: arenaByteCount(lanes: lanes))
   }
 }

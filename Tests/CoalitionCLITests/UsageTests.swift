@@ -10,7 +10,7 @@ import Testing
   func overview(flag: String) throws {
     let outcome = try place.coalition(flag)
     #expect(outcome.code == 0)
-    for verb in ["inspect", "plan", "run", "demo"] {
+    for verb in ["inspect", "plan", "run", "explain", "demo"] {
       #expect(outcome.output.contains("  \(verb) "))
     }
     #expect(outcome.error.isEmpty)
@@ -18,7 +18,7 @@ import Testing
 
   @Test(
     "Every verb explains its options with an example",
-    arguments: ["inspect", "plan", "run", "demo"])
+    arguments: ["inspect", "plan", "run", "explain", "demo"])
   func help(verb: String) throws {
     for flag in ["--help", "-h"] {
       let outcome = try place.coalition(verb, "missing.onnx", flag)
@@ -63,7 +63,7 @@ import Testing
       (["run", "m.onnx", "--resize", "short:99999999"], "too large"),
       (["run", "m.onnx", "--top", "3"], "--top needs --class-names"),
       (["run", "m.onnx", "--quiet"], "--quiet without --output"),
-      (["plan", "m.onnx", "--mode", "reverse"], "forward"),
+      (["plan", "m.onnx", "--mode", "moments"], "forward"),
       (["plan", "m.onnx", "--lanes", "65"], "1 to 64"),
       (["help", "nothing"], "there is no verb 'nothing'"),
     ] as [([String], String)])

@@ -39,6 +39,11 @@ struct Arguments: Sendable {
     try checkPositionals(command)
   }
 
+  private init() {}
+
+  /// No arguments at all: every option has its default.
+  static let none = Arguments()
+
   private static func split(_ text: String) -> (name: String, value: String?) {
     let body = text.drop { $0 == "-" }
     guard let sign = body.firstIndex(of: "=") else { return (String(body), nil) }
@@ -102,6 +107,8 @@ struct Arguments: Sendable {
   subscript<Value>(option: Option<Value>) -> Value? {
     values[option.declaration.name]?.last as? Value
   }
+
+  func isGiven(_ option: OptionDeclaration) -> Bool { values[option.name] != nil }
 
   /// All values of an option that may be repeated.
   func all<Value>(_ option: Option<Value>) -> [Value] {

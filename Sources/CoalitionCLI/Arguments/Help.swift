@@ -6,7 +6,7 @@ extension Command {
   /// The text of `coalition --help`.
   static var overview: String {
     var text = """
-      coalition: runs neural networks in ONNX files; explaining and pruning them is on the way.
+      coalition: runs and explains neural networks in ONNX files; pruning them is on the way.
 
       Usage: coalition VERB MODEL.onnx [options]
 

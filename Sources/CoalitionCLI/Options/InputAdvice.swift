@@ -40,8 +40,8 @@ extension InputArrays {
   }
 
   /// Where the first number of an array stands that is not finite.
-  func notFinite(in plan: Plan) -> CoalitionError? {
-    for input in plan.inputs {
+  func notFinite(in inputs: [Plan.Value]) -> CoalitionError? {
+    for input in inputs {
       guard let tensor = examples[input.name], let place = tensor.firstNonFinite else { continue }
       let size = max(1, input.count)
       return CoalitionError(

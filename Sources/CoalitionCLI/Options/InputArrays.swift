@@ -132,33 +132,35 @@ struct InputArrays: Sendable {
 
   // MARK: Fitting
 
-  /// The arrays in the shapes that a plan takes: axes of size 1 may be missing or surplus, as in gray images without
+  /// The arrays in the shapes that inputs take: axes of size 1 may be missing or surplus, as in gray images without
   /// an axis of channels.
-  func fitted(to plan: Plan) throws(CoalitionError) -> [String: Tensor] {
+  func fitted(to inputs: [Plan.Value]) throws(CoalitionError) -> [String: Tensor] {
     var result: [String: Tensor] = [:]
-    for input in plan.inputs {
+    for input in inputs {
       guard let tensor = examples[input.name] else {
         throw CoalitionError(
           .usage, "the input is not given: --input \(input.name)=FILE", node: input.name)
       }
       if let problem = misfit(tensor, input) { throw problem }
-      let wide = input.shape.filter { $0 != 1 }
-      if tensor.shape == input.shape || Array(tensor.shape.dropFirst()) == input.shape {
-        result[input.name] = tensor
-      } else if tensor.rank > 0, tensor.shape.dropFirst().filter({ $0 != 1 }) == wide {
-        result[input.name] = try tensor.reshaped(to: [tensor.shape[0]] + input.shape)
-      } else if tensor.shape.filter({ $0 != 1 }) == wide {
-        result[input.name] = try tensor.reshaped(to: input.shape)
-      } else {
-        result[input.name] = tensor
-      }
+      result[input.name] = try Self.fitted(tensor, to: input.shape)
     }
     return result
   }
 
+  /// A tensor as rows of `shape`, or as one example of it, where no more than axes of size 1 is in the way; else
+  /// as it is.
+  static func fitted(_ tensor: Tensor, to shape: [Int]) throws(CoalitionError) -> Tensor {
+    if tensor.shape == shape || Array(tensor.shape.dropFirst()) == shape { return tensor }
+    let wide = shape.filter { $0 != 1 }
+    if tensor.rank > 0, tensor.shape.dropFirst().filter({ $0 != 1 }) == wide {
+      return try tensor.reshaped(to: [tensor.shape[0]] + shape)
+    }
+    return tensor.shape.filter { $0 != 1 } == wide ? try tensor.reshaped(to: shape) : tensor
+  }
+
   /// The number of examples in arrays that fit.
-  static func count(_ tensors: [String: Tensor], in plan: Plan) -> Int {
-    for input in plan.inputs {
+  static func count(_ tensors: [String: Tensor], in inputs: [Plan.Value]) -> Int {
+    for input in inputs {
       if let tensor = tensors[input.name], tensor.rank == input.shape.count + 1 {
         return tensor.shape[0]
       }

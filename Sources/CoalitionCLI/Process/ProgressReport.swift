@@ -16,7 +16,10 @@ enum ProgressStyle: String, Sendable, CaseIterable {
 struct ProgressReport: Sendable {
   private let task: Task<Void, Never>?
 
-  init(_ progress: RunProgress, of total: Int, style: ProgressStyle) {
+  /// - Parameter unit: what is counted, for people.
+  init(
+    _ progress: RunProgress, of total: Int, unit: String = "examples", style: ProgressStyle
+  ) {
     guard style != .none, style != .auto || Terminal.isErrorInteractive else {
       task = nil
       return
@@ -24,12 +27,12 @@ struct ProgressReport: Sendable {
     task = Task {
       let interval = Duration.milliseconds(style == .plain ? 2000 : 200)
       while (try? await Task.sleep(for: interval)) != nil {
-        Terminal.writeError(Self.line(progress.examplesDone, total, style))
+        Terminal.writeError(Self.line(progress.examplesDone, total, unit, style))
       }
       switch style {
       // The line that somebody watched is wiped out; a program gets to know the end.
       case .auto: Terminal.writeError("\r\u{1B}[K")
-      case .json: Terminal.writeError(Self.line(progress.examplesDone, total, style))
+      case .json: Terminal.writeError(Self.line(progress.examplesDone, total, unit, style))
       case .plain, .none: break
       }
     }
@@ -41,12 +44,17 @@ struct ProgressReport: Sendable {
     await task?.value
   }
 
-  private static func line(_ done: Int, _ total: Int, _ style: ProgressStyle) -> String {
+  /// Passes that a method makes beside the counted ones do not carry it beyond its end.
+  private static func line(
+    _ count: Int, _ total: Int, _ unit: String, _ style: ProgressStyle
+  ) -> String {
+    let done = min(count, total)
+
     switch style {
     case .json: return "{\"done\": \(done), \"total\": \(total)}\n"
     default:
       let percent = total > 0 ? 100 * done / total : 100
-      let text = "\(Numbers.grouped(done)) of \(Numbers.grouped(total)) examples, \(percent) %"
+      let text = "\(Numbers.grouped(done)) of \(Numbers.grouped(total)) \(unit), \(percent) %"
       return style == .auto ? "\r\u{1B}[K\(text)" : text + "\n"
     }
   }

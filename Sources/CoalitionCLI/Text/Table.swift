@@ -8,12 +8,18 @@ struct Table {
   private var rows: [[String]] = []
 
   init(_ columns: (heading: String, alignment: Alignment)...) {
+    self.init(columns: columns)
+  }
+
+  init(columns: [(heading: String, alignment: Alignment)]) {
     headings = columns.map(\.heading)
     alignments = columns.map(\.alignment)
   }
 
+  mutating func add(cells: [String]) { rows.append(cells) }
+
   /// Missing cells stay empty.
-  mutating func add(_ cells: String...) { rows.append(cells) }
+  mutating func add(_ cells: String...) { add(cells: cells) }
 
   /// Lines with two spaces before each column; no line ends in spaces.
   var text: String {

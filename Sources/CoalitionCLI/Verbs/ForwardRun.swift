@@ -40,7 +40,7 @@ struct ForwardRun {
     self.plan = plan
     self.inputs = inputs
     self.runtime = runtime
-    examples = InputArrays.count(inputs, in: plan)
+    examples = InputArrays.count(inputs, in: plan.inputs)
     threads = try Plan.threads(runtime.threads)
     instructionSet = try InstructionSet.selected()
     memory = try plan.memory(examples: examples, threads: threads)

@@ -49,6 +49,8 @@ struct Inspect {
   private let memory: [(examples: Int, Plan.Memory)]
   /// Those that `memory` is for.
   private let threads: Int
+  /// Of the methods of `explain`, for a model that runs.
+  let methods: [MethodSupport]
   /// Those of the file; where it gives no shape, that of the results of a run.
   private let outputs: [Port]
 
@@ -63,13 +65,18 @@ struct Inspect {
     summary = try ModelSummary(file.graph, inputShapes: inputShapes, memoryLimit: memoryLimit)
     guard summary.problems.isEmpty, summary.shapeProblem == nil else {
       memory = []
+      methods = []
       outputs = summary.outputs
       return
     }
     var options = PlanOptions()
     options.inputShapes = inputShapes
     options.memoryLimit = memoryLimit
-    let plan = try Plan(try Model(file.graph), options)
+    let model = try Model(file.graph)
+    let plan = try Plan(model, options)
+    methods = MethodSupport.all(
+      of: model, operations: summary.operationCounts.map(\.operation), inputShapes: inputShapes,
+      memoryLimit: memoryLimit)
     memory = try [1, 64].map { examples throws(CoalitionError) in
       (examples, try plan.memory(examples: examples, threads: threads))
     }
@@ -117,6 +124,12 @@ struct Inspect {
     text += "examples  \(batching)\n\n"
     text += totals
     text += "\n" + operators
+    if !methods.isEmpty {
+      text +=
+        "\n"
+        + MethodSupport.table(
+          methods, operations: summary.operationCounts.map(\.operation))
+    }
     if withNodes { text += "\n" + nodes }
     for problem in summary.problems { text += "\nunsupported: \(problem.description)" }
     if let problem = summary.shapeProblem { text += "\nshapes unknown: \(problem.description)" }
@@ -202,21 +215,28 @@ struct Inspect {
         }),
       "operators": .object(
         summary.operationCounts.map { .init($0.operation, .integer($0.count)) }),
-      "support": .object(
-        summary.modes.map { mode in
-          .init(
-            mode.name,
-            .object(
-              mode.support.sorted { $0.key < $1.key }.map {
-                .init($0.key, .string($0.value.rawValue))
-              }))
-        }),
+      "support": supportRecord,
+      "methods": .object(
+        methods.map { .init($0.name, .array($0.reasons.map { .string($0) })) }),
       "nodes": .array(summary.nodes.map(\.record)),
       "problems": .array(
         (summary.problems + [summary.shapeProblem].compactMap { $0 }).map {
           .string($0.description)
         }),
     ])
+  }
+
+  /// By mode or method and operator.
+  private var supportRecord: JSONValue {
+    let all: [(name: String, support: [String: ModelSummary.Support])] =
+      summary.modes.map { ($0.name, $0.support) } + methods.map { ($0.name, $0.support) }
+    return .object(
+      all.map { name, support in
+        let operators = support.sorted { $0.key < $1.key }
+        return JSONValue.Member(
+          name,
+          .object(operators.map { JSONValue.Member($0.key, .string($0.value.rawValue)) }))
+      })
   }
 
   private var batchingRecord: JSONValue {

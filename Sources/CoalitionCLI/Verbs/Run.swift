@@ -90,7 +90,7 @@ struct Run {
     }
     try table.names?.check(plan.outputs.map { ($0.name, $0.shape) })
     forward = try ForwardRun(
-      plan, arrays.fitted(to: plan), runtime,
+      plan, arrays.fitted(to: plan.inputs), runtime,
       held: file.constantByteCount + arrays.byteCount)
   }
 
@@ -103,7 +103,9 @@ struct Run {
     do throws(CoalitionError) {
       outcome = try await forward.outputs()
     } catch {
-      if error.code == .notFinite, let place = arrays.notFinite(in: forward.plan) { throw place }
+      if error.code == .notFinite, let place = arrays.notFinite(in: forward.plan.inputs) {
+        throw place
+      }
       throw error
     }
     let doubts = outcome.warnings

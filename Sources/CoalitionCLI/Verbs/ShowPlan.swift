@@ -2,6 +2,7 @@
 
 import Coalition
 import CoalitionBase
+import CoalitionExplain
 import CoalitionNet
 
 extension Command {
@@ -13,12 +14,16 @@ extension Command {
       OptionGroup(
         title: "Options",
         options: [
-          ShowPlan.modeOption.declaration, ShowPlan.lanesOption.declaration,
+          ShowPlan.modeOption.declaration, ExplainMethod.option.declaration,
+          ShowPlan.lanesOption.declaration,
           RuntimeOptions.precisionOption.declaration, ModelFile.shapeOption.declaration,
           RuntimeOptions.memoryOption.declaration,
         ])
     ],
-    examples: ["coalition plan model.onnx --mode forward --lanes 64"],
+    examples: [
+      "coalition plan model.onnx --mode forward --lanes 64",
+      "coalition plan model.onnx --mode reverse --method deeplift",
+    ],
     notes: [
       "Places are bytes from the start of a thread's arena (@offset+size) or a block of constants (c0, c1, ...)."
     ]
@@ -34,15 +39,39 @@ extension Command {
     options.precision = arguments[RuntimeOptions.precisionOption] ?? .single
     options.inputShapes = try file.inputShapes(arguments)
     options.memoryLimit = memoryLeft
-    let plan = try Plan(try Model(file.graph), options)
-    let listing = try plan.listing(lanes: arguments[ShowPlan.lanesOption] ?? 16)
-    try Terminal.write(ShowPlan.text(listing, multiplyAdds: plan.multiplyAdds, mode: mode))
+    let model = try Model(file.graph)
+    let lanes = arguments[ShowPlan.lanesOption] ?? 16
+    let listing: Plan.Listing
+    var title = mode
+    let multiplyAdds: Int
+    if mode == "reverse" {
+      let method = try ExplainMethod.named(arguments[ExplainMethod.option] ?? "gradient")
+      guard case .gradient(let rules) = try method.byDefault.work else {
+        throw CoalitionError(
+          .usage, "--method \(method.name) has no reverse program of its own",
+          expected: ExplainMethod.reverse.map(\.name).joined(separator: ", "))
+      }
+      var explaining = ExplainerOptions()
+      explaining.plan = options
+      let explainer = try Explainer(model, explaining)
+      title += " for \(method.name)"
+      listing = try explainer.listing(rules, lanes: lanes)
+      multiplyAdds = listing.operations / 2
+    } else {
+      guard arguments[ExplainMethod.option] == nil else {
+        throw CoalitionError(.usage, "--method needs --mode reverse")
+      }
+      let plan = try Plan(model, options)
+      listing = try plan.listing(lanes: lanes)
+      multiplyAdds = try plan.multiplyAdds
+    }
+    try Terminal.write(ShowPlan.text(listing, multiplyAdds: multiplyAdds, mode: title))
   }
 }
 
 enum ShowPlan {
   /// The modes that exist.
-  static let modes = ["forward"]
+  static let modes = ["forward", "reverse"]
 
   static let modeOption = Option(
     "mode", "MODE", modes.joined(separator: ", "), default: "forward", as: .text)

@@ -14,7 +14,7 @@ package final class ReversePlan: Sendable {
   /// The nodes of the ledger.
   package let ledgerNodes: [String]
   private let slots: ReverseSlots
-  private let routine: Routine
+  let routine: Routine
   private let reference: Routine?
   private let referenceCounts: [Int]
 
@@ -38,6 +38,13 @@ package final class ReversePlan: Sendable {
     routine = Routine(draft.draft, options.precision, model.store)
     reference = draft.reference.map { Routine($0, options.precision, model.store) }
     referenceCounts = draft.referenceCounts
+  }
+
+  /// Bytes of packed weights and of the arenas of all threads, with as many lanes as a run may take.
+  package func programByteCount(threads: Int) -> Int {
+    [routine, reference].compactMap { $0 }.reduce(0) {
+      $0 + $1.constantByteCount + threads * $1.arenaByteCount(lanes: 64)
+    }
   }
 
   /// What a run works on. Rows are [R, one example's shape]; the indices say which row each example takes (nil: its

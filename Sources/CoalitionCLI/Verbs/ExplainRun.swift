@@ -1,0 +1,262 @@
+// One run of a method with its forecast: work and memory by count, time by a short trial.
+
+import Coalition
+import CoalitionBase
+import CoalitionExplain
+import CoalitionNet
+
+struct ExplainRun {
+  struct Outcome {
+    /// Embeddings summed to tokens; with players, their values shared out.
+    var explanation: Explanation
+    /// Per player [N, (T,) P]: nil without groups.
+    var values: Tensor?
+    var standardErrors: Tensor?
+    var seconds = 0.0
+
+    /// What a user should know about the numbers.
+    var warnings: [String] {
+      let parts = explanation.attributions.sorted { $0.key < $1.key }.map { name, tensor in
+        (name, tensor.firstNonFinite == nil ? 0 : tensor.doubles.count { !$0.isFinite })
+      }
+      // Elements that no window covers are NaN, and said to be.
+      guard explanation.warnings.isEmpty else { return explanation.warnings }
+      return parts.filter { $0.1 > 0 }.map { name, count in
+        "attributions of \(name) hold \(count) values that are not finite"
+      }
+    }
+  }
+
+  let explainer: Explainer
+  let examples: Int
+  let threads: Int
+  let instructionSet: InstructionSet
+  private let work: ExplainMethod.Work
+  private let inputs: [String: Tensor]
+  private let target: Target
+  private let baselines: [String: Baseline]
+  private let players: PlayerSet?
+  private let keepsLedger: Bool
+  private let runtime: RuntimeOptions
+  /// Bytes in use besides those of programs: the model, the arrays that were read, the results.
+  private let held: Int
+  private let programBytes: Int
+  /// Evaluations of the model per example.
+  private let evaluations: Int
+
+  /// - Throws: `memoryLimit` when the run will not fit into the memory that is allowed.
+  init(
+    _ explainer: Explainer, _ work: ExplainMethod.Work, _ inputs: [String: Tensor], examples: Int,
+    target: Target, baselines: [String: Baseline], players: PlayerSet?, keepsLedger: Bool,
+    _ runtime: RuntimeOptions, held: Int
+  ) throws(CoalitionError) {
+    self.explainer = explainer
+    self.work = work
+    self.inputs = inputs
+    self.examples = examples
+    self.target = target
+    self.baselines = baselines
+    self.players = players
+    self.keepsLedger = keepsLedger
+    self.runtime = runtime
+    threads = try Plan.threads(runtime.threads)
+    instructionSet = try InstructionSet.selected()
+    let rows = explainer.sources.reduce(0) { $0 + $1.count }
+    let targets = target == .all ? max(1, explainer.scoreShape.reduce(1, *)) : 1
+    // Double precision, in the arrays of the program, of the method, and in the bytes of a file.
+    let (bytes, overflow) = (rows * 3 * 8).multipliedReportingOverflow(
+      by: max(1, examples) * targets)
+    guard !overflow else {
+      throw CoalitionError(.limitExceeded, "so many examples do not fit into memory")
+    }
+    self.held = held + bytes
+    programBytes = try Self.programBytes(explainer, work, threads: threads)
+    evaluations = try Self.evaluations(explainer, work, players, baselines)
+    try runtime.check(memory: self.held + programBytes)
+  }
+
+  private static func programBytes(
+    _ explainer: Explainer, _ work: ExplainMethod.Work, threads: Int
+  ) throws(CoalitionError) -> Int {
+    switch work {
+    case .gradient(let method):
+      return try explainer.programByteCount(method, threads: threads)
+    case .gradCAM:
+      return try explainer.programByteCount(.gradient, threads: threads)
+    case .occlusion, .windows, .rise:
+      let memory = try explainer.forward.memory(examples: 1, lanes: 64, threads: threads)
+      return memory.constants + memory.arenas
+    }
+  }
+
+  private static func evaluations(
+    _ explainer: Explainer, _ work: ExplainMethod.Work, _ players: PlayerSet?,
+    _ baselines: [String: Baseline]
+  ) throws(CoalitionError) -> Int {
+    let repeats =
+      explainer.sources.map { source in
+        if case .rows(let tensor)? = baselines[source.name], tensor.rank == source.shape.count + 1 {
+          return tensor.shape[0]
+        }
+        return 1
+      }.max() ?? 1
+    switch work {
+    case .gradient(.integratedGradients(let steps, _)): return steps * repeats
+    // As many as it takes: the number that is usual without a tolerance.
+    case .gradient(.adaptiveIntegratedGradients): return 50 * repeats
+    case .gradient(.expectedGradients(let samples, _)): return samples
+    case .gradient(.smoothGrad(let samples, _, _)): return samples
+    case .gradient(let method): return method.usesBaseline ? repeats : 1
+    case .gradCAM: return 1
+    case .occlusion:
+      let elements = explainer.sources.reduce(0) {
+        $0 + explainer.attributionShape(of: $1).reduce(1, *)
+      }
+      return ((players?.playerCount ?? elements) + 1) * repeats
+    case .windows(let windows):
+      let shape = explainer.sources.first?.shape ?? []
+      return try windows.evaluations(shape) * repeats
+    case .rise(let rise): return rise.masks * repeats
+    }
+  }
+
+  private var options: RunOptions {
+    var options = RunOptions()
+    options.threads = threads
+    options.instructionSet = instructionSet
+    options.memoryLimit = max(0, runtime.memoryLimit - held)
+    return options
+  }
+
+  /// Explains all examples.
+  func outcome() async throws(CoalitionError) -> Outcome {
+    var options = options
+    let progress = RunProgress()
+    options.progress = progress
+    let report = ProgressReport(
+      progress, of: examples * evaluations, unit: "evaluations", style: runtime.progress)
+    let start = ContinuousClock().now
+    let result: Result<Outcome, CoalitionError>
+    do throws(CoalitionError) {
+      result = .success(try await outcome(inputs, target, options))
+    } catch {
+      result = .failure(error)
+    }
+    await report.stop()
+    var outcome = try result.get()
+    outcome.seconds = start.duration(to: ContinuousClock().now).seconds
+    return outcome
+  }
+
+  private func outcome(
+    _ inputs: [String: Tensor], _ target: Target, _ options: RunOptions
+  ) async throws(CoalitionError) -> Outcome {
+    switch work {
+    case .gradient(let method):
+      return try grouped(
+        try await explainer.explain(
+          inputs, by: method, target: target, baselines: baselines, ledger: keepsLedger, options),
+        areEmbeddings: explainer.explainsEmbeddings)
+    case .gradCAM(let layer):
+      return try grouped(
+        try await explainer.gradCAM(inputs, layer: layer, target: target, options),
+        areEmbeddings: false)
+    case .occlusion:
+      let divided: PlayerSet
+      if let players { divided = players } else { divided = try everyElement }
+      var found = try await explainer.occlusion(
+        inputs, players: divided, target: target, baselines: baselines, options)
+      if players == nil { found.values = nil }
+      return Outcome(explanation: found.explanation, values: found.values)
+    case .windows(let windows):
+      let found = try await explainer.occlusion(
+        inputs, windows: windows, target: target, baselines: baselines, options)
+      return Outcome(explanation: found.explanation)
+    case .rise(let rise):
+      let found = try await explainer.rise(
+        inputs, rise, target: target, baselines: baselines, options)
+      var outcome = try grouped(found.explanation, areEmbeddings: false)
+      if players == nil { outcome.standardErrors = found.standardErrors }
+      return outcome
+    }
+  }
+
+  private var everyElement: PlayerSet {
+    get throws(CoalitionError) {
+      try PlayerSet(
+        inputs: explainer.sources.map { ($0.name, explainer.attributionShape(of: $0)) })
+    }
+  }
+
+  private func grouped(
+    _ explanation: Explanation, areEmbeddings: Bool
+  ) throws(CoalitionError) -> Outcome {
+    var explanation = areEmbeddings ? try explanation.summedOverEmbeddings() : explanation
+    guard let players else { return Outcome(explanation: explanation) }
+    let (values, attributions) = try explanation.grouped(by: players)
+    explanation.attributions = attributions
+    return Outcome(explanation: explanation, values: values)
+  }
+
+  // MARK: Forecast
+
+  /// What the run would need. Nothing of it is done but a trial on a few examples.
+  func forecast() async throws(CoalitionError) -> String {
+    let trial = try await trial()
+    let seconds = trial.seconds / Double(trial.examples) * Double(examples)
+    let (total, overflow) = evaluations.multipliedReportingOverflow(by: examples)
+    return """
+      examples         \(Numbers.grouped(examples))
+      evaluations      \(overflow ? "too many to count" : Numbers.grouped(total)) \
+      (\(Numbers.grouped(evaluations)) for an example)
+      memory           \(Numbers.bytes(held + programBytes)) of \(Numbers.bytes(runtime.memoryLimit)) allowed
+      threads          \(threads)
+      instruction set  \(instructionSet.rawValue)
+      time             about \(Numbers.seconds(seconds)) (\(trial.examples) \
+      \(trial.examples == 1 ? "example" : "examples") took \(Numbers.seconds(trial.seconds)))
+
+      """
+  }
+
+  /// The faster of two runs on the first examples, of which more are taken where each is quick.
+  private func trial() async throws(CoalitionError) -> (examples: Int, seconds: Double) {
+    // Players of each example's own belong to all of them.
+    let count =
+      players?.differsByExample == true ? examples : evaluations > 16 ? 1 : min(examples, 32)
+    var first: [String: Tensor] = [:]
+    for input in explainer.modelInputs {
+      guard let tensor = inputs[input.name] else { continue }
+      let hasRows = tensor.rank == input.shape.count + 1
+      let rows = hasRows ? tensor : try tensor.reshaped(to: [1] + tensor.shape)
+      first[input.name] = try rows.first(count)
+    }
+    var target = target
+    if case .labels(let labels) = target { target = .labels(Array(labels.prefix(count))) }
+    var best = Double.infinity
+    // The first run also packs weights and starts threads.
+    for _ in 0..<2 {
+      let start = ContinuousClock().now
+      _ = try await outcome(first, target, options)
+      best = min(best, start.duration(to: ContinuousClock().now).seconds)
+    }
+    return (count, best)
+  }
+}
+
+extension Tensor {
+  /// The first rows.
+  fileprivate func first(_ count: Int) throws(CoalitionError) -> Tensor {
+    guard let rows = shape.first, rows > count else { return self }
+    let size = self.count / rows * count
+    let picked: Elements =
+      switch elements {
+      case .float32(let values): .float32(Array(values[..<size]))
+      case .float64(let values): .float64(Array(values[..<size]))
+      case .int32(let values): .int32(Array(values[..<size]))
+      case .int64(let values): .int64(Array(values[..<size]))
+      case .uint8(let values): .uint8(Array(values[..<size]))
+      case .bool(let values): .bool(Array(values[..<size]))
+      }
+    return try Tensor(shape: [count] + shape.dropFirst(), elements: picked)
+  }
+}

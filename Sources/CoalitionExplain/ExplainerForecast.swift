@@ -1,0 +1,55 @@
+// What an explainer takes and what it will need: the model's inputs, the memory and the program of a method.
+
+package import CoalitionBase
+package import CoalitionNet
+
+extension Explainer {
+  /// The inputs of the whole model, in front of every cut.
+  package var modelInputs: [Plan.Value] { cut.front?.inputs ?? forward.inputs }
+
+  /// The values that attributions are for.
+  package var sources: [Plan.Value] {
+    forward.inputs.filter { [.float32, .float64].contains($0.elementType) }
+  }
+
+  /// The shape of one example's attributions: those of embeddings are summed to tokens.
+  package func attributionShape(of source: Plan.Value) -> [Int] {
+    explainsEmbeddings ? Array(source.shape.dropLast()) : source.shape
+  }
+
+  /// The shape of one example's scores.
+  package var scoreShape: [Int] { forward.outputs.first?.shape ?? [] }
+
+  /// The program that sends one signal back, step by step.
+  package func listing(
+    _ method: GradientMethod, lanes: Int
+  ) throws(CoalitionError) -> Plan.Listing {
+    try reversePlan(method).listing(lanes: lanes)
+  }
+
+  /// Bytes of packed weights and arenas for a method.
+  package func programByteCount(
+    _ method: GradientMethod, threads: Int
+  ) throws(CoalitionError) -> Int {
+    try reversePlan(method).programByteCount(threads: threads)
+  }
+
+  /// - Throws: what keeps signals from going back through the model.
+  package func checkReverse() throws(CoalitionError) {
+    _ = try reversePlan(.gradient)
+  }
+
+  /// - Throws: `unsupported` for a model without convolutions or with other inputs than one image.
+  package func checkGradCAM() throws(CoalitionError) {
+    guard model.graph.nodes.contains(where: { $0.operation == "Conv" }), forward.inputs.count == 1,
+      forward.inputs[0].shape.count >= 2
+    else {
+      throw CoalitionError(
+        .unsupported, "Grad-CAM needs a convolution, and one input that has rows and columns")
+    }
+  }
+
+  private func reversePlan(_ method: GradientMethod) throws(CoalitionError) -> ReversePlan {
+    try plan(method.request(target: scores, seeds: 1, model: cut.model))
+  }
+}
