@@ -145,7 +145,9 @@ public final class Plan: Sendable {
   ) async throws(CoalitionError) -> [String: Tensor] {
     let (rows, examples) = try rows(inputs)
     let threads = try Self.threads(options.threads)
-    let lanes = options.lanes ?? chooseLanes(examples: examples, threads: threads)
+    let lanes =
+      options.lanes
+      ?? chooseLanes(examples: examples, threads: threads, within: options.memoryLimit)
     let forecast = try memory(examples: examples, lanes: lanes, threads: threads)
     guard forecast.total <= options.memoryLimit else {
       throw CoalitionError(

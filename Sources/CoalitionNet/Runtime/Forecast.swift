@@ -16,8 +16,17 @@ extension Plan {
   }
 
   /// Lanes that a run of `examples` examples takes by default.
-  package func chooseLanes(examples: Int, threads: Int) -> Int {
-    routine.chooseLanes(examples: examples, threads: threads)
+  /// - Parameter limit: bytes for the whole run.
+  package func chooseLanes(examples: Int, threads: Int, within limit: Int = .max) -> Int {
+    let rows = rowByteCount.multipliedReportingOverflow(by: examples)
+    let room = rows.overflow ? 0 : limit - routine.constantByteCount - rows.partialValue
+    return routine.chooseLanes(examples: examples, threads: threads, room: max(room, 0))
+  }
+
+  /// Bytes of one example's inputs and outputs.
+  private var rowByteCount: Int {
+    (inputs + outputs.filter { !$0.isConstant }).reduce(0) { $0 + $1.count }
+      * options.precision.byteCount
   }
 
   /// What a run of `examples` examples needs.
@@ -27,9 +36,7 @@ extension Plan {
   ) throws(CoalitionError) -> Memory {
     let threads = try Self.threads(threads)
     let lanes = lanes ?? chooseLanes(examples: examples, threads: threads)
-    let perExample = (inputs + outputs.filter { !$0.isConstant }).reduce(0) { $0 + $1.count }
-    let (rows, overflow) = examples.multipliedReportingOverflow(
-      by: perExample * options.precision.byteCount)
+    let (rows, overflow) = examples.multipliedReportingOverflow(by: rowByteCount)
     guard !overflow else {
       throw CoalitionError(.limitExceeded, "so many examples do not fit into memory")
     }

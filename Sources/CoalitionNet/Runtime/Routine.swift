@@ -34,7 +34,9 @@ package final class Routine: Sendable {
       throw CoalitionError(.usage, "the instruction set \(set.rawValue) cannot run here")
     }
     let threads = try Plan.threads(options.threads)
-    let lanes = options.lanes ?? chooseLanes(examples: call.examples, threads: threads)
+    let room = options.memoryLimit - constantByteCount - call.byteCount
+    let lanes =
+      options.lanes ?? chooseLanes(examples: call.examples, threads: threads, room: room)
     let bytes = constantByteCount + arenaByteCount(lanes: lanes) * threads + call.byteCount
     guard bytes <= options.memoryLimit else {
       throw CoalitionError(
@@ -79,7 +81,8 @@ package final class Routine: Sendable {
   }
 
   /// Lanes for a number of examples. It decides speed only: results are the same for every choice.
-  func chooseLanes(examples: Int, threads: Int) -> Int {
+  /// - Parameter room: bytes that the arenas of all threads may take; the smallest tile may still need more.
+  func chooseLanes(examples: Int, threads: Int, room: Int = .max) -> Int {
     // The narrow form wastes nothing on a few examples; a tile costs about as much as so many of them.
     if examples <= 8 { return 1 }
     // Wider tiles use each weight more often, until their values leave the second-level cache.
@@ -87,6 +90,9 @@ package final class Routine: Sendable {
     var lanes = 16
     for wider in [32, 64] where examples >= wider * threads {
       if arenaByteCount(lanes: wider) <= comfortable { lanes = wider }
+    }
+    while lanes > 1, arenaByteCount(lanes: lanes) > room / threads {
+      lanes = lanes > 16 ? lanes / 2 : 1
     }
     return lanes
   }
