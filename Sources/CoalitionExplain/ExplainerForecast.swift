@@ -28,10 +28,11 @@ extension Explainer {
   }
 
   /// Bytes of packed weights and arenas for a method.
+  /// - Parameter variants: examples times evaluations.
   package func programByteCount(
-    _ method: GradientMethod, threads: Int
+    _ method: GradientMethod, variants: Int, threads: Int
   ) throws(CoalitionError) -> Int {
-    try reversePlan(method).programByteCount(threads: threads)
+    try reversePlan(method).programByteCount(examples: variants, threads: threads)
   }
 
   /// - Throws: what keeps signals from going back through the model.

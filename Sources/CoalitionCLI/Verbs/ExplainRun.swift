@@ -43,6 +43,8 @@ struct ExplainRun {
   private let programBytes: Int
   /// Evaluations of the model per example.
   private let evaluations: Int
+  /// Of all examples.
+  private let variants: Int
 
   /// - Throws: `memoryLimit` when the run will not fit into the memory that is allowed.
   init(
@@ -70,21 +72,27 @@ struct ExplainRun {
       throw CoalitionError(.limitExceeded, "so many examples do not fit into memory")
     }
     self.held = held + bytes
-    programBytes = try Self.programBytes(explainer, work, threads: threads)
     evaluations = try Self.evaluations(explainer, work, players, baselines)
+    let (product, isHuge) = examples.multipliedReportingOverflow(by: evaluations)
+    guard !isHuge else {
+      throw CoalitionError(.limitExceeded, "so many evaluations cannot be counted")
+    }
+    variants = product
+    programBytes = try Self.programBytes(explainer, work, variants: product, threads: threads)
     try runtime.check(memory: self.held + programBytes)
   }
 
   private static func programBytes(
-    _ explainer: Explainer, _ work: ExplainMethod.Work, threads: Int
+    _ explainer: Explainer, _ work: ExplainMethod.Work, variants: Int, threads: Int
   ) throws(CoalitionError) -> Int {
     switch work {
     case .gradient(let method):
-      return try explainer.programByteCount(method, threads: threads)
+      return try explainer.programByteCount(method, variants: variants, threads: threads)
     case .gradCAM:
-      return try explainer.programByteCount(.gradient, threads: threads)
+      return try explainer.programByteCount(.gradient, variants: variants, threads: threads)
     case .occlusion, .windows, .rise:
-      let memory = try explainer.forward.memory(examples: 1, lanes: 64, threads: threads)
+      let lanes = explainer.forward.chooseLanes(examples: variants, threads: threads)
+      let memory = try explainer.forward.memory(examples: 1, lanes: lanes, threads: threads)
       return memory.constants + memory.arenas
     }
   }
@@ -134,7 +142,7 @@ struct ExplainRun {
     let progress = RunProgress()
     options.progress = progress
     let report = ProgressReport(
-      progress, of: examples * evaluations, unit: "evaluations", style: runtime.progress)
+      progress, of: variants, unit: "evaluations", style: runtime.progress)
     let start = ContinuousClock().now
     let result: Result<Outcome, CoalitionError>
     do throws(CoalitionError) {
@@ -204,10 +212,9 @@ struct ExplainRun {
   func forecast() async throws(CoalitionError) -> String {
     let trial = try await trial()
     let seconds = trial.seconds / Double(trial.examples) * Double(examples)
-    let (total, overflow) = evaluations.multipliedReportingOverflow(by: examples)
     return """
       examples         \(Numbers.grouped(examples))
-      evaluations      \(overflow ? "too many to count" : Numbers.grouped(total)) \
+      evaluations      \(Numbers.grouped(variants)) \
       (\(Numbers.grouped(evaluations)) for an example)
       memory           \(Numbers.bytes(held + programBytes)) of \(Numbers.bytes(runtime.memoryLimit)) allowed
       threads          \(threads)

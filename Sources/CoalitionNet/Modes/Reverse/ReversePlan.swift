@@ -40,10 +40,13 @@ package final class ReversePlan: Sendable {
     referenceCounts = draft.referenceCounts
   }
 
-  /// Bytes of packed weights and of the arenas of all threads, with as many lanes as a run may take.
-  package func programByteCount(threads: Int) -> Int {
-    [routine, reference].compactMap { $0 }.reduce(0) {
-      $0 + $1.constantByteCount + threads * $1.arenaByteCount(lanes: 64)
+  /// Bytes of packed weights and of the arenas of all threads in a run over so many examples and variants of them.
+  package func programByteCount(examples: Int, threads: Int) -> Int {
+    [routine, reference].compactMap { $0 }.reduce(0) { bytes, routine in
+      // As `run` chooses them.
+      let chosen = routine.chooseLanes(examples: examples, threads: threads)
+      let lanes = request.isSummed ? max(16, chosen) : chosen
+      return bytes + routine.constantByteCount + threads * routine.arenaByteCount(lanes: lanes)
     }
   }
 
