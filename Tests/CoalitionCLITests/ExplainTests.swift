@@ -321,7 +321,8 @@ import Testing
     #expect(relativeDifference(try both.doubles("attributions"), mean) < 1e-12)
     let middle = try place.write(
       try Tensor(
-        shape: [28, 28], elements: .float64((0..<784).map { (numbers[$0] + numbers[$0 + 784]) / 2 })),
+        shape: [28, 28], elements: .float64((0..<784).map { (numbers[$0] + numbers[$0 + 784]) / 2 })
+      ),
       "middle.npy")
     let first = try place.explained(
       "mlp-tanh", "deeplift", "--target=1", "--baseline", "mean:\(file)")
