@@ -3,24 +3,30 @@
 import Foundation
 
 struct Arguments {
-  var workloads: [String] = []
-  var peers = ["onnxruntime", "openvino", "torch-eager", "torch-compile"]
+  /// In the order of `Workload.all`.
+  var workloads: [Workload] = []
+  /// nil: those of each workload.
+  var peers: [String]?
   var threads = 2
   /// Turns that every engine gets; the medians are reported.
-  var rounds = 7
+  var rounds = 5
   /// Length of a turn.
   var seconds = 1.0
   var python = "python3"
-  /// Where RESULTS.md, results.json and the models go.
+  /// Where RESULTS.md, results.json and the peers' scripts are.
   var folder = URL(filePath: "Benchmarks")
   var showsLayers = false
   /// Examples in a tile; nil: what the plan chooses.
   var lanes: Int?
+  /// Whether everything is measured, so that the results can be kept.
+  var isComplete = false
 
   static let usage = """
     usage: Bench [WORKLOAD ...] [--peers a,b|none] [--threads N] [--rounds N] [--seconds S]
                  [--python PATH] [--folder DIR] [--layers]
                  [--lanes 1|16|32|48|64]
+    A workload is named in full or by the beginning of its path: forward, explain/lenet.
+    RESULTS.md and results.json are written when none is named.
     """
 
   init(_ words: [String]) throws {
@@ -34,6 +40,7 @@ struct Arguments {
       guard let number = Number(text) else { throw UsageError("\(flag): '\(text)' is no number") }
       return number
     }
+    var named: [String] = []
     while let word = rest.popFirst() {
       switch word {
       case "--peers":
@@ -47,11 +54,15 @@ struct Arguments {
       case "--layers": showsLayers = true
       case "--lanes": lanes = try number(word) as Int
       default:
-        guard !word.hasPrefix("-"), Workload.all.contains(where: { $0.name == word }) else {
+        guard !word.hasPrefix("-"), Workload.all.contains(where: { $0.isNamed(by: word) }) else {
           throw UsageError("unknown workload or option '\(word)'")
         }
-        workloads.append(word)
+        named.append(word)
       }
+    }
+    isComplete = named.isEmpty
+    workloads = Workload.all.filter { workload in
+      named.isEmpty || named.contains(where: workload.isNamed)
     }
   }
 }

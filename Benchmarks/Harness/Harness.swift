@@ -17,75 +17,103 @@ struct Harness {
     var report = Report(
       machine: Machine.current(instructionSet: set, threads: arguments.threads), results: [])
     print(report.machine.line)
-    for (name, make) in Workload.all
-    where arguments.workloads.isEmpty || arguments.workloads.contains(name) {
-      let result = try await measure(make())
+    for workload in arguments.workloads {
+      let result = try await measure(workload)
       print(result.lines.joined(separator: "\n"))
       report.results.append(result)
     }
-    try report.write(to: arguments.folder)
+    if arguments.isComplete { try report.write(to: arguments.folder) }
   }
 
   private func measure(_ workload: Workload) async throws -> WorkloadResult {
-    let plan = try Plan(Model(workload.graph))
-    let model = FileManager.default.temporaryDirectory
-      .appending(path: "coalition-\(workload.name)-\(getpid()).onnx")
-    try ONNX.write(workload.graph, to: model.path)
-    defer { try? FileManager.default.removeItem(at: model) }
-
-    var peers: [Peer] = []
-    var missing: [String: String] = [:]
-    for name in arguments.peers {
-      let outcome = Peer.start(
-        name, model: model, threads: arguments.threads, python: arguments.python,
-        folder: arguments.folder.appending(path: "Peers"))
-      switch outcome {
-      case .ready(let peer): peers.append(peer)
-      case .missing(let reason): missing[name] = reason
-      }
-    }
+    let network = workload.network()
+    let threads = workload.threads ?? arguments.threads
+    let options = EngineOptions(instructionSet: set, lanes: arguments.lanes)
+    let ours = try await workload.engine(network, options)
+    let (peers, missing) = try startPeers(workload, network, threads: threads)
     defer { peers.forEach { $0.quit() } }
 
-    let ours = try await OwnEngine(plan, workload, set, lanes: arguments.lanes)
     var rates: [String: [Double]] = [:]
-    for _ in 0..<arguments.rounds {
+    for _ in 0..<min(arguments.rounds, workload.rounds ?? .max) {
       // The peak in each round too: a share of it means little when another process has a core.
       rates["peak", default: []].append(
-        measurePeak(set, threads: arguments.threads, seconds: min(arguments.seconds, 0.3)))
+        measurePeak(set, threads: threads, seconds: min(arguments.seconds, 0.3)))
       rates["ours", default: []].append(
-        try await ours.rate(threads: arguments.threads, seconds: arguments.seconds))
-      rates["one thread", default: []].append(
-        try await ours.rate(threads: 1, seconds: arguments.seconds / 2))
+        try await ours.rate(threads: threads, seconds: arguments.seconds))
+      if let rate = try await ours.passRate(threads: threads, seconds: arguments.seconds) {
+        rates["passes", default: []].append(rate)
+      } else if threads > 1 {
+        rates["one thread", default: []].append(
+          try await ours.rate(threads: 1, seconds: arguments.seconds / 2))
+      }
       for peer in peers {
         if let rate = peer.rate(seconds: arguments.seconds) {
           rates[peer.name, default: []].append(rate)
         }
       }
     }
-    var agreement: [String: Double] = [:]
+    var result = WorkloadResult(
+      name: workload.name, unit: workload.unit, threads: threads,
+      operationsPerUnit: ours.operationsPerUnit, lanes: ours.lanes(threads: threads),
+      rates: rates.mapValues(median), peers: peers.map(\.description), missing: missing)
+
     let check = try await ours.checkOutputs()
+    let scale = workload.comparesRelatively ? check.map(abs).max() ?? 1 : 1
     for peer in peers {
       guard let outputs = peer.checkOutputs(), outputs.count == check.count else { continue }
-      agreement[peer.name] = zip(outputs, check).map { abs($0 - $1) }.max()
+      result.agreement[peer.name] = zip(outputs, check).map { abs($0 - $1) / scale }.max()
     }
-    let naive = NaiveEngine(workload)
-    return WorkloadResult(
-      name: workload.name, operationsPerExample: Double(plan.operationsPerExample),
-      lanes: ours.lanes(threads: arguments.threads), rates: rates.mapValues(median),
-      naiveRate: naive.rate(seconds: arguments.seconds),
-      naiveDifference: try naive.largestDifference(from: check),
-      peers: peers.map {
-        .init(name: $0.name, version: $0.version, batch: $0.batch, requests: $0.requests)
-      },
-      missing: missing, agreement: agreement,
-      layers: arguments.showsLayers ? try layers(ours) : [])
+    if workload.hasNaiveReference {
+      let naive = NaiveEngine(network)
+      result.naive = .init(
+        rate: naive.rate(seconds: arguments.seconds),
+        difference: try naive.largestDifference(from: check))
+    }
+    try await addProfile(of: ours, workload, &result)
+    return result
   }
 
-  private func layers(_ engine: OwnEngine) throws -> [WorkloadResult.Layer] {
+  private func startPeers(
+    _ workload: Workload, _ network: Network, threads: Int
+  ) throws -> (ready: [Peer], missing: [String: String]) {
+    let names = workload.peers.names.filter { arguments.peers?.contains($0) ?? true }
+    var ready: [Peer] = []
+    var missing: [String: String] = [:]
+    guard !names.isEmpty else { return (ready, missing) }
+    let model = FileManager.default.temporaryDirectory
+      .appending(path: "coalition-\(network.name)-\(getpid()).onnx")
+    try ONNX.write(network.graph, to: model.path)
+    // A peer has read the model when it says that it is ready.
+    defer { try? FileManager.default.removeItem(at: model) }
+    let script = arguments.folder.appending(path: "Peers").appending(path: workload.peers.script)
+    for name in names {
+      let outcome = Peer.start(
+        name, python: arguments.python,
+        [
+          script.path, "--model", model.path, "--peer", name, "--threads", "\(threads)",
+        ] + workload.peers.arguments)
+      switch outcome {
+      case .ready(let peer): ready.append(peer)
+      case .missing(let reason): missing[name] = reason
+      }
+    }
+    return (ready, missing)
+  }
+
+  /// Adds the share of the peak that the backward pass reaches, and the steps where they are asked for.
+  private func addProfile(
+    of engine: any OwnEngine, _ workload: Workload, _ result: inout WorkloadResult
+  ) async throws {
+    let listsSteps = workload.listsSteps && arguments.showsLayers
+    // Of forward passes there is nothing but the list.
+    guard listsSteps || !workload.hasNaiveReference,
+      let profile = try await engine.profile(instructionSet: set)
+    else { return }
     let peak = measurePeak(set, threads: 1, seconds: 0.3)
-    let steps = try engine.layers()
-    let total = steps.reduce(0) { $0 + $1.seconds }
-    return steps.map {
+    result.backwardShareOfPeak = profile.backwardRate.map { $0 / peak }
+    guard listsSteps else { return }
+    let total = profile.steps.reduce(0) { $0 + $1.seconds }
+    result.layers = profile.steps.map {
       .init(
         node: $0.node, step: $0.summary, shareOfTime: $0.seconds / total,
         shareOfPeak: $0.operations > 0 ? $0.operations / $0.seconds / peak : nil)

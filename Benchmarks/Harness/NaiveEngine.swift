@@ -1,6 +1,6 @@
 // The naive reference: the same network by plain loops in double precision, one example at a time, one thread.
 //
-// It knows the operators of the workloads and nothing else, in the layout of ONNX. What it is for: a figure to compare
+// It knows the operators of the networks and nothing else, in the layout of ONNX. What it is for: a figure to compare
 // with that needs no other library, and outputs to check everybody's against.
 
 import Coalition
@@ -11,9 +11,9 @@ struct NaiveEngine {
   private let inputShape: [Int]
   private let constants: [String: [Double]]
 
-  init(_ workload: Workload) {
-    graph = workload.graph
-    inputShape = workload.inputShape
+  init(_ network: Network) {
+    graph = network.graph
+    inputShape = network.inputShape
     constants = graph.constants.mapValues(\.doubles)
   }
 
@@ -31,9 +31,9 @@ struct NaiveEngine {
     }
   }
 
-  /// The largest difference of `outputs` from the reference for the examples of `OwnEngine.checkInput`.
+  /// The largest difference of `outputs` from the reference for the examples of `Examples.check`.
   func largestDifference(from outputs: [Double]) throws -> Double {
-    let input = try OwnEngine.checkInput(inputShape).doubles
+    let input = try Examples.check(inputShape).doubles
     let size = inputShape.reduce(1, *)
     var expected: [Double] = []
     for start in stride(from: 0, to: input.count, by: size) {

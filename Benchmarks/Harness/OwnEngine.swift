@@ -1,89 +1,94 @@
-// Coalition as one of the engines that take turns.
+// Coalition as one of the engines that take turns: what the harness asks of it, whatever the workload.
 
 import Coalition
 import CoalitionNet
 import Foundation
 
-/// A plan with an input of a convenient size. Rates are those of the public API, checks of the input included.
-final class OwnEngine {
-  private let plan: Plan
-  private let inputShape: [Int]
-  private let set: InstructionSet
-  private let requestedLanes: Int?
-  private var batch: Tensor
-  private let inputName: String
-  private let outputName: String
+/// Coalition at work on one workload. Rates are those of the public API, checks of the input included.
+protocol OwnEngine {
+  /// Units (examples, evaluations) per second over about `seconds`.
+  func rate(threads: Int, seconds: Double) async throws -> Double
+  /// The same for the network's passes alone: nil where the workload adds nothing to them, or they are not asked for.
+  func passRate(threads: Int, seconds: Double) async throws -> Double?
+  /// What peers answer to `check`: for the examples of `Examples.check`.
+  func checkOutputs() async throws -> [Double]
+  /// Variants in a tile of a run with `threads` threads.
+  func lanes(threads: Int) -> Int
+  /// Floating-point operations of one unit: two per multiply-add, taps on padding not counted.
+  var operationsPerUnit: Double { get }
+  /// The steps of the program in one thread: nil where a workload has no program of its own.
+  func profile(instructionSet: InstructionSet) async throws -> EngineProfile?
+}
 
-  init(
-    _ plan: Plan, _ workload: Workload, _ set: InstructionSet, lanes: Int?
-  ) async throws {
-    self.plan = plan
-    requestedLanes = lanes
-    self.set = set
-    inputShape = workload.inputShape
-    inputName = plan.inputs[0].name
-    outputName = plan.outputs[0].name
-    batch = try Self.noise([1] + inputShape)
-    // As many examples as take about a tenth of a second, in whole tiles of all threads.
-    let operations = Double(max(plan.operationsPerExample, 1))
-    let examples = min(max(Int(2e10 / operations), 1), 1 << 18)
-    batch = try Self.noise([(examples + 127) / 128 * 128] + inputShape)
-    _ = try await run(batch, threads: 1)
+extension OwnEngine {
+  func passRate(threads: Int, seconds: Double) async throws -> Double? { nil }
+  func profile(instructionSet: InstructionSet) async throws -> EngineProfile? { nil }
+}
+
+/// The steps of a program; those of the forward pass come first.
+struct EngineProfile {
+  var steps: [StepProfile]
+  var forwardStepCount: Int
+
+  /// Operations per second of the steps behind the forward pass: nil when there are none.
+  var backwardRate: Double? {
+    let backward = steps[forwardStepCount...]
+    guard !backward.isEmpty else { return nil }
+    return backward.reduce(0) { $0 + $1.operations } / backward.reduce(0) { $0 + $1.seconds }
   }
+}
 
-  /// Examples in a tile of a run with `threads` threads.
-  func lanes(threads: Int) -> Int {
-    requestedLanes ?? plan.chooseLanes(examples: batch.shape[0], threads: threads)
-  }
+/// How engines run.
+struct EngineOptions {
+  var instructionSet: InstructionSet
+  /// Variants in a tile; nil: what the plan chooses.
+  var lanes: Int?
 
-  private func run(_ input: Tensor, threads: Int) async throws -> Tensor {
+  func run(threads: Int) -> RunOptions {
     var options = RunOptions()
     options.threads = threads
-    options.instructionSet = set
-    options.lanes = requestedLanes
-    let results = try await plan.run([inputName: input], options)
-    guard let output = results[outputName] else {
-      throw CoalitionError(.internalFault, "the plan has no output")
-    }
-    return output
+    options.instructionSet = instructionSet
+    options.lanes = lanes
+    return options
   }
+}
 
-  /// Examples per second over about `seconds`.
-  func rate(threads: Int, seconds: Double) async throws -> Double {
-    let clock = ContinuousClock()
-    let start = clock.now
-    var examples = 0
-    while true {
-      _ = try await run(batch, threads: threads)
-      examples += batch.shape[0]
-      let elapsed = (clock.now - start) / .seconds(1)
-      if elapsed >= seconds { return Double(examples) / elapsed }
-    }
+/// Repeats `turn`, which returns how many units it did, for about `seconds`: units per second.
+func unitsPerSecond(
+  _ seconds: Double, _ turn: () async throws -> Int
+) async rethrows -> Double {
+  let clock = ContinuousClock()
+  let start = clock.now
+  var units = 0
+  while true {
+    units += try await turn()
+    let elapsed = (clock.now - start) / .seconds(1)
+    if elapsed >= seconds { return Double(units) / elapsed }
   }
+}
 
-  /// The outputs for four examples x[i] = sin(0.1 i).
-  func checkOutputs() async throws -> [Double] {
-    try await run(try Self.checkInput(inputShape), threads: 1).doubles
-  }
-
-  func layers() throws -> [StepProfile] {
-    let lanes = lanes(threads: 1)
-    return try plan.profile(
-      examples: lanes, lanes: lanes, instructionSet: set, repetitions: 20)
-  }
-
-  static func checkInput(_ shape: [Int]) throws -> Tensor {
+/// Inputs of networks.
+enum Examples {
+  /// Four examples x[i] = sin(0.1 i), i over the flat array: those of the peers' `check`.
+  static func check(_ shape: [Int]) throws -> Tensor {
     let count = 4 * shape.reduce(1, *)
     return try Tensor(
       shape: [4] + shape, elements: .float32((0..<count).map { Float(sin(0.1 * Double($0))) }))
   }
 
-  private static func noise(_ shape: [Int]) throws -> Tensor {
+  static func noise(_ count: Int, _ shape: [Int]) throws -> Tensor {
     var random = NormalNumbers(seed: 1)
     // One draw per element would take longer than the measurement: rows repeat.
     let period = (0..<8191).map { _ in Float(random.next()) }
-    let count = shape.reduce(1, *)
+    let elements = count * shape.reduce(1, *)
     return try Tensor(
-      shape: shape, elements: .float32((0..<count).map { period[$0 % period.count] }))
+      shape: [count] + shape,
+      elements: .float32((0..<elements).map { period[$0 % period.count] }))
+  }
+
+  /// As many examples as take about a tenth of a second, in whole tiles of all threads; at most `limit`.
+  static func comfortableCount(operations: Double, limit: Int) -> Int {
+    let examples = min(max(Int(2e10 / max(operations, 1)), 1), limit)
+    return (examples + 127) / 128 * 128
   }
 }

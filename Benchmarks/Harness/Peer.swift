@@ -1,14 +1,23 @@
-// A peer library in a process of its own (Benchmarks/Peers/peers.py), driven over pipes.
+// A peer library in a process of its own (Benchmarks/Peers: peers.py and scripts that speak its protocol), driven over
+// pipes.
 
 import Foundation
 
+/// What a report says of a peer.
+struct PeerDescription: Codable {
+  var name: String
+  var version = ""
+  var batch = 0
+  /// Requests that the peer runs at the same time, each with its share of the threads.
+  var requests = 1
+  /// In what it computes something else than the workload asks for.
+  var note = ""
+}
+
 /// One library on one model. It sleeps between measurements, so that runs can be interleaved.
 final class Peer {
-  let name: String
-  private(set) var version = ""
-  private(set) var batch = 0
-  /// Requests that the peer runs at the same time, each with its share of the threads.
-  private(set) var requests = 1
+  private(set) var description: PeerDescription
+  var name: String { description.name }
   private let process = Process()
   private let toProcess = Pipe()
   private let fromProcess = Pipe()
@@ -20,15 +29,11 @@ final class Peer {
   }
 
   /// Starts a peer and waits until it has chosen its best batch size.
-  static func start(_ name: String, model: URL, threads: Int, python: String, folder: URL)
-    -> Outcome
-  {
+  /// - Parameter command: the script and its arguments.
+  static func start(_ name: String, python: String, _ command: [String]) -> Outcome {
     let peer = Peer(name)
     peer.process.executableURL = URL(filePath: "/usr/bin/env")
-    peer.process.arguments = [
-      python, folder.appending(path: "peers.py").path, "--model", model.path, "--peer", name,
-      "--threads", "\(threads)",
-    ]
+    peer.process.arguments = [python] + command
     peer.process.standardInput = peer.toProcess
     peer.process.standardOutput = peer.fromProcess
     peer.process.standardError = FileHandle.nullDevice
@@ -38,15 +43,15 @@ final class Peer {
       return .missing(
         reason: reply["reason"] as? String ?? reply["error"] as? String ?? "not ready")
     }
-    peer.version = reply["version"] as? String ?? ""
-    peer.batch = reply["batch"] as? Int ?? 0
-    peer.requests = reply["requests"] as? Int ?? 1
+    peer.description = PeerDescription(
+      name: name, version: reply["version"] as? String ?? "", batch: reply["batch"] as? Int ?? 0,
+      requests: reply["requests"] as? Int ?? 1, note: reply["note"] as? String ?? "")
     return .ready(peer)
   }
 
-  private init(_ name: String) { self.name = name }
+  private init(_ name: String) { description = PeerDescription(name: name) }
 
-  /// Examples per second over about `seconds`.
+  /// Examples, or evaluations, per second over about `seconds`.
   func rate(seconds: Double) -> Double? {
     send("run \(seconds)")
     guard let reply = reply(), let examples = reply["examples"] as? Double,

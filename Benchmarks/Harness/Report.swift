@@ -1,110 +1,6 @@
-// What was measured, as lines for the terminal, as JSON, and as the table of RESULTS.md.
+// All results as JSON and as the tables of RESULTS.md.
 
-import CoalitionNet
 import Foundation
-
-/// The machine and the state of the code.
-struct Machine: Codable {
-  var processor: String
-  var cores: Int
-  var threads: Int
-  var instructionSet: String
-  var commit: String
-  var date: String
-
-  static func current(instructionSet: InstructionSet, threads: Int) -> Machine {
-    let info = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
-    let model = info.split(separator: "\n").first { $0.hasPrefix("model name") }
-    return Machine(
-      processor: model?.split(separator: ":").last.map {
-        $0.trimmingCharacters(in: .whitespaces)
-      } ?? "unknown",
-      cores: ProcessInfo.processInfo.activeProcessorCount, threads: threads,
-      instructionSet: instructionSet.rawValue, commit: currentCommit(),
-      date: String(ISO8601DateFormatter().string(from: Date()).prefix(10)))
-  }
-
-  var line: String {
-    "\(processor), \(cores) cores, \(threads) threads, \(instructionSet), commit \(commit), \(date)"
-  }
-
-  private static func currentCommit() -> String {
-    let git = Process()
-    let output = Pipe()
-    git.executableURL = URL(filePath: "/usr/bin/env")
-    git.arguments = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
-    git.standardOutput = output
-    git.standardError = FileHandle.nullDevice
-    guard (try? git.run()) != nil else { return "unknown" }
-    let text =
-      String(data: output.fileHandleForReading.readDataToEndOfFile(), encoding: .utf8) ?? ""
-    return text.trimmingCharacters(in: .whitespacesAndNewlines)
-  }
-}
-
-struct WorkloadResult: Codable {
-  struct PeerInfo: Codable {
-    var name: String
-    var version: String
-    var batch: Int
-    var requests: Int
-  }
-  struct Layer: Codable {
-    var node: String
-    var step: String
-    var shareOfTime: Double
-    /// nil for steps without multiply-adds.
-    var shareOfPeak: Double?
-  }
-
-  var name: String
-  /// Two per multiply-add; taps on padding not counted.
-  var operationsPerExample: Double
-  var lanes: Int
-  /// Medians: examples per second by engine; "peak" in operations per second.
-  var rates: [String: Double]
-  var naiveRate: Double
-  /// Largest difference of our outputs from the naive reference in double precision.
-  var naiveDifference: Double
-  var peers: [PeerInfo]
-  /// Peers that could not be measured, with the reason.
-  var missing: [String: String]
-  /// Largest difference of a peer's outputs from ours.
-  var agreement: [String: Double]
-  var layers: [Layer]
-
-  var ours: Double { rates["ours"] ?? .nan }
-  var shareOfPeak: Double { ours * operationsPerExample / (rates["peak"] ?? .nan) }
-  var scaling: Double { ours / (rates["one thread"] ?? .nan) }
-  var fastestPeer: (name: String, rate: Double)? {
-    peers.compactMap { peer in rates[peer.name].map { (peer.name, $0) } }.max { $0.1 < $1.1 }
-  }
-
-  var lines: [String] {
-    var lines = [
-      "",
-      "forward/\(name): \(grouped(ours)) examples/s, \(fixed(ours * operationsPerExample / 1e9, 1)) GFLOP/s, "
-        + "\(percent(shareOfPeak)) of the FMA peak, \(lanes) lanes, "
-        + "\(fixed(scaling, 2))x from one thread to \(2), "
-        + "\(fixed(ours / naiveRate, 0))x the naive reference (differs by \(scientific(naiveDifference)))",
-    ]
-    for peer in peers {
-      guard let rate = rates[peer.name] else { continue }
-      lines.append(
-        "  \(peer.name) \(peer.version), \(peer.requests) x batch \(peer.batch): \(grouped(rate)) examples/s, ratio "
-          + "\(fixed(ours / rate, 2)) (outputs differ by \(agreement[peer.name].map(scientific) ?? "?"))"
-      )
-    }
-    for (name, reason) in missing.sorted(by: { $0.key < $1.key }) {
-      lines.append("  \(name): not measured (\(reason))")
-    }
-    for layer in layers {
-      let peak = layer.shareOfPeak.map { "\(percent($0)) of peak" } ?? ""
-      lines.append("    \(percent(layer.shareOfTime))  \(layer.step)  \(peak)")
-    }
-    return lines
-  }
-}
 
 struct Report: Codable {
   var machine: Machine
@@ -116,65 +12,111 @@ struct Report: Codable {
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
     try encoder.encode(self).write(to: folder.appending(path: "results.json"), options: .atomic)
-    try Data(table.utf8).write(to: folder.appending(path: "RESULTS.md"), options: .atomic)
+    try Data(text.utf8).write(to: folder.appending(path: "RESULTS.md"), options: .atomic)
   }
 
-  private var table: String {
-    let names = Set(results.flatMap { $0.peers.map(\.name) + Array($0.missing.keys) }).sorted()
-    var rows = [
+  private var text: String {
+    var lines = [
       "# Results",
       "",
       "Written by `make bench`; \(machine.line).",
-      "Examples per second, medians of interleaved turns, every engine at its best batch size; in brackets how much",
-      "faster Coalition is. GFLOP/s count two operations per multiply-add and no taps on padding.",
-      "",
-      "| workload | Coalition | GFLOP/s | of FMA peak | 1 -> \(machine.threads) threads | naive | "
-        + names.joined(separator: " | ") + " |",
-      "|---|---:|---:|---:|---:|---:|" + names.map { _ in "---:|" }.joined(),
+      "Medians of interleaved turns, every peer at its best batch size; in brackets how much faster Coalition is.",
+      "GFLOP/s count two operations per multiply-add and no taps on padding.",
     ]
-    for result in results {
-      var cells = [
-        "forward/\(result.name)", grouped(result.ours),
-        fixed(result.ours * result.operationsPerExample / 1e9, 1), percent(result.shareOfPeak),
-        "\(fixed(result.scaling, 2))x",
-        "\(grouped(result.naiveRate)) (\(fixed(result.ours / result.naiveRate, 0))x)",
-      ]
-      cells += names.map { name in
-        result.rates[name].map { "\(grouped($0)) (\(fixed(result.ours / $0, 2))x)" }
-          ?? "not measured"
-      }
-      rows.append("| " + cells.joined(separator: " | ") + " |")
-    }
+    lines += ["", "## Forward passes, examples per second", ""] + forwardTable
+    lines += ["", "## Explanations and their evaluation", ""] + explanationTable
+    lines += [""] + notes
     for result in results where !result.layers.isEmpty {
-      rows += ["", "## Layers of \(result.name), one thread, \(result.lanes) lanes", ""]
-      rows += ["| step | share of time | of FMA peak |", "|---|---:|---:|"]
-      rows += result.layers.map {
+      lines += ["", "## Steps of \(result.name), one thread, \(result.lanes) lanes", ""]
+      lines += ["| step | share of time | of FMA peak |", "|---|---:|---:|"]
+      lines += result.layers.map {
         "| \($0.step) | \(percent($0.shareOfTime)) | \($0.shareOfPeak.map(percent) ?? "") |"
       }
     }
-    return rows.joined(separator: "\n") + "\n"
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private var forwardTable: [String] {
+    let results = results.filter { $0.naive != nil }
+    let peers = peerNames(results)
+    return table(
+      [
+        "workload", "Coalition", "GFLOP/s", "of FMA peak", "1 -> \(machine.threads) threads",
+        "naive",
+      ]
+        + peers,
+      results.map { result in
+        [
+          result.name, result.text(result.ours), fixed(result.operationsPerSecond / 1e9, 1),
+          percent(result.shareOfPeak), result.scaling.map { "\(fixed($0, 2))x" } ?? "",
+          result.naive.map { "\(grouped($0.rate)) (\(fixed(result.ours / $0.rate, 0))x)" } ?? "",
+        ] + peers.map { peerCell($0, result) }
+      })
+  }
+
+  private var explanationTable: [String] {
+    let results = results.filter { $0.naive == nil }
+    let peers = peerNames(results)
+    return table(
+      [
+        "workload", "unit", "Coalition", "of FMA peak", "backward alone",
+        "1 -> \(machine.threads) threads",
+      ] + peers + ["to the fastest", "differs by"],
+      results.map { result in
+        [
+          result.name, result.unit.rawValue, result.text(result.ours), percent(result.shareOfPeak),
+          result.backwardShareOfPeak.map(percent) ?? "",
+          result.scaling.map { "\(fixed($0, 2))x" } ?? "",
+        ] + peers.map { peerCell($0, result) }
+          + [
+            result.fastestPeer.map { "\(fixed(result.ours / $0.rate, 2))x" } ?? "",
+            result.largestDifference.map(scientific) ?? "",
+          ]
+      })
+  }
+
+  private var notes: [String] {
+    var lines = [
+      "Output 0 is explained from a zero baseline; integrated gradients take 100 steps; `latency` is one example in "
+        + "one thread.",
+      "\"Backward alone\" is what one thread reaches in the steps behind the forward pass. \"Differs by\": the largest",
+      "difference of attributions from a peer that computes the same, relative to the largest attribution.",
+    ]
+    for result in results {
+      if let ratio = result.timeOverPasses {
+        lines += [
+          "",
+          "- \(result.name) takes \(fixed(ratio, 3)) times the time of its masked passes alone.",
+        ]
+      }
+    }
+    let notes = results.flatMap { result in
+      result.peers.filter { !$0.note.isEmpty }.map { peer in
+        "- \(result.name), \(peer.name) differs by "
+          + "\(result.agreement[peer.name].map(scientific) ?? "?"): \(peer.note)"
+      }
+    }
+    return lines + (notes.isEmpty ? [] : [""] + notes)
+  }
+
+  private func peerNames(_ results: [WorkloadResult]) -> [String] {
+    Set(results.flatMap { $0.peers.map(\.name) + Array($0.missing.keys) }).sorted()
+  }
+
+  private func peerCell(_ name: String, _ result: WorkloadResult) -> String {
+    result.rates[name].map { "\(result.text($0)) (\(fixed(result.ours / $0, 2))x)" }
+      ?? "not measured"
+  }
+
+  /// The first column holds names, the others numbers.
+  private func table(_ titles: [String], _ rows: [[String]]) -> [String] {
+    ([titles] + rows).map { "| " + $0.joined(separator: " | ") + " |" }.inserting(
+      "|---|" + titles.dropFirst().map { _ in "---:|" }.joined(), at: 1)
   }
 }
 
-// MARK: - Numbers as text
-
-func fixed(_ value: Double, _ digits: Int) -> String {
-  value.isFinite ? String(format: "%.\(digits)f", value) : "-"
-}
-func percent(_ value: Double) -> String {
-  value.isFinite ? String(format: "%.1f %%", 100 * value) : "-"
-}
-func scientific(_ value: Double) -> String { String(format: "%.1e", value) }
-
-/// A rate with three or more significant digits: 26,300.
-func grouped(_ value: Double) -> String {
-  guard value.isFinite else { return "-" }
-  if value < 100 { return String(format: "%.2f", value) }
-  var digits = String(Int(value.rounded()))
-  var index = digits.count - 3
-  while index > 0 {
-    digits.insert(",", at: digits.index(digits.startIndex, offsetBy: index))
-    index -= 3
+extension Array {
+  fileprivate func inserting(_ element: Element, at index: Int) -> [Element] {
+    Array(self[..<index]) + [element] + self[index...]
   }
-  return digits
 }

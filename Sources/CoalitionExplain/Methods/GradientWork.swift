@@ -28,7 +28,8 @@ struct GradientWork: Sendable {
     if case .adaptiveIntegratedGradients(let tolerance) = method {
       return try await adaptive(tolerance)
     }
-    let variants = try method.variants(ofExample: 0, baselines: baselineCount).count
+    let firstVariants = try method.variants(ofExample: 0, baselines: baselineCount)
+    let variants = firstVariants.count
     let seeds = weights.isAll ? min(weights.count, Self.seedsPerProgram) : 1
     var request = method.request(
       target: explainer.scores, seeds: seeds, model: explainer.cut.model)
@@ -40,14 +41,18 @@ struct GradientWork: Sendable {
     }
     let plan = try explainer.plan(request)
 
+    let convertedRows = plan.converted(rows)
     let chunk =
       variants == 1 ? Self.examplesPerCall : max(1, Self.variantsPerCall / variants)
     var sums = ResultRows(sources: plan.sources, targets: weights.isAll ? weights.count : nil)
     var residuals: [Double] = []
     var scores: [Double] = []
+    var baselineScores: [Double]?
     for first in stride(from: 0, to: examples, by: chunk) {
       let range = first..<min(first + chunk, examples)
-      let work = try work(for: range, isSummed: request.isSummed)
+      let work = try work(
+        for: range, of: convertedRows, method.variesByExample ? nil : firstVariants,
+        isSummed: request.isSummed)
       let groups = stride(from: 0, to: weights.isAll ? weights.count : 1, by: seeds)
       var results: [[Tensor]] = []
       var chunkResiduals: [Tensor] = []
@@ -61,6 +66,7 @@ struct GradientWork: Sendable {
         results += outcome.results.prefix(used)
         chunkResiduals += outcome.residuals.prefix(used)
         if start == 0, let target = outcome.target { scores += target.doubles }
+        baselineScores = outcome.baselineTarget?.doubles
       }
       sums.append(results, examples: range.count)
       residuals += interleaved(chunkResiduals, examples: range.count)
@@ -75,7 +81,7 @@ struct GradientWork: Sendable {
       attributions: try sums.tensors(), output: output, target: weights.description,
       evaluations: [Int](repeating: variants, count: output.count))
     if method.usesBaseline {
-      try await complete(&explanation, shape: shape)
+      try await complete(&explanation, baselineScores, shape: shape)
     }
     if keepsLedger {
       let nodes = plan.ledgerNodes
@@ -125,8 +131,11 @@ struct GradientWork: Sendable {
   }
 
   /// The variants of some examples.
+  /// - Parameters:
+  ///   - convertedRows: all inputs in the precision of the program.
+  ///   - shared: the variants of each of them; nil when every example has its own.
   private func work(
-    for range: Range<Int>, isSummed: Bool
+    for range: Range<Int>, of convertedRows: [String: Tensor], _ shared: [Variant]?, isSummed: Bool
   ) throws(CoalitionError) -> ReversePlan.Work {
     guard isSummed else {
       var work = ReversePlan.Work(examples: range.count)
@@ -139,13 +148,18 @@ struct GradientWork: Sendable {
       return work
     }
     var variants: [(example: Int, variant: Variant)] = []
+    variants.reserveCapacity(range.count * (shared?.count ?? 1))
     for example in range {
-      for variant in try method.variants(ofExample: example, baselines: baselineCount) {
-        variants.append((example, variant))
+      let own: [Variant]
+      if let shared {
+        own = shared
+      } else {
+        own = try method.variants(ofExample: example, baselines: baselineCount)
       }
+      for variant in own { variants.append((example, variant)) }
     }
     var work = ReversePlan.Work(examples: variants.count)
-    work.inputs = rows
+    work.inputs = convertedRows
     work.rowOf = variants.map { Int32($0.example) }
     for (name, tensor) in rows {
       if let noisy = try method.noisy(tensor, range) {
@@ -172,10 +186,16 @@ struct GradientWork: Sendable {
   }
 
   /// Adds the score at the baselines and what is missing in the sums.
+  /// - Parameter known: the scores at the baselines, where a program has computed them.
   private func complete(
-    _ explanation: inout Explanation, shape: [Int]
+    _ explanation: inout Explanation, _ known: [Double]? = nil, shape: [Int]
   ) async throws(CoalitionError) {
-    let scores = try await explainer.forward.run(baselines, run)[explainer.scores]?.doubles ?? []
+    let scores: [Double]
+    if let known {
+      scores = known
+    } else {
+      scores = try await explainer.forward.run(baselines, run)[explainer.scores]?.doubles ?? []
+    }
     let size = shape.reduce(1, *)
     var mean = [Double](repeating: 0, count: size)
     for row in 0..<baselineCount {

@@ -10,6 +10,11 @@ struct Variant: Sendable {
 }
 
 extension GradientMethod {
+  /// Whether every example has variants of its own.
+  var variesByExample: Bool {
+    if case .expectedGradients = self { true } else { false }
+  }
+
   /// The variants of one example: as many for every example.
   func variants(ofExample example: Int, baselines: Int) throws(CoalitionError) -> [Variant] {
     switch self {

@@ -14,14 +14,12 @@ package struct StepProfile: Sendable {
 
 extension Plan {
   /// Floating-point operations of one example: two per multiply-add, taps on padding not counted.
-  package var operationsPerExample: Int { routine.draft.steps.map(\.operations).saturatingSum }
+  package var operationsPerExample: Int { routine.operationsPerExample }
 
-  /// The time of every step in one thread, over `examples` examples of zeros and ones.
+  /// The time of every step in one thread, over `examples` examples of numbers between zero and one.
   package func profile(
     examples: Int, lanes: Int, instructionSet: InstructionSet, repetitions: Int = 1
   ) throws(CoalitionError) -> [StepProfile] {
-    let draft = routine.draft
-    let program = try routine.program(lanes: lanes)
     var rows: [SlotRows] = []
     for input in inputs {
       let numbers = (0..<examples * input.count).map { Float($0 * 2_654_435_761 % 256) / 256 }
@@ -30,11 +28,47 @@ extension Plan {
           try Tensor(shape: [examples] + input.shape, elements: .float32(numbers)),
           options.precision))
     }
-    var call = ProgramCall(
+    let call = ProgramCall(
       inputs: rows,
       outputs: outputs.filter { !$0.isConstant }.map {
         SlotResult(count: $0.count * examples, options.precision)
       }, examples: examples)
+    return try routine.profile(
+      call, lanes: lanes, instructionSet: instructionSet, repetitions: repetitions)
+  }
+}
+
+extension ReversePlan {
+  /// Floating-point operations of one example, there and back; the reference values are not counted.
+  package var operationsPerExample: Int { routine.operationsPerExample }
+
+  /// The time of every step in one thread: first those of the forward pass, `forwardStepCount` of them.
+  package func profile(
+    _ work: Work, lanes: Int, instructionSet: InstructionSet, repetitions: Int = 1
+  ) async throws(CoalitionError) -> [StepProfile] {
+    var options = RunOptions()
+    options.instructionSet = instructionSet
+    let (call, _, _) = try await call(work, options)
+    return try routine.profile(
+      call, lanes: lanes, instructionSet: instructionSet, repetitions: repetitions)
+  }
+
+  /// Lanes that a run of `examples` examples takes by default.
+  package func chooseLanes(examples: Int, threads: Int) -> Int {
+    let lanes = routine.chooseLanes(examples: examples, threads: threads)
+    return request.isSummed ? max(lanes, 16) : lanes
+  }
+}
+
+extension Routine {
+  var operationsPerExample: Int { draft.steps.map(\.operations).saturatingSum }
+
+  /// The shortest time of every step in one thread.
+  func profile(
+    _ call: ProgramCall, lanes: Int, instructionSet: InstructionSet, repetitions: Int
+  ) throws(CoalitionError) -> [StepProfile] {
+    let program = try program(lanes: lanes)
+    var call = call
     var best = [Double](repeating: .infinity, count: draft.steps.count)
     for _ in 0..<repetitions {
       let seconds = try program.profile(&call, instructionSet: instructionSet)
@@ -43,7 +77,7 @@ extension Plan {
     return draft.steps.indices.map { step in
       StepProfile(
         node: draft.labels[step], summary: draft.steps[step].summary,
-        operations: Double(draft.steps[step].operations * examples), seconds: best[step])
+        operations: Double(draft.steps[step].operations * call.examples), seconds: best[step])
     }
   }
 }

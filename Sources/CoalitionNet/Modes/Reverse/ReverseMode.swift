@@ -72,6 +72,8 @@ struct ReverseSlots: Sendable {
 /// A reverse program before its buffers have places, and the one that makes its reference values.
 struct ReverseDraft: Sendable {
   var draft: Draft
+  /// The steps of the forward pass, which come first.
+  var forwardStepCount: Int
   var slots: ReverseSlots
   /// Nodes of the ledger, in the order of the residuals.
   var ledgerNodes: [String] = []
@@ -110,6 +112,7 @@ enum ReverseMode {
     let labels = Array(lowering.draft.labels[firstForward...])
     let target = try targetView(request.target, analysis, &lowering)
 
+    let forwardStepCount = lowering.draft.steps.count
     var sourceViews: [View] = []
     for source in sources { sourceViews.append(try lowering.view(of: source.input.name)) }
     let wanted = dependants(of: Set(sourceViews.compactMap(\.operand.buffer)), forward)
@@ -158,7 +161,8 @@ enum ReverseMode {
     if !request.isSummed {
       try lowering.output(request.target, target, slot: slots.target)
     }
-    var result = ReverseDraft(draft: lowering.draft, slots: slots, ledgerNodes: nodes)
+    var result = ReverseDraft(
+      draft: lowering.draft, forwardStepCount: forwardStepCount, slots: slots, ledgerNodes: nodes)
     if !referenced.isEmpty {
       (result.reference, result.referenceCounts) = try referenceDraft(
         analysis, inputs, referenced, target: request.target)

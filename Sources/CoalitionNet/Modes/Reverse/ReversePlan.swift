@@ -13,8 +13,10 @@ package final class ReversePlan: Sendable {
   package let target: Plan.Value
   /// The nodes of the ledger.
   package let ledgerNodes: [String]
-  private let slots: ReverseSlots
+  /// The steps of the forward pass, with which the program begins.
+  package let forwardStepCount: Int
   let routine: Routine
+  private let slots: ReverseSlots
   private let reference: Routine?
   private let referenceCounts: [Int]
 
@@ -34,6 +36,7 @@ package final class ReversePlan: Sendable {
     }
     self.target = target
     ledgerNodes = draft.ledgerNodes
+    forwardStepCount = draft.forwardStepCount
     slots = draft.slots
     routine = Routine(draft.draft, options.precision, model.store)
     reference = draft.reference.map { Routine($0, options.precision, model.store) }
@@ -86,11 +89,49 @@ package final class ReversePlan: Sendable {
     _ work: Work, _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> Outcome {
     var options = options
-    let segments = request.isSummed ? Segments(work.groupOf) : nil
-    if segments != nil, (options.lanes ?? 1) == 1 {
+    if request.isSummed, (options.lanes ?? 1) == 1 {
       let threads = try Plan.threads(options.threads)
-      options.lanes = max(16, routine.chooseLanes(examples: work.examples, threads: threads))
+      options.lanes = chooseLanes(examples: work.examples, threads: threads)
     }
+    let (call, segments, baselineTarget) = try await call(work, options)
+    let elements = try await routine.run(call, options)
+
+    var outcome = Outcome(results: [], baselineTarget: baselineTarget)
+    for seed in 0..<request.seeds {
+      var results: [Tensor] = []
+      for (index, source) in sources.enumerated() {
+        let values = elements[slots.result(seed: seed, source: index)]
+        if let segments {
+          results.append(try segments.sums(values, shape: source.shape))
+        } else {
+          results.append(try Tensor(shape: [work.examples] + source.shape, elements: values))
+        }
+      }
+      outcome.results.append(results)
+      if slots.hasLedger {
+        outcome.residuals.append(
+          try Tensor(
+            shape: [work.examples, ledgerNodes.count], elements: elements[slots.ledger(seed: seed)])
+        )
+      }
+    }
+    if !request.isSummed {
+      outcome.target = try Tensor(
+        shape: [work.examples] + target.shape, elements: elements[slots.target])
+    }
+    return outcome
+  }
+
+  /// Rows in the precision of the program, for several runs: a run takes these as they are.
+  package func converted(_ rows: [String: Tensor]) -> [String: Tensor] {
+    rows.mapValues { $0.converted(to: precision == .single ? .float32 : .float64) }
+  }
+
+  /// The rows of a run, those of the reference values included, and how its results are summed.
+  func call(
+    _ work: Work, _ options: RunOptions
+  ) async throws(CoalitionError) -> (ProgramCall, Segments?, baselineTarget: Tensor?) {
+    let segments = request.isSummed ? Segments(work.groupOf) : nil
     var rows: [SlotRows] = []
     for input in inputs { rows.append(try slot(input.name, work.inputs, work.rowOf)) }
     for seed in work.seeds { rows.append(SlotRows(seed, precision, rowOf: work.seedOf)) }
@@ -128,32 +169,7 @@ package final class ReversePlan: Sendable {
     var call = ProgramCall(inputs: rows, outputs: outputs, examples: work.examples)
     call.segments = segments?.segmentOf
     call.weights = segments == nil ? nil : work.weights
-    let elements = try await routine.run(call, options)
-
-    var outcome = Outcome(results: [], baselineTarget: baselineTarget)
-    for seed in 0..<request.seeds {
-      var results: [Tensor] = []
-      for (index, source) in sources.enumerated() {
-        let values = elements[slots.result(seed: seed, source: index)]
-        if let segments {
-          results.append(try segments.sums(values, shape: source.shape))
-        } else {
-          results.append(try Tensor(shape: [work.examples] + source.shape, elements: values))
-        }
-      }
-      outcome.results.append(results)
-      if slots.hasLedger {
-        outcome.residuals.append(
-          try Tensor(
-            shape: [work.examples, ledgerNodes.count], elements: elements[slots.ledger(seed: seed)])
-        )
-      }
-    }
-    if !request.isSummed {
-      outcome.target = try Tensor(
-        shape: [work.examples] + target.shape, elements: elements[slots.target])
-    }
-    return outcome
+    return (call, segments, baselineTarget)
   }
 
   private func slot(

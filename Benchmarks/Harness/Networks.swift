@@ -7,31 +7,27 @@
 import Coalition
 import Glibc
 
-struct Workload {
+struct Network {
   var name: String
   var graph: Graph
   /// One example.
   var inputShape: [Int]
 
-  static let all: [(name: String, make: @Sendable () -> Workload)] = [
-    ("mlp", { dense("mlp", [64, 128, 128, 10]) }),
-    ("tabular", { dense("tabular", [18, 100, 100, 1]) }),
-    ("lenet", lenet),
-    ("vgg16", vgg16),
-    ("resnet18", resnet18),
-  ]
+  @Sendable static func mlp() -> Network { dense("mlp", [64, 128, 128, 10]) }
 
-  private static func dense(_ name: String, _ sizes: [Int]) -> Workload {
+  @Sendable static func tabular() -> Network { dense("tabular", [18, 100, 100, 1]) }
+
+  private static func dense(_ name: String, _ sizes: [Int]) -> Network {
     var net = NetworkBuilder(name, input: [sizes[0]])
     for (index, size) in sizes.enumerated().dropFirst() {
       net.dense(size)
       if index < sizes.count - 1 { net.relu() }
     }
-    return net.workload()
+    return net.network()
   }
 
   /// Two 5x5 convolutions of 32 and 64 channels without padding, each with ReLU and 2x2 max pooling; one dense layer.
-  @Sendable private static func lenet() -> Workload {
+  @Sendable static func lenet() -> Network {
     var net = NetworkBuilder("lenet", input: [1, 28, 28])
     for channels in [32, 64] {
       net.convolution(channels, kernel: 5, bias: true)
@@ -40,11 +36,11 @@ struct Workload {
     }
     net.flatten()
     net.dense(10)
-    return net.workload()
+    return net.network()
   }
 
   /// VGG16 with batch normalisation for 32x32 images.
-  @Sendable private static func vgg16() -> Workload {
+  @Sendable static func vgg16() -> Network {
     var net = NetworkBuilder("vgg16", input: [3, 32, 32])
     for (channels, layers) in [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)] {
       for _ in 0..<layers {
@@ -60,11 +56,11 @@ struct Workload {
       net.relu()
     }
     net.dense(10)
-    return net.workload()
+    return net.network()
   }
 
   /// ResNet-18 for 32x32 images: a 3x3 stem without pooling, four stages of two blocks.
-  @Sendable private static func resnet18() -> Workload {
+  @Sendable static func resnet18() -> Network {
     var net = NetworkBuilder("resnet18", input: [3, 32, 32])
     net.convolution(64, kernel: 3, padding: 1, bias: false)
     net.batchNormalization()
@@ -91,7 +87,7 @@ struct Workload {
     net.globalAveragePool()
     net.flatten()
     net.dense(10)
-    return net.workload()
+    return net.network()
   }
 }
 
@@ -112,12 +108,12 @@ struct NetworkBuilder {
       inputs: [Port("input", shape: [.symbolic("N")] + input.map { .fixed($0) })], opsets: ["": 17])
   }
 
-  func workload() -> Workload {
+  func network() -> Network {
     var graph = graph
     graph.outputs = [
       Port(current.name, shape: [.symbolic("N")] + current.shape.map { .fixed($0) })
     ]
-    return Workload(name: graph.name, graph: graph, inputShape: input)
+    return Network(name: graph.name, graph: graph, inputShape: input)
   }
 
   mutating func dense(_ outputs: Int) {
