@@ -20,6 +20,7 @@ struct Harness {
     for workload in arguments.workloads {
       let result = try await measure(workload)
       print(result.lines.joined(separator: "\n"))
+      fflush(nil)
       report.results.append(result)
     }
     if arguments.isComplete { try report.write(to: arguments.folder) }

@@ -139,7 +139,7 @@ struct GradientWork: Sendable {
   ) throws(CoalitionError) -> ReversePlan.Work {
     guard isSummed else {
       var work = ReversePlan.Work(examples: range.count)
-      work.inputs = rows
+      work.inputs = convertedRows
       if range.count != examples { work.rowOf = range.map { Int32($0) } }
       work.baselines = baselines
       work.baselineOf = [Int32](repeating: 0, count: range.count)
