@@ -20,7 +20,7 @@ final class ExplanationEngine: OwnEngine {
     explainer = try Explainer(Model(network.graph))
     self.method = method
     self.options = options
-    program = try explainer.program(method)
+    program = try explainer.reversePlan(method)
     input = program.inputs[0]
     if case .integratedGradients(let steps, _) = method {
       evaluations = steps

@@ -139,11 +139,6 @@ public final class Explainer: Sendable {
 
   // MARK: Programs
 
-  /// The program that explains one score by a method.
-  package func program(_ method: GradientMethod) throws(CoalitionError) -> ReversePlan {
-    try plan(method.request(target: scores, seeds: 1, model: cut.model))
-  }
-
   func plan(_ request: ReverseRequest) throws(CoalitionError) -> ReversePlan {
     if let plan = plans.withLock({ $0[request] }) { return plan }
     var planOptions = options.plan

@@ -50,7 +50,8 @@ extension Explainer {
     }
   }
 
-  private func reversePlan(_ method: GradientMethod) throws(CoalitionError) -> ReversePlan {
+  /// The program that explains one score by a method.
+  package func reversePlan(_ method: GradientMethod) throws(CoalitionError) -> ReversePlan {
     try plan(method.request(target: scores, seeds: 1, model: cut.model))
   }
 }
