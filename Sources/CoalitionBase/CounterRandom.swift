@@ -33,6 +33,8 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     /// Baselines and places of expected gradients, and the noise of SmoothGrad.
     package static let expectedGradients = Purpose(rawValue: 6)
     package static let smoothGrad = Purpose(rawValue: 7)
+    /// Attributions that know nothing, as the floor of comparisons.
+    package static let randomAttributions = Purpose(rawValue: 8)
   }
 
   private let key: (UInt32, UInt32)

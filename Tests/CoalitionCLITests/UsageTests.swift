@@ -10,7 +10,7 @@ import Testing
   func overview(flag: String) throws {
     let outcome = try place.coalition(flag)
     #expect(outcome.code == 0)
-    for verb in ["inspect", "plan", "run", "explain", "demo"] {
+    for verb in ["inspect", "plan", "run", "explain", "evaluate", "reproduce", "demo"] {
       #expect(outcome.output.contains("  \(verb) "))
     }
     #expect(outcome.error.isEmpty)
@@ -18,7 +18,7 @@ import Testing
 
   @Test(
     "Every verb explains its options with an example",
-    arguments: ["inspect", "plan", "run", "explain", "demo"])
+    arguments: ["inspect", "plan", "run", "explain", "evaluate", "reproduce", "demo"])
   func help(verb: String) throws {
     for flag in ["--help", "-h"] {
       let outcome = try place.coalition(verb, "missing.onnx", flag)

@@ -72,9 +72,18 @@ struct Arguments: Sendable {
     }
     do throws(CoalitionError) {
       values[option.name, default: []].append(try option.read(text))
+      while option.isList, attached == nil, let next = rest.first, Self.continuesList(next) {
+        values[option.name, default: []].append(try option.read(next))
+        rest.removeFirst()
+      }
     } catch {
       throw error.at(flag)
     }
+  }
+
+  /// A list ends at the next option, and at a model, which no list holds.
+  private static func continuesList(_ text: String) -> Bool {
+    !text.hasPrefix("-") && !text.lowercased().hasSuffix(".onnx")
   }
 
   private static func unknown(

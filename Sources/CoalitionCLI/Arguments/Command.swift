@@ -15,7 +15,9 @@ struct Command: Sendable {
   let run: @Sendable (Arguments) async throws(CoalitionError) -> Void
 
   /// In the order of the help text.
-  static let all: [Command] = [.inspect, .plan, .run, .explain, .plot, .demo]
+  static let all: [Command] = [
+    .inspect, .plan, .run, .explain, .evaluate, .reproduce, .plot, .demo,
+  ]
 
   static let version = "0.1.0"
 

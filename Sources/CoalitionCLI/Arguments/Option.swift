@@ -12,6 +12,8 @@ struct OptionDeclaration: Sendable {
   /// The default, for help texts.
   let fallback: String?
   let isRepeatable: Bool
+  /// Whether values may follow each other, up to the next option or the model.
+  var isList = false
   let read: @Sendable (String) throws(CoalitionError) -> any Sendable
 }
 
@@ -22,11 +24,11 @@ struct Option<Value: Sendable>: Sendable {
   /// - Parameter format: reads the text of a value.
   init(
     _ name: String, _ placeholder: String, _ explanation: String, default fallback: String? = nil,
-    repeatable: Bool = false, as format: ValueFormat<Value>
+    repeatable: Bool = false, list: Bool = false, as format: ValueFormat<Value>
   ) {
     declaration = OptionDeclaration(
       name: name, placeholder: placeholder, explanation: explanation, fallback: fallback,
-      isRepeatable: repeatable
+      isRepeatable: repeatable || list, isList: list
     ) { text throws(CoalitionError) in try format.read(text) }
   }
 }

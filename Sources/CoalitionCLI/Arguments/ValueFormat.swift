@@ -64,6 +64,16 @@ extension ValueFormat<[Double]> {
   }
 }
 
+extension ValueFormat<[Int]> {
+  static let counts = ValueFormat(
+    expecting: "whole numbers from 1 with commas between them"
+  ) { text in
+    let parts = text.split(separator: ",", omittingEmptySubsequences: false)
+    let values = parts.compactMap { Int($0) }.filter { $0 >= 1 }
+    return values.count == parts.count ? values : nil
+  }
+}
+
 extension ValueFormat where Value: CaseIterable & RawRepresentable<String> {
   /// One of the names of an enumeration.
   static var choice: ValueFormat {

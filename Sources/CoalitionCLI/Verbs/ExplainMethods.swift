@@ -199,13 +199,30 @@ struct ExplainMethod: Sendable {
   /// The parameters that the arguments give.
   /// - Throws: `usage` for parameters of other methods, and for values that cannot be.
   func choice(_ arguments: Arguments) throws(CoalitionError) -> Choice {
-    for option in P.all where arguments.isGiven(option) && !takes(option) {
-      let owners = Self.all.filter { $0.takes(option) }.map(\.name)
+    try Self.checkParameters(arguments, areFor: [self])
+    return try choose(arguments)
+  }
+
+  /// The same for several methods, of which one at least takes each parameter.
+  static func choices(
+    _ methods: [ExplainMethod], _ arguments: Arguments
+  ) throws(CoalitionError) -> [(method: ExplainMethod, choice: Choice)] {
+    try checkParameters(arguments, areFor: methods)
+    return try methods.map { method throws(CoalitionError) in (method, try method.choose(arguments))
+    }
+  }
+
+  private static func checkParameters(
+    _ arguments: Arguments, areFor methods: [ExplainMethod]
+  ) throws(CoalitionError) {
+    for option in P.all where arguments.isGiven(option) {
+      if methods.contains(where: { $0.takes(option) }) { continue }
+      let owners = all.filter { $0.takes(option) }.map(\.name)
+      let names = methods.map(\.name).joined(separator: ", ")
       throw CoalitionError(
-        .usage, "--\(option.name) is not for \(name)",
+        .usage, "--\(option.name) is not for \(names.isEmpty ? "attributions in files" : names)",
         expected: "--method \(owners.joined(separator: " or "))")
     }
-    return try choose(arguments)
   }
 
   /// The method with its defaults, for what is said of it without a run.

@@ -67,26 +67,16 @@ struct Plot {
   static let scaleOption = Option(
     "scale", "S", "pixels of a PNG per point", default: "2", as: .number)
 
-  /// The drawing's format, by the ending of its name.
-  private enum Format: String, CaseIterable { case svg, png, html }
-
   private let arguments: Arguments
-  private let output: String
-  private let format: Format
+  private let output: DrawingFile
   private let memoryLimit: Int
 
   /// Checks what can be checked before anything is read.
   init(_ arguments: Arguments) throws(CoalitionError) {
     self.arguments = arguments
     memoryLimit = RuntimeOptions(arguments).memoryLimit
-    output = arguments[Self.outputOption] ?? PlotSource.stem(arguments.positionals[0]) + ".svg"
-    let name = output.lowercased()
-    guard let format = Format.allCases.first(where: { name.hasSuffix("." + $0.rawValue) }) else {
-      throw CoalitionError(
-        .usage, "the name of a drawing ends in its format", node: output,
-        expected: ".svg, .png or .html")
-    }
-    self.format = format
+    let path = arguments[Self.outputOption] ?? PlotSource.stem(arguments.positionals[0]) + ".svg"
+    output = try DrawingFile(path)
     guard !arguments[Self.overlayFlag] || arguments[Self.inputOption] != nil else {
       throw CoalitionError(.usage, "--overlay needs the examples: --input FILE")
     }
@@ -97,8 +87,7 @@ struct Plot {
     let read =
       arguments.positionals.map { ("the result", NamedText(text: $0)) }
       + (arguments[Self.inputOption].map { [("--input", NamedText(text: $0))] } ?? [])
-    try OutputFile.checkNotRead(output, files: [], arrays: read)
-    try Files.checkCreatable(output)
+    try OutputFile.checkNotRead(path, files: [], arrays: read)
   }
 
   func perform() throws(CoalitionError) {
@@ -118,14 +107,8 @@ struct Plot {
       throw error.code == .usage ? error : error.at(sources[0].path)
     }
     try Signals.check()
-    switch format {
-    case .svg: try Files.writeAtomically(Array(figure.svg().utf8), to: output)
-    case .html: try Files.writeAtomically(Array(figure.html().utf8), to: output)
-    case .png:
-      try Files.writeAtomically(
-        try figure.png(scale: arguments[Self.scaleOption] ?? 2), to: output)
-    }
-    if !arguments[RuntimeOptions.quietFlag] { try Terminal.write("\(output): \(what)\n") }
+    try output.write(figure, scale: arguments[Self.scaleOption] ?? 2)
+    if !arguments[RuntimeOptions.quietFlag] { try Terminal.write("\(output.path): \(what)\n") }
   }
 
   /// The drawing, and what it shows in a few words.

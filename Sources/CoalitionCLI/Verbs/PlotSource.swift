@@ -27,6 +27,11 @@ struct PlotSource {
   /// The numbers have no names: the file holds one array alone.
   private let isBare: Bool
 
+  /// A result that is drawn before, or without, being written.
+  init(_ result: ResultFile, path: String) {
+    (self.path, self.result, isBare) = (path, result, false)
+  }
+
   init(_ path: String, memoryLimit: Int) throws(CoalitionError) {
     self.path = path
     let lowered = path.lowercased()

@@ -115,7 +115,7 @@ extension Explainer {
     try await forward.run(rows, run)[scores]?.doubles ?? []
   }
 
-  private func maskedSubject(
+  func maskedSubject(
     _ inputs: [String: Tensor], _ target: Target, _ baselines: [String: Baseline],
     _ run: RunOptions
   ) async throws(CoalitionError) -> MaskedSubject {
@@ -155,7 +155,7 @@ extension OcclusionWindows {
 }
 
 /// Examples with their baselines and the elements of the scores that are asked for.
-private struct MaskedSubject {
+struct MaskedSubject {
   let rows: [String: Tensor]
   let baselines: [String: Tensor]
   let weights: ScoreWeights
@@ -206,7 +206,7 @@ private struct MaskedSubject {
 
 extension PlayerSet {
   /// The same players over sources whose last axis belongs together: embeddings of tokens.
-  fileprivate func spread(over sources: [Plan.Value]) throws(CoalitionError) -> PlayerSet {
+  func spread(over sources: [Plan.Value]) throws(CoalitionError) -> PlayerSet {
     var divisions: [String: Players] = [:]
     for (name, map) in zip(names, maps) {
       guard let source = sources.first(where: { $0.name == name }), source.shape != map.shape

@@ -17,16 +17,18 @@ public final class MaskedGame: Sendable {
   private let masked: MaskedPlan
   private let subject: MaskedPlan.Subject
   private let targets: [[Int]]
+  private let isDifference: Bool
 
   /// - Parameters:
   ///   - output: which of the plan's outputs; nil: its only one.
   ///   - inputs: rows of all inputs.
   ///   - baselines: rows per input, averaged over; zeros for inputs that are not named.
   ///   - targets: per example the elements of its output that are scores, as many for each.
+  ///   - isDifference: of two targets, the first minus the second is the only score.
   /// - Throws: `CoalitionError` for what does not fit.
   public init(
     _ plan: Plan, output: String? = nil, players: PlayerSet, inputs: [String: Tensor],
-    baselines: [String: Tensor] = [:], targets: [[Int]]
+    baselines: [String: Tensor] = [:], targets: [[Int]], isDifference: Bool = false
   ) throws(CoalitionError) {
     var ids: [String: Masking.ElementPlayers] = [:]
     for (name, map) in zip(players.names, players.maps) {
@@ -43,12 +45,18 @@ public final class MaskedGame: Sendable {
         expected: "\(subject.examples)", found: "\(map.exampleCount ?? 0)")
     }
     try TargetElements.check(targets, examples: subject.examples, output: masked.output)
+    guard !isDifference || targets.allSatisfy({ $0.count == 2 }) else {
+      throw CoalitionError(
+        .usage, "a difference is of two targets", expected: "2",
+        found: "\(targets.first?.count ?? 0)")
+    }
     self.players = players
     self.masked = masked
     self.subject = subject
     self.targets = targets
+    self.isDifference = isDifference
     exampleCount = subject.examples
-    targetCount = targets.first?.count ?? 0
+    targetCount = isDifference ? 1 : targets.first?.count ?? 0
   }
 
   /// Evaluations of the network that the values of so many coalitions take.
@@ -77,7 +85,8 @@ public final class MaskedGame: Sendable {
     }
     let limit = max(masked.comfortableVariants / subject.baselines, 1) * subject.baselines
     var values: [Double] = []
-    values.reserveCapacity(rows.reduce(0) { $0 + $1.count } * targetCount)
+    let width = targets.first?.count ?? 0
+    values.reserveCapacity(rows.reduce(0) { $0 + $1.count } * width)
     var variants = MaskedPlan.Variants()
     for (example, range) in rows.enumerated() {
       for row in range {
@@ -91,7 +100,8 @@ public final class MaskedGame: Sendable {
       }
     }
     if variants.count > 0 { try await evaluate(variants, coalitions, options, &values) }
-    return values
+    guard isDifference else { return values }
+    return stride(from: 0, to: values.count, by: 2).map { values[$0] - values[$0 + 1] }
   }
 
   /// Appends the values of a chunk, whose baselines of one coalition follow each other.
