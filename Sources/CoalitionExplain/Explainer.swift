@@ -60,8 +60,8 @@ public final class Explainer: Sendable {
     _ inputs: [String: Tensor], by method: GradientMethod, target: Target = .predicted,
     baselines: [String: Baseline] = [:], ledger: Bool = false, _ run: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> Explanation {
-    if case .epsilonLRP(let epsilon) = method, !(epsilon > 0) {
-      throw CoalitionError(.usage, "epsilon must be above 0", found: "\(epsilon)")
+    if case .epsilonLRP(let epsilon) = method, !(epsilon > 0 && epsilon.isFinite) {
+      throw CoalitionError(.usage, "epsilon must be above 0 and finite", found: "\(epsilon)")
     }
     if case .layerwiseRelevance(let book) = method { try book.check(cut.model.graph) }
     let rows = try await rows(of: inputs, run)
@@ -69,7 +69,12 @@ public final class Explainer: Sendable {
     var outputs: Tensor?
     if target == .predicted { outputs = try await forward.run(rows, run)[scores] }
     let shape = forward.outputs[0].shape
-    let weights = try ScoreWeights(target, shape: shape, examples: examples, scores: outputs)
+    let weights: ScoreWeights
+    do throws(CoalitionError) {
+      weights = try ScoreWeights(target, shape: shape, examples: examples, scores: outputs)
+    } catch {
+      throw error.at(scores)
+    }
     let references = try await baselineRows(baselines, run)
     let work = GradientWork(
       explainer: self, method: method, rows: rows, examples: examples, weights: weights,
@@ -94,6 +99,12 @@ public final class Explainer: Sendable {
     }
     // The plan's own checks: names, shapes, numbers of examples.
     try forward.check(rows)
+    for (name, tensor) in rows.sorted(by: { $0.key < $1.key }) {
+      if let place = tensor.firstNonFinite {
+        throw CoalitionError(
+          .notFinite, "the input is not finite at element \(place)", node: name)
+      }
+    }
     return rows
   }
 

@@ -19,10 +19,12 @@ struct GradientWork: Sendable {
 
   /// Scores explained in one program: their forward pass is shared.
   private static let seedsPerProgram = 16
-  /// Variants of one call, about: bounds the memory of their indices, rows and sums.
+  /// Variants of one call, about: bounds the memory of their indices.
   private static let variantsPerCall = 1 << 14
   /// The same where every example is its own variant: no more memory than its input and its attributions.
   private static let examplesPerCall = 1 << 18
+  /// Bytes of the sums of one call, about.
+  private static let sumBytesPerCall = 1 << 28
 
   func explanation() async throws(CoalitionError) -> Explanation {
     if case .adaptiveIntegratedGradients(let tolerance) = method {
@@ -42,8 +44,13 @@ struct GradientWork: Sendable {
     let plan = try explainer.plan(request)
 
     let convertedRows = plan.converted(rows)
-    let chunk =
-      variants == 1 ? Self.examplesPerCall : max(1, Self.variantsPerCall / variants)
+    let segment = request.isSummed ? Self.segmentLength(variants) : 1
+    let padded = (variants + segment - 1) / segment * segment
+    var chunk = request.isSummed ? max(1, Self.variantsPerCall / padded) : Self.examplesPerCall
+    if request.isSummed {
+      let row = plan.sources.reduce(0) { $0 + $1.count } * seeds * MemoryLayout<Double>.stride
+      chunk = max(1, min(chunk, Self.sumBytesPerCall / max(1, padded / segment * row)))
+    }
     var sums = ResultRows(sources: plan.sources, targets: weights.isAll ? weights.count : nil)
     var residuals: [Double] = []
     var scores: [Double] = []
@@ -52,7 +59,7 @@ struct GradientWork: Sendable {
       let range = first..<min(first + chunk, examples)
       let work = try work(
         for: range, of: convertedRows, method.variesByExample ? nil : firstVariants,
-        isSummed: request.isSummed)
+        segment: segment, padded: padded, isSummed: request.isSummed)
       let groups = stride(from: 0, to: weights.isAll ? weights.count : 1, by: seeds)
       var results: [[Tensor]] = []
       var chunkResiduals: [Tensor] = []
@@ -130,12 +137,20 @@ struct GradientWork: Sendable {
     return try Tensor(shape: [1, count], elements: .float64(row))
   }
 
-  /// The variants of some examples.
+  /// How many of an example's variants are summed in one go: the longest run that does not cost more than a
+  /// sixteenth in variants without weight, which fill the last one up. An example's sum then has the same order
+  /// wherever the example stands.
+  private static func segmentLength(_ variants: Int) -> Int {
+    [16, 8, 4, 2].first { (variants + $0 - 1) / $0 * $0 - variants <= variants / 16 } ?? 1
+  }
+
+  /// The variants of some examples, `padded` of each.
   /// - Parameters:
   ///   - convertedRows: all inputs in the precision of the program.
   ///   - shared: the variants of each of them; nil when every example has its own.
   private func work(
-    for range: Range<Int>, of convertedRows: [String: Tensor], _ shared: [Variant]?, isSummed: Bool
+    for range: Range<Int>, of convertedRows: [String: Tensor], _ shared: [Variant]?, segment: Int,
+    padded: Int, isSummed: Bool
   ) throws(CoalitionError) -> ReversePlan.Work {
     guard isSummed else {
       var work = ReversePlan.Work(examples: range.count)
@@ -148,7 +163,11 @@ struct GradientWork: Sendable {
       return work
     }
     var variants: [(example: Int, variant: Variant)] = []
-    variants.reserveCapacity(range.count * (shared?.count ?? 1))
+    variants.reserveCapacity(range.count * padded)
+    /// Per variant its place among those that are not padding.
+    var places: [Int32] = []
+    places.reserveCapacity(range.count * padded)
+    var count = 0
     for example in range {
       let own: [Variant]
       if let shared {
@@ -156,15 +175,22 @@ struct GradientWork: Sendable {
       } else {
         own = try method.variants(ofExample: example, baselines: baselineCount)
       }
-      for variant in own { variants.append((example, variant)) }
+      for place in 0..<padded {
+        var variant = own[min(place, own.count - 1)]
+        if place >= own.count { variant.weight = 0 }
+        variants.append((example, variant))
+        places.append(Int32(count + min(place, own.count - 1)))
+      }
+      count += own.count
     }
     var work = ReversePlan.Work(examples: variants.count)
+    work.segmentLength = segment
     work.inputs = convertedRows
     work.rowOf = variants.map { Int32($0.example) }
     for (name, tensor) in rows {
       if let noisy = try method.noisy(tensor, range) {
         work.inputs[name] = noisy
-        work.rowOf = nil
+        work.rowOf = places
       }
     }
     work.baselines = baselines

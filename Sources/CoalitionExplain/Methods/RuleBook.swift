@@ -85,11 +85,12 @@ public struct RuleBook: Sendable, Hashable {
     }
   }
 
-  /// Checks that every named layer exists.
-  /// - Throws: `usage` with the layers that there are.
+  /// Checks the parameters of the rules, and that every named layer exists.
+  /// - Throws: `usage`; for a layer with those that there are.
   package func check(_ graph: Graph) throws(CoalitionError) {
     let affine = graph.nodes.filter { ["Conv", "Gemm", "MatMul"].contains($0.operation) }
     for entry in entries {
+      try entry.rule.check()
       guard case .node(let name) = entry.selector else { continue }
       guard affine.contains(where: { selects(entry.selector, $0, affine) }) else {
         throw CoalitionError(
@@ -101,6 +102,32 @@ public struct RuleBook: Sendable, Hashable {
 }
 
 extension RuleBook.Rule {
+  /// - Throws: `usage` for parameters without a meaning.
+  fileprivate func check() throws(CoalitionError) {
+    switch self {
+    case .epsilon(let epsilon):
+      guard epsilon > 0, epsilon.isFinite else {
+        throw CoalitionError(.usage, "epsilon must be above 0 and finite", found: "\(epsilon)")
+      }
+    case .gamma(let gamma):
+      guard gamma >= 0, gamma.isFinite else {
+        throw CoalitionError(.usage, "gamma must be at least 0 and finite", found: "\(gamma)")
+      }
+    case .alphaBeta(let alpha, let beta):
+      guard alpha.isFinite, beta.isFinite else {
+        throw CoalitionError(
+          .usage, "alpha and beta must be finite", found: "\(alpha), \(beta)")
+      }
+    case .zBox(let low, let high):
+      guard low < high, low.isFinite, high.isFinite else {
+        throw CoalitionError(
+          .usage, "the box of inputs must have a low end below its high end",
+          found: "\(low), \(high)")
+      }
+    case .zPlus, .wSquare, .flat: break
+    }
+  }
+
   /// The rule as signed passes.
   var relevance: RelevanceRule {
     let stabilizer = RuleBook.stabilizer
@@ -159,8 +186,12 @@ extension RuleBook {
   public init(parsing text: String) throws(CoalitionError) {
     entries = []
     for part in text.split(separator: ";") {
-      let sides = part.split(separator: "=", maxSplits: 1).map { Self.trimmed($0) }
-      guard let rule = sides.last else { continue }
+      if Self.trimmed(part).isEmpty { continue }
+      let sides = part.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+        .map { Self.trimmed($0) }
+      guard let rule = sides.last, sides[0] != "" else {
+        throw CoalitionError(.usage, "a rule has no layers that it is for", found: "'\(part)'")
+      }
       let selector: Selector
       switch sides.count == 2 ? sides[0] : "all" {
       case "all": selector = .all
@@ -182,9 +213,10 @@ extension RuleBook {
 
 extension RuleBook.Rule {
   fileprivate init(parsing text: String) throws(CoalitionError) {
-    let sides = text.split(separator: ":", maxSplits: 1)
-    let name = sides.first.map(String.init) ?? ""
-    let texts = sides.count == 2 ? sides[1].split(separator: ",") : []
+    let sides = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    let name = RuleBook.trimmed(sides[0])
+    let texts =
+      sides.count == 2 ? sides[1].split(separator: ",", omittingEmptySubsequences: false) : []
     let numbers = texts.compactMap { Double(RuleBook.trimmed($0)) }.filter(\.isFinite)
     func number(_ index: Int, _ fallback: Double) -> Double {
       index < numbers.count ? numbers[index] : fallback
@@ -210,8 +242,6 @@ extension RuleBook.Rule {
         .usage, "the rule \(name) has another number of parameters",
         expected: "\(counts.lowerBound) to \(counts.upperBound)", found: "'\(text)'")
     }
-    if case .epsilon(let epsilon) = self, epsilon <= 0 {
-      throw CoalitionError(.usage, "epsilon must be above 0", found: "\(epsilon)")
-    }
+    try check()
   }
 }

@@ -49,6 +49,14 @@ struct ScoreWeights: Sendable {
           found: "\(index)")
       }
     }
+    // Axes before the last one hold scores of their own: only one vector has classes.
+    func checkOneAxis() throws(CoalitionError) {
+      guard shape.dropLast().allSatisfy({ $0 == 1 }) else {
+        throw CoalitionError(
+          .usage, "the scores have several axes: name the element to explain",
+          expected: "an index for each axis of \(shape)")
+      }
+    }
     switch target {
     case .all:
       rows = try oneHot((0..<count).map { ($0, nil) })
@@ -69,6 +77,7 @@ struct ScoreWeights: Sendable {
       rowOf = [Int32](repeating: 0, count: examples)
       description = Tensor(.int64([Int64](repeating: Int64(place), count: examples)))
     case .difference(let plus, let minus):
+      try checkOneAxis()
       try check(plus, count)
       try check(minus, count)
       rows = try oneHot([(plus, minus)])
@@ -77,6 +86,7 @@ struct ScoreWeights: Sendable {
         shape: [examples, 2],
         elements: .int64((0..<examples).flatMap { _ in [Int64(plus), Int64(minus)] }))
     case .labels(let labels):
+      try checkOneAxis()
       guard labels.count == examples else {
         throw CoalitionError(
           .shapeMismatch, "there must be one label per example", expected: "\(examples)",
@@ -90,12 +100,7 @@ struct ScoreWeights: Sendable {
       guard values.count == examples * count, count > 0 else {
         throw CoalitionError(.internalFault, "the scores were not computed")
       }
-      // Axes before the last one hold scores of their own: only one vector has one largest score.
-      guard shape.dropLast().allSatisfy({ $0 == 1 }) else {
-        throw CoalitionError(
-          .usage, "the scores have several axes: name the element to explain",
-          expected: "an index for each axis of \(shape)")
-      }
+      try checkOneAxis()
       let labels = (0..<examples).map { example in
         let row = values[example * count..<(example + 1) * count]
         return row.indices.reduce(row.startIndex) { row[$1] > row[$0] ? $1 : $0 } - row.startIndex

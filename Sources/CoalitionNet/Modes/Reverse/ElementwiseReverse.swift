@@ -141,7 +141,13 @@ extension BinaryStep: ReversibleStep {
       return try sentThroughSelection(to: own, other: other, signal, isLeft: isLeft, &reversal)
     case .prelu where isLeft: return try sentThroughPRelu(own, slope: other, signal, &reversal)
     case .prelu:
-      let negative = try reversal.lowering.seen(try reversal.halfWay(other), through: .negative)
+      // x < 0 ? y x : x is relu(x) + y min(x, 0).
+      var negative = try reversal.lowering.seen(other, through: .negative)
+      if reversal.rules.isComplete, reversal.wants(other.operand) {
+        let reference = try reversal.lowering.seen(
+          try reversal.reference(other), through: .negative)
+        negative = try reversal.lowering.mean(negative, reference)
+      }
       return try reversal.lowering.combined(.multiply, signal, negative, shape: shape)
     case .atLeast, .greater: return nil
     }

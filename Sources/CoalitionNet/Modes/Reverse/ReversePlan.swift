@@ -70,6 +70,9 @@ package final class ReversePlan: Sendable {
     /// Of a summed request: the group that each example belongs to, which never decreases, and its weight.
     package var groupOf: [Int] = []
     package var weights: [Double] = []
+    /// Examples that are summed in one go: 16 or a half, quarter, ... of it. A group has the same sum wherever it stands
+    /// when it begins at a multiple of it.
+    package var segmentLength = 16
 
     package init(examples: Int) { self.examples = examples }
   }
@@ -131,7 +134,7 @@ package final class ReversePlan: Sendable {
   func call(
     _ work: Work, _ options: RunOptions
   ) async throws(CoalitionError) -> (ProgramCall, Segments?, baselineTarget: Tensor?) {
-    let segments = request.isSummed ? Segments(work.groupOf) : nil
+    let segments = request.isSummed ? Segments(work.groupOf, length: work.segmentLength) : nil
     var rows: [SlotRows] = []
     for input in inputs { rows.append(try slot(input.name, work.inputs, work.rowOf)) }
     for seed in work.seeds { rows.append(SlotRows(seed, precision, rowOf: work.seedOf)) }
@@ -204,17 +207,17 @@ package final class ReversePlan: Sendable {
   }
 }
 
-/// How examples are summed into groups: in runs that end with a group, or after 16 examples, so that the sums do not
-/// depend on how many lanes a tile has.
+/// How examples are summed into groups: in runs that end with a group, or at a multiple of `length`, which divides the
+/// lanes of every tile, so that the sums do not depend on how many there are.
 struct Segments {
   /// Per example.
   private(set) var segmentOf: [Int32] = []
   /// Per segment its group.
   private var groups: [Int] = []
 
-  init(_ groupOf: [Int]) {
+  init(_ groupOf: [Int], length: Int) {
     for (example, group) in groupOf.enumerated() {
-      if example % 16 == 0 || groups.last != group { groups.append(group) }
+      if example % length == 0 || groups.last != group { groups.append(group) }
       segmentOf.append(Int32(groups.count - 1))
     }
   }

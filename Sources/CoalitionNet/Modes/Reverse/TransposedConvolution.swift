@@ -130,7 +130,8 @@ extension Lowering {
       taps = taps.sliced(
         axis, start: phase.lastTap, step: -phase.tapStep, count: phase.window.kernel)
     }
-    let form = "transposed \(lens) \(vertical.lastTap) \(horizontal.lastTap)"
+    let walk = [vertical, horizontal].map { "\($0.lastTap)-\($0.tapStep)" }
+    let form = "transposed \(lens) \(walk[0]) \(walk[1])"
     let weights = constant(
       taps.transposed([0, 2, 1, 3, 4]).materialised(), layout: .convolution(geometry),
       name: source.name.map { ConstantSource.Name(value: $0.value, form: "\($0.form) \(form)") })
