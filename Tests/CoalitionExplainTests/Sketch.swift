@@ -1,0 +1,118 @@
+// Small models for the tests, in double precision, and a generator of their numbers.
+
+import CoalitionBase
+import CoalitionNet
+import Testing
+
+@testable import CoalitionExplain
+
+/// A graph under construction; all numbers are float64.
+struct Sketch {
+  var graph = Graph(opsets: ["": 21])
+
+  mutating func input(_ name: String, _ sizes: [Int]) -> String {
+    let shape = [Dimension.symbolic("N")] + sizes.map { .fixed($0) }
+    graph.inputs.append(Port(name, .float64, shape: shape))
+    return name
+  }
+
+  mutating func constant(_ shape: [Int], _ numbers: [Double]) -> String {
+    let name = "c\(graph.constants.count)"
+    graph.constants[name] = Tensor(filling: shape, with: .float64(numbers))
+    return name
+  }
+
+  mutating func integers(_ numbers: [Int]) -> String {
+    let name = "c\(graph.constants.count)"
+    graph.constants[name] = Tensor(.int64(numbers.map { Int64($0) }))
+    return name
+  }
+
+  mutating func add(
+    _ operation: String, _ inputs: [String], _ attributes: [String: Attribute] = [:]
+  ) -> String {
+    let output = "v\(graph.nodes.count)"
+    graph.nodes.append(
+      Node(
+        operation, name: "\(operation)\(graph.nodes.count)", inputs: inputs, outputs: [output],
+        attributes: attributes))
+    return output
+  }
+
+  /// x W^T + b.
+  mutating func dense(_ x: String, _ layer: Layer) -> String {
+    let weights = constant([layer.outputs, layer.inputs], layer.weights.flatMap { $0 })
+    return add(
+      "Gemm", [x, weights, constant([layer.outputs], layer.bias)], ["transB": .int(1)])
+  }
+
+  mutating func explainer(
+    _ output: String, _ precision: Precision = .double, sources: [String] = []
+  ) throws -> Explainer {
+    graph.outputs = [Port(output, shape: nil)]
+    var options = ExplainerOptions()
+    options.plan.precision = precision
+    options.sources = sources
+    return try Explainer(try Model(graph), options)
+  }
+}
+
+/// Numbers with a seed (SplitMix64).
+struct Seeded: RandomNumberGenerator {
+  private var state: UInt64
+
+  init(_ seed: Int) { state = UInt64(truncatingIfNeeded: seed) &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+
+  mutating func numbers(_ count: Int, _ range: ClosedRange<Double> = -1...1) -> [Double] {
+    (0..<count).map { _ in .random(in: range, using: &self) }
+  }
+
+  mutating func tensor(_ shape: [Int], _ range: ClosedRange<Double> = -1...1) -> Tensor {
+    Tensor(filling: shape, with: .float64(numbers(shape.reduce(1, *), range)))
+  }
+
+  mutating func layer(_ inputs: Int, _ outputs: Int, isBiased: Bool = true) -> Layer {
+    Layer(
+      weights: (0..<outputs).map { _ in numbers(inputs) },
+      bias: isBiased ? numbers(outputs) : [Double](repeating: 0, count: outputs))
+  }
+}
+
+extension Tensor {
+  /// Rows of one number each, or of several.
+  static func rows(_ rows: [[Double]]) -> Tensor {
+    Tensor(filling: [rows.count, rows.first?.count ?? 0], with: .float64(rows.flatMap { $0 }))
+  }
+}
+
+/// The largest difference of two lists of equal length.
+func distance(_ a: [Double], _ b: [Double]) -> Double {
+  guard a.count == b.count else { return .infinity }
+  return zip(a, b).reduce(0) { worst, pair in
+    let difference = abs(pair.0 - pair.1)
+    return difference.isNaN ? .infinity : max(worst, difference)
+  }
+}
+
+/// The error that a body throws.
+func failure(
+  _ body: () async throws -> Void, location: SourceLocation = #_sourceLocation
+) async -> CoalitionError {
+  do {
+    try await body()
+  } catch let error as CoalitionError {
+    return error
+  } catch {
+    Issue.record("\(error)", sourceLocation: location)
+  }
+  Issue.record("nothing was thrown", sourceLocation: location)
+  return CoalitionError(.internalFault, "nothing was thrown")
+}
