@@ -89,7 +89,9 @@ struct UnpoolCase: CustomStringConvertible, Sendable {
             case LN_UNPOOL_WINNER:
               if let i = winner(x) { result[i] += g }
             case LN_UNPOOL_PAIR:
-              guard let i = winner(x), let j = winner(b) else { continue }
+              guard var i = winner(x), var j = winner(b) else { continue }
+              if b[i] == b[j] { j = i }
+              if x[i] == x[j] { i = j }
               if i == j {
                 result[i] += g
                 continue
@@ -221,6 +223,9 @@ private let everyKind = [LN_UNPOOL_WINNER, LN_UNPOOL_AVERAGE, LN_UNPOOL_SUM, LN_
     window(LN_UNPOOL_PAIR, gradient: 4, [1, 7, 2, 3], [0, 1, 0, 0]) { #expect($0 == [0, 4, 0, 0]) }
     // Equal maps: both winners are the same.
     window(LN_UNPOOL_PAIR, gradient: 4, [1, 7, 7, 3], [1, 7, 7, 3]) { #expect($0 == [0, 4, 0, 0]) }
+    // A map without a winner of its own: the other's winner takes all.
+    window(LN_UNPOOL_PAIR, gradient: 4, [1, 7, 2, 3], [4, 4, 4, 4]) { #expect($0 == [0, 4, 0, 0]) }
+    window(LN_UNPOOL_PAIR, gradient: 4, [4, 4, 4, 4], [1, 7, 2, 3]) { #expect($0 == [0, 4, 0, 0]) }
     // x_i = b_i: the other one takes the whole difference 5 - 8 by the factor 3 / 8.
     window(LN_UNPOOL_PAIR, gradient: 8, [5, 0, 0, 0], [5, 8, 0, 0]) { #expect($0 == [0, 3, 0, 0]) }
     // x_j = b_j.

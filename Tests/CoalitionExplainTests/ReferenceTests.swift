@@ -78,7 +78,7 @@ struct FixtureNetwork {
     try await FixtureNetwork(name).check(.epsilonLRP(epsilon: 1e-4), "epsilon_lrp_1e-04")
   }
 
-  @Test(arguments: networks.filter { $0 != "cnn" }) func deepLIFT(name: String) async throws {
+  @Test(arguments: networks) func deepLIFT(name: String) async throws {
     try await FixtureNetwork(name).check(.deepLIFT, "deeplift")
   }
 

@@ -132,6 +132,10 @@ LN_INLINE pair LN_NAME(pair_of)(const window *w, int rows, int columns, ptrdiff_
       p.i = better_i ? (mask)(LN__BITS)tap : p.i;
       p.j = better_j ? (mask)(LN__BITS)tap : p.j;
     }
+  // Where a winner's own pixel ties for the other map's maximum, the two are one: maps of equal
+  // numbers, such as those of a constant baseline, have no winner of their own.
+  p.j = bi == bj ? p.i : p.j;
+  p.i = xi == xj ? p.j : p.i;
   const vec high = v_max(xi, bj), low = v_max(bi, xj);
   p.factor_i =
       v_select(p.i == p.j, v_set(1), LN_NAME(share_factor)((high - bj) + (xi - low), xi - bi));

@@ -296,7 +296,8 @@ struct ReverseNet: Sendable, CustomStringConvertible {
         net.add("Concat", [x, net.add("Relu", [x]), x], ["axis": .int(2)])
       },
       movement("Concat with a constant") { net, x in
-        let constant = net.constant(Tensor(filling: [1, 4, 1, 2], with: .float32((1...8).map { Float($0) })))
+        let constant = net.constant(
+          Tensor(filling: [1, 4, 1, 2], with: .float32((1...8).map { Float($0) })))
         return net.add("Concat", [constant, x], ["axis": .int(2)])
       },
       movement("Split into unequal parts") { net, x in

@@ -149,7 +149,8 @@ enum ReverseMode {
           source.input.name, result, slot: slots.result(seed: seed, source: index),
           isSummed: request.isSummed)
       }
-      if let ledger = reversal.ledger {
+      // A graph of views alone has no steps that could lose anything.
+      if let ledger = reversal.ledger, !ledger.nodes.isEmpty {
         nodes = ledger.nodes
         let residuals = try ledger.vector(&reversal.lowering)
         try reversal.lowering.output("ledger", residuals, slot: slots.ledger(seed: seed))
