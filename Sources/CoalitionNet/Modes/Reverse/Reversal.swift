@@ -188,8 +188,9 @@ struct Reversal {
   // MARK: Going through steps
 
   mutating func reverse(_ step: any Step, label: String) throws(CoalitionError) {
+    // A step that reads nothing wanted has nobody to send to: the constant around a padded value.
     guard let output = step.writes, wants(output), let buffer = output.buffer,
-      signals[buffer] != nil
+      signals[buffer] != nil, step.reads.contains(where: wants)
     else { return }
     guard let step = step as? any ReversibleStep else {
       throw CoalitionError(

@@ -97,7 +97,12 @@ package final class ReversePlan: Sendable {
       options.lanes = chooseLanes(examples: work.examples, threads: threads)
     }
     let (call, segments, baselineTarget) = try await call(work, options)
-    let elements = try await routine.run(call, options)
+    let elements: [Tensor.Elements]
+    do throws(CoalitionError) {
+      elements = try await routine.run(call, options)
+    } catch  where error.code == .notFinite {
+      throw notFinite(in: work)
+    }
 
     var outcome = Outcome(results: [], baselineTarget: baselineTarget)
     for seed in 0..<request.seeds {
@@ -123,6 +128,22 @@ package final class ReversePlan: Sendable {
         shape: [work.examples] + target.shape, elements: elements[slots.target])
     }
     return outcome
+  }
+
+  /// The error that names the first number of a run that is not finite.
+  private func notFinite(in work: Work) -> CoalitionError {
+    for (tensors, role) in [(work.inputs, "input"), (work.baselines, "baseline")] {
+      for input in inputs {
+        if let place = tensors[input.name]?.firstNonFinite {
+          return CoalitionError(
+            .notFinite, "the \(role) is not finite at element \(place)", node: input.name)
+        }
+      }
+    }
+    return CoalitionError(
+      .notFinite,
+      "the model's values at the baseline are not finite: its weights, or inputs in \(precision) precision, are too large",
+      node: request.target)
   }
 
   /// Rows in the precision of the program, for several runs: a run takes these as they are.
