@@ -355,7 +355,7 @@ private struct Linear {
         ["--metric=deletion", "--attributions=nan.npy"], 65,
         "nan.npy: x: the attributions are not finite"
       ),
-      (["--metric=deletion", "--attributions=good.npy", "good.npy"], 64, "the same name"),
+      (["--metric=deletion", "--attributions", "good.npy", "good.npy"], 64, "the same name"),
       (["--metric=deletion", "--attributions=two.npz"], 64, "FILE.npz:KEY"),
       (["--metric=deletion", "--method=deeplift", "--chart=c.gif"], 64, ".svg, .png or .html"),
       (["--metric=deletion", "--method=deeplift", "--chart=x/c.svg"], 73, "x/c.svg"),

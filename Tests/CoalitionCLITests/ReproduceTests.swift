@@ -49,7 +49,7 @@ import Testing
   @Test(
     "What cannot be reproduced is said",
     arguments: [
-      (["reproduce"], 64, "needs PAPER"), (["reproduce", "gard"], 64, "did you mean grad?"),
+      (["reproduce"], 64, "needs PAPER"), (["reproduce", "gra"], 64, "did you mean grad?"),
       (["reproduce", "grad", "--data=nowhere"], 66, "nowhere/mlp-relu.onnx"),
       (["reproduce", "grad", "--quiet"], 64, "--quiet without --output"),
     ] as [([String], Int32, String)])

@@ -103,7 +103,9 @@ import Testing
     }
     let saturated = try self.explainer(
       [Layer(weights: [[1e30]], bias: [0]), Layer(weights: [[1]], bias: [0])], .sigmoid, precision)
-    for method in Self.methods {
+    // The square of such a weight is no number of single precision.
+    let squares = GradientMethod.layerwiseRelevance(RuleBook(.wSquare))
+    for method in Self.methods where precision == .double || method != squares {
       let found = try await values(saturated, [1], method)
       #expect(found.allSatisfy { $0.isFinite }, "\(method)")
     }
