@@ -41,7 +41,7 @@ struct Demo {
     let show: @Sendable (Demo) async throws(CoalitionError) -> Void
   }
 
-  static let sections: [Section] = [.inspection, .recognition, .sameBytes]
+  static let sections: [Section] = [.inspection, .recognition, .explanation, .sameBytes]
 
   let folder: String?
   let threads: Int
