@@ -4,6 +4,7 @@ import PackageDescription
 // Dependencies run one way:
 //   CLanes <- CoalitionNet <- CoalitionONNX <- Coalition <- CoalitionCLI
 //   CoalitionNet <- CoalitionExplain <- CoalitionEvaluate <- Coalition
+//   CoalitionExplain <- CoalitionShapley <- Coalition
 //   CCodecs <- CoalitionData <- CoalitionCLI
 //   CoalitionFigures <- CoalitionCLI
 // CoalitionBase (tensors, errors, files) is under all of the Swift modules. No target that a
@@ -49,9 +50,13 @@ let package = Package(
       name: "CoalitionEvaluate",
       dependencies: ["CoalitionBase", "CoalitionExplain", "CoalitionNet"], swiftSettings: swift),
     .target(
+      name: "CoalitionShapley",
+      dependencies: ["CoalitionBase", "CoalitionExplain", "CoalitionNet"], swiftSettings: swift),
+    .target(
       name: "Coalition",
       dependencies: [
         "CoalitionBase", "CoalitionEvaluate", "CoalitionExplain", "CoalitionNet", "CoalitionONNX",
+        "CoalitionShapley",
       ],
       swiftSettings: swift),
     .target(
@@ -98,6 +103,12 @@ let package = Package(
     .testTarget(
       name: "CoalitionEvaluateTests",
       dependencies: ["CoalitionBase", "CoalitionEvaluate", "CoalitionExplain", "CoalitionNet"],
+      swiftSettings: swift),
+    .testTarget(
+      name: "CoalitionShapleyTests",
+      dependencies: [
+        "CoalitionBase", "CoalitionExplain", "CoalitionNet", "CoalitionONNX", "CoalitionShapley",
+      ],
       swiftSettings: swift),
     .testTarget(name: "CLanesTests", dependencies: ["CLanes"], swiftSettings: swift),
     .testTarget(

@@ -5,3 +5,4 @@
 @_exported public import CoalitionExplain
 @_exported public import CoalitionNet
 @_exported public import CoalitionONNX
+@_exported public import CoalitionShapley

@@ -35,6 +35,17 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     package static let smoothGrad = Purpose(rawValue: 7)
     /// Attributions that know nothing, as the floor of comparisons.
     package static let randomAttributions = Purpose(rawValue: 8)
+    /// Samples of estimators of Shapley values, one purpose per kind of sample.
+    package static let permutations = Purpose(rawValue: 9)
+    package static let toggles = Purpose(rawValue: 10)
+    package static let sizeStrata = Purpose(rawValue: 11)
+    package static let complements = Purpose(rawValue: 12)
+    package static let multilinear = Purpose(rawValue: 13)
+    package static let kernelRows = Purpose(rawValue: 14)
+    package static let leverageRows = Purpose(rawValue: 15)
+    package static let oddRegressionRows = Purpose(rawValue: 16)
+    package static let banzhafCoalitions = Purpose(rawValue: 17)
+    package static let orthogonalDirections = Purpose(rawValue: 18)
   }
 
   private let key: (UInt32, UInt32)
