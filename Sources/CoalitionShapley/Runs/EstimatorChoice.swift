@@ -1,0 +1,80 @@
+// Which estimator runs: the one that was asked for, or for `auto` the one whose error is foreseen to be the smallest.
+//
+// Costs are counted arithmetic and errors come from the table below, so the same command takes the same estimator on
+// every machine. The error of an estimator after n evaluations is about constant / sqrt(n), relative to that of plain
+// permutations; what an evaluation costs differs (a toggled player is cheaper than a full evaluation), so estimators
+// are compared by constant^2 * cost. docs/Methods.md says where the constants were measured.
+
+import CoalitionBase
+
+struct EstimatorChoice {
+  let estimator: Estimator
+  /// Why; nil when it was asked for.
+  let reason: String?
+  let scheme: any SamplingScheme
+
+  /// - Throws: what the scheme throws.
+  init(
+    _ options: ShapleyOptions, playerCount: Int, targetCount: Int, cost: GameCost
+  ) throws(CoalitionError) {
+    if options.estimator == .auto {
+      (estimator, reason) = Self.best(options, playerCount, cost)
+    } else {
+      (estimator, reason) = (options.estimator, nil)
+    }
+    scheme = try samplingScheme(
+      for: estimator, value: options.value, playerCount: playerCount, groups: options.groups,
+      antithetic: options.antithetic || options.estimator == .auto, seed: options.seed,
+      rows: options.samples ?? options.evaluations)
+  }
+
+  /// What is known of an estimator.
+  private struct Candidate {
+    let estimator: Estimator
+    /// The standard error relative to that of plain permutations after as many evaluations.
+    let constant: Double
+    /// Of one evaluation, in full evaluations.
+    let cost: Double
+    /// Evaluations that it needs before it says anything.
+    let least: Int
+  }
+
+  private static func best(
+    _ options: ShapleyOptions, _ players: Int, _ cost: GameCost
+  ) -> (Estimator, String) {
+    let budget = min(
+      options.evaluations ?? ShapleyOptions.defaultEvaluationsPerPlayer * players,
+      options.samples ?? .max)
+    if players <= 30, 1 << players <= budget {
+      return (.exact, "all \(1 << players) coalitions fit into \(budget) evaluations")
+    }
+    switch options.value {
+    case .owen: return (.permutation, "the sampler of Owen values")
+    case .banzhaf: return (.permutation, "the sampler of Banzhaf values")
+    case .shapley: break
+    }
+    // Unknowns of a regression on all players and triples of them.
+    let odd = players + players * (players - 1) * (players - 2) / 6
+    let candidates = [
+      Candidate(estimator: .permutation, constant: 0.36, cost: 1, least: 2 * players),
+      Candidate(estimator: .toggle, constant: 0.31, cost: cost.marginal, least: 16 * players),
+      Candidate(estimator: .leverage, constant: 0.25, cost: 1, least: 8 * players),
+      Candidate(estimator: .oddRegression, constant: 0.1, cost: 1, least: 4 * odd),
+    ]
+    let possible = candidates.filter {
+      $0.least <= budget && ($0.estimator != .leverage || players <= 256)
+        && ($0.estimator != .oddRegression || players <= 20)
+    }
+    func worth(_ candidate: Candidate) -> Double {
+      candidate.constant * candidate.constant * candidate.cost
+    }
+    guard let best = possible.min(by: { worth($0) < worth($1) }) else {
+      return (.permutation, "the budget is too small for any other")
+    }
+    let share = Int((100 * worth(best).squareRoot()).rounded())
+    return (
+      best.estimator,
+      "its error is foreseen to be \(share) % of that of plain permutations for the same arithmetic"
+    )
+  }
+}

@@ -1,0 +1,103 @@
+// What a run knows so far.
+
+/// Values of players with their errors. Improves from one estimate of a run to the next.
+public struct ShapleyEstimate: Sendable, Hashable, Codable {
+  /// N, T and P.
+  public private(set) var exampleCount: Int
+  public let targetCount: Int
+  public let playerCount: Int
+  /// [N, T, P]; NaN where the samples do not suffice yet.
+  public var values: [Double]
+  /// [N, T, P]: 0 for exact values, NaN where there are too few samples.
+  public var standardErrors: [Double]
+  /// The values of nobody and of everybody, [N, T].
+  public var emptyValues: [Double]
+  public var fullValues: [Double]
+  /// Per example.
+  public var evaluations: [Int]
+  public var samples: [Int]
+  /// Independent replicates behind the standard errors.
+  public var replicates: [Int]
+  /// Per example why it stopped; nil while it goes on.
+  public var stops: [StopReason?]
+  public var estimator: Estimator
+  /// Why `auto` took it; nil when it was asked for.
+  public var choice: String?
+  /// What values are off by in expectation; nil when they are not.
+  public var bias: String?
+
+  /// Of no examples yet.
+  init(playerCount: Int, targetCount: Int, estimator: Estimator, choice: String?, bias: String?) {
+    exampleCount = 0
+    self.targetCount = targetCount
+    self.playerCount = playerCount
+    (values, standardErrors, emptyValues, fullValues) = ([], [], [], [])
+    (evaluations, samples, replicates, stops) = ([], [], [], [])
+    self.estimator = estimator
+    self.choice = choice
+    self.bias = bias
+  }
+
+  /// Adds an example; nil for what is not known yet.
+  mutating func append(
+    _ outcome: Jackknife.Outcome?, ends: [GameEnds]?, samples: Int, evaluations: Int,
+    stop: StopReason?
+  ) {
+    let unknown = [Double](repeating: .nan, count: targetCount * playerCount)
+    exampleCount += 1
+    values += outcome?.values ?? unknown
+    standardErrors += outcome?.standardErrors ?? unknown
+    replicates.append(outcome?.replicates ?? 0)
+    for target in 0..<targetCount {
+      emptyValues.append(ends?[target].empty ?? .nan)
+      fullValues.append(ends?[target].full ?? .nan)
+    }
+    self.samples.append(samples)
+    self.evaluations.append(evaluations)
+    stops.append(stop)
+  }
+
+  public var isFinal: Bool { stops.allSatisfy { $0 != nil } }
+
+  /// The values of the players of one example.
+  public func values(example: Int, target: Int = 0) -> ArraySlice<Double> {
+    let start = (example * targetCount + target) * playerCount
+    return values[start..<start + playerCount]
+  }
+
+  public func standardErrors(example: Int, target: Int = 0) -> ArraySlice<Double> {
+    let start = (example * targetCount + target) * playerCount
+    return standardErrors[start..<start + playerCount]
+  }
+
+  /// The half width of the 95 % interval of every value, [N, T, P], by Student's distribution.
+  public var margins: [Double] {
+    let perExample = targetCount * playerCount
+    return standardErrors.enumerated().map { index, error in
+      error == 0 ? 0 : error * StudentT.quantile975(replicates[index / perExample] - 1)
+    }
+  }
+
+  /// What values leave unexplained of the difference between everybody and nobody, [N, T].
+  public var residuals: [Double] {
+    (0..<exampleCount * targetCount).map { row in
+      let own = values[row * playerCount..<(row + 1) * playerCount]
+      return fullValues[row] - emptyValues[row] - own.reduce(0, +)
+    }
+  }
+
+  /// The largest standard error over the range of the values, per example and target the worst: NaN before it is
+  /// known.
+  public var relativeError: Double {
+    var worst = 0.0
+    for row in 0..<exampleCount * targetCount {
+      let own = row * playerCount..<(row + 1) * playerCount
+      let error = standardErrors[own].reduce(0) { $0.isNaN || $1.isNaN ? .nan : max($0, $1) }
+      let range = (values[own].max() ?? 0) - (values[own].min() ?? 0)
+      let relative = error == 0 ? 0 : error / range
+      if !(relative <= worst) { worst = relative }
+      if worst.isNaN { return .nan }
+    }
+    return worst
+  }
+}

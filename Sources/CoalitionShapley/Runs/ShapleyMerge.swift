@@ -1,0 +1,82 @@
+// The parts of a run put together: the values that one run over all blocks has, to the last bit.
+
+public import CoalitionBase
+
+extension ShapleyRun {
+  /// The estimate of a whole run from the states of its shards, in any order.
+  /// - Parameters:
+  ///   - options: those of the run; the shard is not looked at.
+  ///   - playerCount, targetCount: of the game.
+  /// - Throws: `invalidData` for parts that overlap, leave a gap, are not finished, or are of different runs.
+  public static func merged(
+    _ states: [ShapleyState], _ options: ShapleyOptions, playerCount: Int, targetCount: Int
+  ) throws(CoalitionError) -> ShapleyEstimate {
+    let choice = try EstimatorChoice(
+      options, playerCount: playerCount, targetCount: targetCount, cost: GameCost())
+    let scheme = choice.scheme
+    guard let budget = try budget(options, scheme) else {
+      throw CoalitionError(.usage, "the parts of a run have a budget", expected: "samples")
+    }
+    let blockCount = blocks(budget.samples, scheme)
+    try check(states, blocks: blockCount)
+    guard let first = states.first else {
+      throw CoalitionError(.usage, "there are no parts of a run to merge")
+    }
+    var estimate = ShapleyEstimate(
+      playerCount: playerCount, targetCount: targetCount, estimator: choice.estimator,
+      choice: choice.reason, bias: scheme.bias)
+    for example in first.examples.indices {
+      let progress = try states.map { state throws(CoalitionError) in
+        guard case .summed(let progress) = state.examples[example] else {
+          throw CoalitionError(.invalidData, "a part of the run is not finished")
+        }
+        return progress
+      }
+      var replicates: [DyadicSums] = []
+      for replicate in 0..<ReplicateSums.count {
+        let nodes = progress.flatMap { $0.sums.replicates[replicate].nodes }
+        guard let tree = DyadicSums(nodes) else {
+          throw CoalitionError(.invalidData, "parts of the run overlap")
+        }
+        replicates.append(tree)
+      }
+      let sums = ReplicateSums(replicates)
+      guard sums.covers(blocks: blockCount), sums.hasWidth(targetCount * scheme.sumCount) else {
+        throw CoalitionError(.invalidData, "parts of the run are missing or damaged")
+      }
+      let ends = first.ends[example]
+      let outcome = Jackknife(scheme: scheme, ends: ends).outcome(sums, samples: budget.samples)
+      estimate.append(
+        outcome, ends: ends, samples: budget.samples,
+        evaluations: evaluations(budget.samples, scheme), stop: budget.reason)
+    }
+    return estimate
+  }
+
+  private static func check(
+    _ states: [ShapleyState], blocks: Int
+  ) throws(CoalitionError) {
+    var next = 0
+    for state in states.sorted(by: { $0.blocks.lowerBound < $1.blocks.lowerBound }) {
+      guard state.blocks.lowerBound == next else {
+        throw CoalitionError(
+          .invalidData,
+          state.blocks.lowerBound < next
+            ? "parts of the run overlap" : "a part of the run is missing",
+          expected: "a part from block \(next) on", found: "one from \(state.blocks.lowerBound) on")
+      }
+      next = state.blocks.upperBound
+      guard let first = states.first, state.ends == first.ends,
+        state.examples.count == first.examples.count,
+        state.ends.count == state.examples.count
+      else {
+        throw CoalitionError(.invalidData, "the parts are of different games")
+      }
+    }
+    guard next == blocks else {
+      throw CoalitionError(
+        .invalidData, "a part of the run is missing", expected: "blocks up to \(blocks)",
+        found: "up to \(next)")
+    }
+  }
+}

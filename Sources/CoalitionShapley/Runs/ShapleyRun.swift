@@ -1,0 +1,278 @@
+// A run: samples in slices of work, sums by block, looks at fixed numbers of blocks.
+//
+// How large slices are is decided by the clock and changes nothing but how often a run can be watched, stopped and
+// saved. Examples run together as far as their sums fit into memory, and each stops by itself.
+
+public import CoalitionBase
+import CoalitionNet
+
+/// An estimation of player values that goes on slice by slice.
+public struct ShapleyRun: Sendable {
+  public let options: ShapleyOptions
+  /// The estimator that runs, never `auto`.
+  public let estimator: Estimator
+  /// Why `auto` took it.
+  public let choice: String?
+  private let game: any Game
+  let scheme: any SamplingScheme
+  /// Samples of one example in all: nil when only results or time end the run.
+  private let sampleBudget: Int?
+  private let budgetReason: StopReason
+  private let rules: StopRules
+  /// Examples that run together.
+  private let groupSize: Int
+  private(set) var progress: ShapleyState
+  /// The estimates of running examples at the last look.
+  private var looks: [Int: (outcome: Jackknife.Outcome, samples: Int)] = [:]
+  /// Blocks of the next slice, and seconds of work of this process.
+  private var sliceBlocks = 1
+  private var seconds = 0.0
+
+  /// - Parameter state: where a run of the same game and options has been stopped.
+  /// - Throws: `usage` and `limitExceeded` for options that do not go together or with the game, `memoryLimit`, and
+  ///   `invalidData` for a state of another run.
+  public init(
+    _ game: any Game, _ options: ShapleyOptions = ShapleyOptions(),
+    resuming state: ShapleyState? = nil
+  ) throws(CoalitionError) {
+    try options.check(game)
+    let resolved = options.resolved(playerCount: game.playerCount)
+    self.options = resolved
+    self.game = game
+    let choice = try EstimatorChoice(
+      resolved, playerCount: game.playerCount, targetCount: game.targetCount, cost: game.cost)
+    estimator = choice.estimator
+    self.choice = choice.reason
+    scheme = choice.scheme
+    rules = StopRules(resolved)
+    let budget = try Self.budget(resolved, scheme)
+    sampleBudget = budget?.samples
+    budgetReason = budget?.reason ?? .samples
+    groupSize = try Self.groupSize(game, scheme, resolved)
+    let blockCount = budget.map { Self.blocks($0.samples, scheme) } ?? Int.max
+    let blocks = resolved.shard?.blocks(of: blockCount) ?? 0..<blockCount
+    if let state {
+      guard state.examples.count == game.exampleCount, state.blocks == blocks else {
+        throw CoalitionError(.invalidData, "the state belongs to another run")
+      }
+      progress = state
+    } else {
+      progress = ShapleyState(
+        examples: Array(repeating: .waiting, count: game.exampleCount), ends: [],
+        nextBlock: blocks.lowerBound, blocks: blocks)
+    }
+  }
+
+  /// Where the run is, to go on from there later.
+  public var state: ShapleyState { progress }
+
+  /// Whether there is nothing left to do.
+  public var isDone: Bool { progress.isDone }
+
+  // MARK: Work
+
+  /// Does one slice of work, of about a quarter of a second.
+  /// - Returns: whether there is more to do.
+  public mutating func step() async throws(CoalitionError) -> Bool {
+    if progress.ends.isEmpty { progress.ends = try await endValues() }
+    guard let active = startedExamples() else { return false }
+    let clock = ContinuousClock()
+    let start = clock.now
+    let blocks = nextSlice()
+    try await add(blocks, to: active)
+    progress.nextBlock = blocks.upperBound
+    let took = start.duration(to: clock.now)
+    seconds += Self.seconds(took)
+    adjustSlice(took, blocks.count)
+    finishExamples(active)
+    return !isDone
+  }
+
+  /// The values of nobody and everybody.
+  private func endValues() async throws(CoalitionError) -> [[GameEnds]] {
+    var coalitions = Coalitions(playerCount: game.playerCount)
+    coalitions.appendEmpty()
+    coalitions.appendFull()
+    let values = try await game.values(coalitions, options.run)
+    let targets = game.targetCount
+    return (0..<game.exampleCount).map { example in
+      (0..<targets).map { target in
+        let start = example * 2 * targets + target
+        return GameEnds(empty: values[start], full: values[start + targets])
+      }
+    }
+  }
+
+  /// The examples that are worked on; nil when none is left.
+  private var activeExamples: [Int]? {
+    let running = progress.examples.indices.filter {
+      if case .running = progress.examples[$0] { true } else { false }
+    }
+    if !running.isEmpty { return running }
+    let waiting = progress.examples.indices.filter {
+      if case .waiting = progress.examples[$0] { true } else { false }
+    }
+    return waiting.isEmpty ? nil : Array(waiting.prefix(groupSize))
+  }
+
+  /// The same, made to run.
+  private mutating func startedExamples() -> [Int]? {
+    guard let active = activeExamples else { return nil }
+    for example in active {
+      if case .waiting = progress.examples[example] {
+        progress.examples[example] = .running(ShapleyState.Progress())
+        progress.nextBlock = progress.blocks.lowerBound
+      }
+    }
+    return active
+  }
+
+  /// The next blocks: never across a check point when somebody looks there.
+  private func nextSlice() -> Range<Int> {
+    let first = progress.nextBlock
+    var end = min(progress.blocks.upperBound, first + sliceBlocks)
+    if looksAtBlocks { end = min(end, CheckPoints.next(after: first)) }
+    return first..<end
+  }
+
+  /// The parts of a run are looked at when they are merged.
+  private var looksAtBlocks: Bool { options.shard == nil }
+
+  private mutating func add(_ range: Range<Int>, to active: [Int]) async throws(CoalitionError) {
+    let blocks = range.map { block in
+      SampleBlock(index: block, samples: samples(ofBlock: block))
+    }
+    let targets = game.targetCount
+    // Schemes that look back draw differently for every example.
+    let adaptations = active.map { example -> [Double]? in
+      guard case .running(let state) = progress.examples[example] else { return nil }
+      return state.adaptation
+    }
+    let groups: [(scheme: any SamplingScheme, examples: [Int])] =
+      adaptations.allSatisfy { $0 == nil }
+      ? [(scheme, active)]
+      : zip(active, adaptations).map { example, adaptation in
+        (adaptation.map { scheme.adapted(to: $0) } ?? scheme, [example])
+      }
+    for (scheme, examples) in groups {
+      let sums = try await scheme.sums(
+        of: blocks, in: game, examples: examples, ends: progress.ends, options.run)
+      let width = targets * scheme.sumCount
+      for (position, example) in examples.enumerated() {
+        guard case .running(var state) = progress.examples[example] else { continue }
+        // The state leaves the list while it is written, so that it has one owner.
+        progress.examples[example] = .waiting
+        for (index, block) in blocks.enumerated() {
+          let start = (position * blocks.count + index) * width
+          state.sums.append(Array(sums[start..<start + width]), block: block.index)
+        }
+        progress.examples[example] = .running(state)
+      }
+    }
+  }
+
+  /// Slices grow until they take about a quarter of a second.
+  private mutating func adjustSlice(_ took: Duration, _ blocks: Int) {
+    let target = 0.25
+    let perBlock = max(Self.seconds(took) / Double(blocks), 1e-9)
+    let evaluations = max(scheme.evaluations(samples: scheme.blockSamples), 1)
+    // Coalitions and values of a slice stay within some 64 MB.
+    let perEvaluation = 4 * ((game.playerCount + 31) / 32) + 8 * game.targetCount * groupSize
+    let bounded = max((64 << 20) / (evaluations * perEvaluation), 1)
+    sliceBlocks = max(min(Int(target / perBlock), sliceBlocks * 4, bounded), 1)
+  }
+
+  private static func seconds(_ duration: Duration) -> Double {
+    Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+  }
+
+  // MARK: Stopping
+
+  /// Looks at examples where it is time to, and ends those that are done.
+  private mutating func finishExamples(_ active: [Int]) {
+    let blocks = progress.nextBlock
+    guard looksAtBlocks else {
+      guard blocks >= progress.blocks.upperBound else { return }
+      for example in active {
+        if case .running(let state) = progress.examples[example] {
+          progress.examples[example] = .summed(state)
+        }
+      }
+      return
+    }
+    let samples = samplesDone
+    let isOver = sampleBudget.map { samples >= $0 } ?? false
+    let isLate = options.seconds.map { seconds >= $0 } ?? false
+    let isCheck = CheckPoints.isOne(blocks)
+    guard isOver || isLate || isCheck else { return }
+    for example in active {
+      guard case .running(var state) = progress.examples[example] else { continue }
+      let ends = progress.ends[example]
+      let jackknife = Jackknife(scheme: scheme, ends: ends)
+      let outcome = jackknife.outcome(state.sums, samples: samples)
+      looks[example] = (outcome, samples)
+      let earlier = state.history.last { $0.blocks * 2 == blocks }?.values
+      var stop = isOver ? budgetReason : nil
+      if stop == nil, isCheck, options.looksAtResults {
+        stop = rules.reason(outcome, blocks: blocks, ends: ends, earlier: earlier)
+      }
+      if stop == nil, isLate { stop = .time }
+      if let stop {
+        progress.examples[example] = .done(
+          ShapleyState.Result(
+            values: outcome.values, standardErrors: outcome.standardErrors,
+            replicates: outcome.replicates, samples: samples, stop: stop))
+        looks[example] = nil
+        continue
+      }
+      if options.rankStability != nil, isCheck {
+        state.history.append((blocks, outcome.values))
+        state.history = state.history.suffix(CheckPoints.kept)
+      }
+      if CheckPoints.isAdaptation(blocks) {
+        state.adaptation = scheme.adaptation(
+          state.sums.totals().all, samples: samples, ends: ends)
+      }
+      progress.examples[example] = .running(state)
+    }
+  }
+
+  // MARK: What is known
+
+  /// The estimate so far: the results of examples that are done, and those of the last look at the others.
+  public var estimate: ShapleyEstimate {
+    var estimate = ShapleyEstimate(
+      playerCount: game.playerCount, targetCount: game.targetCount, estimator: estimator,
+      choice: choice, bias: scheme.bias)
+    for (index, example) in progress.examples.enumerated() {
+      var look = looks[index]
+      var stop: StopReason?
+      if case .done(let result) = example {
+        let outcome = Jackknife.Outcome(
+          values: result.values, standardErrors: result.standardErrors,
+          replicates: result.replicates)
+        look = (outcome, result.samples)
+        stop = result.stop
+      }
+      let samples = look?.samples ?? 0
+      estimate.append(
+        look?.outcome, ends: progress.ends.isEmpty ? nil : progress.ends[index], samples: samples,
+        evaluations: progress.ends.isEmpty ? 0 : evaluations(samples: samples), stop: stop)
+    }
+    return estimate
+  }
+
+  /// Samples of the examples that run.
+  private var samplesDone: Int {
+    let (whole, overflow) = progress.nextBlock.multipliedReportingOverflow(by: scheme.blockSamples)
+    return min(overflow ? .max : whole, sampleBudget ?? .max)
+  }
+
+  private func samples(ofBlock block: Int) -> Int {
+    guard let sampleBudget else { return scheme.blockSamples }
+    return min(scheme.blockSamples, sampleBudget - block * scheme.blockSamples)
+  }
+
+  /// Evaluations of so many samples of one example, those of nobody and everybody included.
+  public func evaluations(samples: Int) -> Int { Self.evaluations(samples, scheme) }
+}

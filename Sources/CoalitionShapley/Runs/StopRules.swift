@@ -1,0 +1,140 @@
+// When a run has done enough. Rules that look at results do so at fixed numbers of blocks only, so that the same
+// command stops at the same sample whatever the machine.
+
+import CoalitionBase
+
+/// Why a run ended.
+public enum StopReason: String, Sendable, Hashable, Codable {
+  /// All coalitions are evaluated.
+  case exact
+  case samples
+  case evaluations
+  case tolerance
+  case top
+  case rank
+  case time
+  /// Nobody adds anything.
+  case constant
+}
+
+/// The numbers of blocks at which results are looked at.
+enum CheckPoints {
+  /// Replicates that every rule wants to have seen.
+  static let first = 32
+  /// Blocks after which numbers without any spread are believed.
+  static let firstWithoutSpread = 16 * first
+
+  /// The first one after so many blocks: 32, 40, 48, 56, 64, 80, 96, ..., four in each doubling, so that half of one is
+  /// one again from 64 on.
+  static func next(after blocks: Int) -> Int {
+    guard blocks >= first else { return first }
+    let step = 1 << (Int.bitWidth - 1 - blocks.leadingZeroBitCount - 2)
+    return (blocks / step + 1) * step
+  }
+
+  static func isOne(_ blocks: Int) -> Bool {
+    blocks == first || (blocks > first && next(after: blocks - 1) == blocks)
+  }
+
+  /// Looks that a run remembers: from half the samples on.
+  static let kept = 4
+
+  /// Whether schemes that look back do so after so many blocks: 64, 128, 256, ...
+  static func isAdaptation(_ blocks: Int) -> Bool { blocks >= 64 && blocks & (blocks - 1) == 0 }
+}
+
+/// The rules of a run that look at results.
+struct StopRules {
+  let tolerance: Double?
+  let top: Int?
+  let rankStability: Double?
+
+  init(_ options: ShapleyOptions) {
+    tolerance = options.tolerance
+    top = options.top
+    rankStability = options.rankStability
+  }
+
+  /// The reason to stop one example: every target has to have one.
+  /// - Parameter earlier: the values at half the samples, when they were looked at.
+  func reason(
+    _ outcome: Jackknife.Outcome, blocks: Int, ends: [GameEnds], earlier: [Double]?
+  ) -> StopReason? {
+    let players = outcome.values.count / max(ends.count, 1)
+    func all(_ rule: (ArraySlice<Double>, ArraySlice<Double>, GameEnds, Range<Int>) -> Bool)
+      -> Bool
+    {
+      ends.indices.allSatisfy { target in
+        let own = target * players..<(target + 1) * players
+        return rule(outcome.values[own], outcome.standardErrors[own], ends[target], own)
+      }
+    }
+    if all({ isConstant($0, $1, $2) }) { return .constant }
+    if let tolerance,
+      all({ values, errors, ends, _ in
+        isConstant(values, errors, ends) || isWithin(tolerance, values, errors, blocks)
+      })
+    {
+      return .tolerance
+    }
+    if let top,
+      all({ values, errors, _, _ in
+        isResolved(top, values, errors, StudentT.quantile975(outcome.replicates - 1))
+      })
+    {
+      return .top
+    }
+    if let rankStability, let earlier,
+      all({ values, errors, ends, own in
+        Correlation.spearman(values, earlier[own]) >= rankStability
+          && errors.contains { $0 > 0 }
+      })
+    {
+      return .rank
+    }
+    return nil
+  }
+
+  /// Nothing adds anything, and everybody together adds nothing: zeros alone would prove nothing.
+  private func isConstant(
+    _ values: ArraySlice<Double>, _ errors: ArraySlice<Double>, _ ends: GameEnds
+  ) -> Bool {
+    ends.difference == 0 && values.allSatisfy { $0 == 0 } && errors.allSatisfy { $0 == 0 }
+  }
+
+  private func isWithin(
+    _ tolerance: Double, _ values: ArraySlice<Double>, _ errors: ArraySlice<Double>, _ blocks: Int
+  ) -> Bool {
+    guard let least = values.min(), let most = values.max(), let worst = errors.max(),
+      errors.allSatisfy(\.isFinite)
+    else { return false }
+    // Where no spread has been seen at all, rare contributions may still be unseen.
+    if worst == 0 { return blocks >= CheckPoints.firstWithoutSpread }
+    return worst <= tolerance * (most - least)
+  }
+
+  /// Whether the intervals of the largest values lie above all others.
+  private func isResolved(
+    _ top: Int, _ values: ArraySlice<Double>, _ errors: ArraySlice<Double>, _ quantile: Double
+  ) -> Bool {
+    guard errors.allSatisfy(\.isFinite), errors.contains(where: { $0 > 0 }), top < values.count
+    else { return false }
+    let order = zip(values, errors).sorted { $0.0 > $1.0 }
+    let least = order[..<top].map { $0.0 - quantile * $0.1 }.min() ?? 0
+    let most = order[top...].map { $0.0 + quantile * $0.1 }.max() ?? 0
+    return least > most
+  }
+}
+
+/// Student's distribution.
+package enum StudentT {
+  /// The 97.5 % quantile for a number of degrees of freedom from about 10 on: the expansion around that of the normal
+  /// distribution (Abramowitz and Stegun 26.7.5), within 1e-4.
+  package static func quantile975(_ degrees: Int) -> Double {
+    let z = 1.959963984540054
+    let n = Double(max(degrees, 1))
+    let (z3, z5, z7) = (z * z * z, z * z * z * z * z, z * z * z * z * z * z * z)
+    return z + (z3 + z) / (4 * n) + (5 * z5 + 16 * z3 + 3 * z) / (96 * n * n)
+      + (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * n * n * n)
+  }
+}
