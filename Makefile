@@ -31,7 +31,7 @@ lint:
 	@bash .ci/lint
 
 format:
-	$(SWIFT) format -i -r Package.swift Sources Tests Benchmarks
+	$(SWIFT) format -i -r Package.swift Sources Tests Benchmarks Examples
 	@if command -v clang-format >/dev/null; then git ls-files 'csrc/*.[ch]' 'Sources/*.[ch]' | xargs clang-format -i; \
 	else echo "format: clang-format is not installed: C is left as it is"; fi
 

@@ -5,7 +5,8 @@ package import CoalitionNet
 
 extension Explainer {
   /// The inputs of the whole model, in front of every cut.
-  package var modelInputs: [Plan.Value] { cut.front?.inputs ?? forward.inputs }
+  /// What the model is given: names and shapes of one example.
+  public var modelInputs: [Plan.Value] { cut.front?.inputs ?? forward.inputs }
 
   /// The values that attributions are for.
   package var sources: [Plan.Value] {

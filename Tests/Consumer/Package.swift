@@ -7,6 +7,10 @@ let package = Package(
   dependencies: [.package(url: "@COALITION@", from: "99.0.0")],
   targets: [
     .executableTarget(
-      name: "consumer", dependencies: [.product(name: "Coalition", package: "coalition")])
+      name: "consumer", dependencies: [.product(name: "Coalition", package: "coalition")]),
+    // From Examples/.
+    .executableTarget(
+      name: "improving-values",
+      dependencies: [.product(name: "Coalition", package: "coalition")]),
   ]
 )
