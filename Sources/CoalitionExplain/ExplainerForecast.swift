@@ -1,11 +1,10 @@
 // What an explainer takes and what it will need: the model's inputs, the memory and the program of a method.
 
 package import CoalitionBase
-package import CoalitionNet
+public import CoalitionNet
 
 extension Explainer {
   /// The inputs of the whole model, in front of every cut.
-  /// What the model is given: names and shapes of one example.
   public var modelInputs: [Plan.Value] { cut.front?.inputs ?? forward.inputs }
 
   /// The values that attributions are for.

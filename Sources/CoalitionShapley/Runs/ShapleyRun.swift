@@ -79,11 +79,11 @@ public struct ShapleyRun: Sendable {
     let clock = ContinuousClock()
     let start = clock.now
     let blocks = nextSlice()
-    try await add(blocks, to: active)
+    if !blocks.isEmpty { try await add(blocks, to: active) }
     progress.nextBlock = blocks.upperBound
     let took = start.duration(to: clock.now)
     seconds += Self.seconds(took)
-    adjustSlice(took, blocks.count)
+    if !blocks.isEmpty { adjustSlice(took, blocks.count) }
     finishExamples(active)
     return !isDone
   }
