@@ -144,7 +144,8 @@ struct ShapleyRunTests {
     #expect(estimate.stops != [.constant])
     for player in 0..<12 {
       let exact = player < 8 ? 0.125 : 0
-      #expect(abs(estimate.values[player] - exact) <= max(5 * estimate.standardErrors[player], 1e-9))
+      #expect(
+        abs(estimate.values[player] - exact) <= max(5 * estimate.standardErrors[player], 1e-9))
     }
   }
 
@@ -190,7 +191,8 @@ struct ShapleyRunTests {
   @Test func `Estimates improve and end`() async throws {
     let game = TableGame.random(players: 8, seed: 6)
     var samples: [Int] = []
-    for try await estimate in try Shapley(game, options(.permutation, evaluations: 20_000)).estimates
+    for try await estimate in try Shapley(game, options(.permutation, evaluations: 20_000))
+      .estimates
     {
       samples.append(estimate.samples[0])
       #expect(estimate.isFinal == (estimate.stops[0] != nil))

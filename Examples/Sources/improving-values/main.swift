@@ -39,7 +39,8 @@ func explain(_ graph: Graph) async throws -> ShapleyEstimate? {
   var last: ShapleyEstimate?
   for try await estimate in try Shapley(game, options).estimates {
     print(
-      "\(estimate.evaluations[0]) evaluations, largest error \(estimate.relativeError) of the range")
+      "\(estimate.evaluations[0]) evaluations, largest error \(estimate.relativeError) of the range"
+    )
     last = estimate
   }
   return last

@@ -1,7 +1,6 @@
 // Improving estimates, one after the other.
 
 public import CoalitionBase
-public import CoalitionNet
 
 /// The values of a game's players: `for try await estimate in Shapley(game).estimates { ... }`.
 public struct Shapley: Sendable {

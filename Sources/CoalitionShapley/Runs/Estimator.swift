@@ -1,7 +1,5 @@
 // The estimators by name, and the values that they estimate.
 
-public import CoalitionBase
-
 /// A way to estimate the values of players.
 public enum Estimator: String, Sendable, Hashable, CaseIterable, Codable {
   /// All coalitions.

@@ -49,7 +49,8 @@ public struct ShapleyRun: Sendable {
     sampleBudget = budget?.samples
     budgetReason = budget?.reason ?? .samples
     groupSize = try Self.groupSize(game, scheme, resolved)
-    let blockCount = budget.map { Self.blocks($0.samples, scheme) } ?? Int.max
+    let blockCount: Int
+    if let budget { blockCount = Self.blocks(budget.samples, scheme) } else { blockCount = .max }
     let blocks = resolved.shard?.blocks(of: blockCount) ?? 0..<blockCount
     if let state {
       guard state.examples.count == game.exampleCount, state.blocks == blocks else {

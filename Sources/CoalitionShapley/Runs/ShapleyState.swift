@@ -170,7 +170,7 @@ extension ShapleyState {
       let (example, replicate) = (nodes[start], nodes[start + 1])
       let (level, index) = (nodes[start + 2], nodes[start + 3])
       guard (0..<examples).contains(example), (0..<ReplicateSums.count).contains(replicate),
-        (0..<48).contains(level), (0..<1 << 48 >> level).contains(index)
+        (0..<48).contains(level), index >= 0, index < 1 << (48 - level)
       else { throw broken("nodes") }
       let sum = try take(width, "sums", from: &sums)
       let none = [[DyadicSums.Node]](repeating: [], count: ReplicateSums.count)

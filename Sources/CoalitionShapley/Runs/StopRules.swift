@@ -69,7 +69,7 @@ struct StopRules {
         return rule(outcome.values[own], outcome.standardErrors[own], ends[target], own)
       }
     }
-    if all({ isConstant($0, $1, $2) }) { return .constant }
+    if all({ values, errors, ends, _ in isConstant(values, errors, ends) }) { return .constant }
     if let tolerance,
       all({ values, errors, ends, _ in
         isConstant(values, errors, ends) || isWithin(tolerance, values, errors, blocks)

@@ -4,8 +4,8 @@
 // replicate is made of (block b belongs to replicate b mod R), so blocks are independent of each other, and whatever
 // samples share (a complement, a stratification, an orthogonal design) stays within one.
 
-import CoalitionBase
-import CoalitionNet
+package import CoalitionBase
+package import CoalitionNet
 
 /// The values of nobody and of everybody, for one example and target.
 package struct GameEnds: Sendable, Hashable {
