@@ -10,6 +10,8 @@ package final class Routine: Sendable {
   let arena: ArenaPlan
   package let precision: Precision
   private let store: ConstantStore
+  /// Floating-point operations of one example.
+  private let operations: Int
   private let programs = Mutex<[Int: Program]>([:])
   /// By number of lanes.
   private let arenaByteCounts = Mutex<[Int: Int]>([:])
@@ -19,9 +21,19 @@ package final class Routine: Sendable {
     self.precision = precision
     self.store = store
     arena = ArenaPlan(draft)
+    operations = draft.steps.map(\.operations).saturatingSum
   }
 
-  /// Runs a call on the engine thread; the task is suspended meanwhile.
+  /// Operations of a call that is over before another thread would have begun it: some 20 microseconds.
+  private static let briefOperations = 1_000_000
+
+  /// Whether a call takes no team of threads and runs where it stands.
+  private func isBrief(examples: Int) -> Bool {
+    let (work, overflow) = operations.multipliedReportingOverflow(by: examples)
+    return !overflow && work <= Self.briefOperations
+  }
+
+  /// Runs a call on the engine thread, the task suspended meanwhile; a brief one at once, in one thread.
   /// - Returns: the rows of every output slot.
   /// - Throws: `memoryLimit` past the memory limit, `notFinite` for an input that is not (the caller knows its name),
   ///   `cancelled` when the task is.
@@ -33,7 +45,8 @@ package final class Routine: Sendable {
     guard set.isAvailable else {
       throw CoalitionError(.usage, "the instruction set \(set.rawValue) cannot run here")
     }
-    let threads = try Plan.threads(options.threads)
+    let isBrief = isBrief(examples: call.examples)
+    let threads = isBrief ? 1 : try Plan.threads(options.threads)
     let room = options.memoryLimit - constantByteCount - call.byteCount
     let lanes =
       options.lanes ?? chooseLanes(examples: call.examples, threads: threads, room: room)
@@ -45,17 +58,24 @@ package final class Routine: Sendable {
     }
     let program = try program(lanes: lanes)
     let control = options.progress?.control ?? CallControl()
-    let finished = await withTaskCancellationHandler {
-      await Engine.shared.run {
-        Result { () throws(CoalitionError) in
-          var call = call
-          let outcome = try program.run(
-            &call, threads: threads, instructionSet: set, control: control)
-          return (outcome, call.outputs)
-        }
+    @Sendable func work() -> Result<(ProgramOutcome, [SlotResult]), CoalitionError> {
+      Result { () throws(CoalitionError) in
+        var call = call
+        let outcome = try program.run(
+          &call, threads: threads, instructionSet: set, control: control)
+        return (outcome, call.outputs)
       }
-    } onCancel: {
-      control.cancel()
+    }
+    let finished: Result<(ProgramOutcome, [SlotResult]), CoalitionError>
+    if isBrief {
+      if Task.isCancelled { control.cancel() }
+      finished = work()
+    } else {
+      finished = await withTaskCancellationHandler {
+        await Engine.shared.run(work)
+      } onCancel: {
+        control.cancel()
+      }
     }
     let (outcome, outputs) = try finished.get()
     switch outcome {
