@@ -8,11 +8,11 @@ public struct Coalitions: Sendable, Hashable {
   public let playerCount: Int
   /// Words of one coalition.
   public let wordCount: Int
-  public private(set) var count: Int
+  public internal(set) var count: Int
   /// count x wordCount words, row by row.
-  public private(set) var words: [UInt32]
+  public internal(set) var words: [UInt32]
 
-  private static let wordBits = 32
+  static let wordBits = 32
 
   /// - Parameters:
   ///   - playerCount: at least 1.
@@ -109,10 +109,15 @@ public struct Coalitions: Sendable, Hashable {
     return copy
   }
 
-  private mutating func complement(_ row: Int) {
+  mutating func complement(_ row: Int) {
     let start = row * wordCount
     for word in start..<start + wordCount { words[word] = ~words[word] }
+    clearUnused(row)
+  }
+
+  /// Clears the bits past the last player.
+  mutating func clearUnused(_ row: Int) {
     let used = playerCount % Self.wordBits
-    if used != 0 { words[start + wordCount - 1] &= (1 << UInt32(used)) - 1 }
+    if used != 0 { words[(row + 1) * wordCount - 1] &= (1 << UInt32(used)) - 1 }
   }
 }

@@ -90,6 +90,11 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     return Int(product.high)
   }
 
+  /// Puts a list in random order, all orders equally likely (Fisher and Yates).
+  package mutating func shuffle(_ list: inout [Int]) {
+    for last in stride(from: list.count - 1, to: 0, by: -1) { list.swapAt(last, below(last + 1)) }
+  }
+
   /// A number of the standard normal distribution (Box and Muller).
   public mutating func normal() -> Double {
     // 1 - u is never 0.

@@ -50,7 +50,7 @@ struct EstimatorChoice {
     }
     switch options.value {
     case .owen: return (.permutation, "the sampler of Owen values")
-    case .banzhaf: return (.permutation, "the sampler of Banzhaf values")
+    case .banzhaf: return (.complementary, "the sampler of Banzhaf values")
     case .shapley: break
     }
     // Unknowns of a regression on all players and triples of them.
