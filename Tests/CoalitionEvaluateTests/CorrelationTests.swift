@@ -2,7 +2,7 @@
 
 import Testing
 
-@testable import CoalitionEvaluate
+@testable import CoalitionBase
 
 @Suite struct CorrelationTests {
   @Test("Pearson's correlation of values worked by hand")
