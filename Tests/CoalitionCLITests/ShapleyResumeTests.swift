@@ -77,23 +77,34 @@ import Testing
     _ = try place.result(options)
     let bytes = try Files.read(place.path("c"))
     let others: [([String], String)] = [
-      (ShellGame.options(6) + ["--estimator", "permutation", "--samples", "91", "--seed", "7"], "samples"),
-      (ShellGame.options(6) + ["--estimator", "permutation", "--samples", "90", "--seed", "8"], "seed"),
+      (
+        ShellGame.options(6) + ["--estimator", "permutation", "--samples", "91", "--seed", "7"],
+        "samples"
+      ),
+      (
+        ShellGame.options(6) + ["--estimator", "permutation", "--samples", "90", "--seed", "8"],
+        "seed"
+      ),
       (ShellGame.options(7) + sampling, "player-count"),
-      (ShellGame.options(6) + ["--estimator", "toggle", "--samples", "90", "--seed", "7"], "estimator"),
+      (
+        ShellGame.options(6) + ["--estimator", "toggle", "--samples", "90", "--seed", "7"],
+        "estimator"
+      ),
       (ShellGame.options(6) + sampling + ["--shard", "1/2"], "shard"),
     ]
     for (command, word) in others {
       let outcome = try place.shapley(command + ["--checkpoint", "c", "--output", "x.npz"])
       #expect(outcome.code == 65, "\(outcome.error)")
-      #expect(outcome.error.contains("another run") && outcome.error.contains(word), "\(outcome.error)")
+      #expect(
+        outcome.error.contains("another run") && outcome.error.contains(word), "\(outcome.error)")
     }
     let model = try place.shapley(
       [Fixtures.model("mlp-relu"), "--input", Fixtures.input("mlp-relu")] + sampling
         + ["--checkpoint", "c", "--output", "x.npz"])
     #expect(model.code == 65 && model.error.contains("model"), "\(model.error)")
     for (damaged, word) in [
-      (Array(bytes.dropLast(20)), "checksum"), (bytes.map { $0 }.flipped(at: bytes.count / 2), "checksum"),
+      (Array(bytes.dropLast(20)), "checksum"),
+      (bytes.map { $0 }.flipped(at: bytes.count / 2), "checksum"),
       (Array("nonsense".utf8), "not a checkpoint"), ([], "not a checkpoint"),
     ] {
       _ = try place.write(damaged, "c")

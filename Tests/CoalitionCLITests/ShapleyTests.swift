@@ -75,7 +75,8 @@ import Testing
     #expect(try difference.doubles("standard_errors").allSatisfy { $0 == 0 })
   }
 
-  @Test("Exact values are those of the definition, and sampled ones agree with them by their errors")
+  @Test(
+    "Exact values are those of the definition, and sampled ones agree with them by their errors")
   func exactAndSampled() throws {
     let common = model("cnn") + ["--players", "patch:14x7", "--target", "3"]
     let exact = try place.result(common + ["--estimator", "exact"], "exact.npz")
@@ -109,7 +110,8 @@ import Testing
     let owen = try place.result(common + ["--value", "owen", "--groups", groups], "o.npz")
     #expect(owen.metadata("options", "groups") == [0, 0, 1, 1])
     #expect(try owen.doubles("residual").allSatisfy { abs($0) < 1e-4 })
-    let banzhaf = try place.result(common + ["--value", "banzhaf", "--estimator", "exact"], "b.npz")
+    let banzhaf = try place.result(
+      common + ["--value", "banzhaf", "--estimator", "exact"], "b.npz")
     #expect(try banzhaf.doubles("residual").contains { abs($0) > 1e-3 })
   }
 

@@ -27,15 +27,18 @@ struct ProcessGameTests {
   private static func values(
     _ command: String, players: Int = 4, timeout: Double = 20
   ) async throws -> [Double] {
-    let game = try ProcessGame(command: interactive(command), playerCount: players, timeout: timeout)
+    let game = try ProcessGame(
+      command: interactive(command), playerCount: players, timeout: timeout)
     return try await game.values(all(players))
   }
 
   /// mawk reads ahead unless it is told not to.
   private static func interactive(_ command: String) -> String {
-    let isMawk = (try? FileManager.default.destinationOfSymbolicLink(
-      atPath: "/etc/alternatives/awk"))?.hasSuffix("mawk") ?? false
-    return isMawk ? command.replacingOccurrences(of: "awk '", with: "awk -W interactive '") : command
+    let isMawk =
+      (try? FileManager.default.destinationOfSymbolicLink(
+        atPath: "/etc/alternatives/awk"))?.hasSuffix("mawk") ?? false
+    return isMawk
+      ? command.replacingOccurrences(of: "awk '", with: "awk -W interactive '") : command
   }
 
   private func error(

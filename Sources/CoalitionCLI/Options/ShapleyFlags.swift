@@ -54,7 +54,8 @@ struct ShapleyFlags: Sendable {
       groupsOption.declaration, shrinkOption.declaration,
     ])
   static let stopping = OptionGroup(
-    title: "When it stops (the first rule that holds; by default a tolerance of 0.02, or 2000 evaluations per player)",
+    title:
+      "When it stops (the first rule that holds; by default a tolerance of 0.02, or 2000 evaluations per player)",
     options: [
       evaluationsOption.declaration, samplesOption.declaration, toleranceOption.declaration,
       topOption.declaration, stabilityOption.declaration, timeOption.declaration,

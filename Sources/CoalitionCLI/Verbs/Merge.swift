@@ -125,12 +125,14 @@ struct Merge {
     }
     for (index, parts) in twice {
       problems.append(
-        "shard \(index) is there \(parts.count) times (\(parts.map(\.path).joined(separator: ", ")))")
+        "shard \(index) is there \(parts.count) times (\(parts.map(\.path).joined(separator: ", ")))"
+      )
     }
     throw CoalitionError(
       .invalidData, "the shards do not make up a run: \(problems.joined(separator: "; "))",
       expected: "1 to \(first.shard.count), once each",
-      found: parts.map { "\($0.path): \($0.shard.index)/\($0.shard.count)" }.joined(separator: ", "))
+      found: parts.map { "\($0.path): \($0.shard.index)/\($0.shard.count)" }.joined(separator: ", ")
+    )
   }
 
   private static func difference(_ first: ShapleyPart, _ second: ShapleyPart) -> JSONDifference? {

@@ -78,7 +78,8 @@ struct ShapleyCheckpoint {
     let contents = Array(bytes[lines[2].startIndex...])
     guard String(decoding: lines[1], as: UTF8.self) == SHA256.hexadecimal(contents) else {
       throw CoalitionError(
-        .invalidData, "the checkpoint is damaged: its checksum is wrong; without it the run begins anew"
+        .invalidData,
+        "the checkpoint is damaged: its checksum is wrong; without it the run begins anew"
       )
     }
     let file = try ResultFile(npz: contents, limit: memoryLimit)

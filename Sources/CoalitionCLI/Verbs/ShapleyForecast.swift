@@ -26,7 +26,8 @@ struct ShapleyForecast {
       rows.append(
         (
           "evaluations",
-          limit + Numbers.grouped(total) + " (\(Numbers.grouped(total / max(examples, 1))) for an example)"
+          limit + Numbers.grouped(total)
+            + " (\(Numbers.grouped(total / max(examples, 1))) for an example)"
         ))
     } else {
       rows.append(("evaluations", "as many as the rules of stopping take"))
@@ -38,13 +39,19 @@ struct ShapleyForecast {
       ))
     rows.append(("threads", "\(threads)"))
     rows.append(("instruction set", instructionSet.rawValue))
-    let measured = "\(Numbers.grouped(trial.evaluations)) evaluations took \(Numbers.seconds(trial.seconds))"
+    let measured =
+      "\(Numbers.grouped(trial.evaluations)) evaluations took \(Numbers.seconds(trial.seconds))"
     var seconds = run.evaluationsForeseen.map {
       Double($0) * trial.seconds / Double(max(trial.evaluations, 1))
     }
     if let time = run.options.seconds { seconds = min(seconds ?? time, time) }
     rows.append(
-      ("time", seconds.map { "\(limit.isEmpty ? "about" : "at most") \(Numbers.seconds($0)) (\(measured))" } ?? measured))
+      (
+        "time",
+        seconds.map {
+          "\(limit.isEmpty ? "about" : "at most") \(Numbers.seconds($0)) (\(measured))"
+        } ?? measured
+      ))
     return rows.map { name, text in
       name + String(repeating: " ", count: max(1, 17 - name.count)) + text + "\n"
     }.joined()

@@ -56,7 +56,9 @@ struct ShapleyProgress {
           + "\"seconds-left\": \(number(left))}\n")
     default:
       var text = Numbers.grouped(done)
-      if let total { text += " of \(run.options.looksAtResults ? "at most " : "")\(Numbers.grouped(total))" }
+      if let total {
+        text += " of \(run.options.looksAtResults ? "at most " : "")\(Numbers.grouped(total))"
+      }
       text += " evaluations, \(Numbers.metric(Int(rate))) a second"
       if error.isFinite { text += ", error \(Numbers.significant(100 * error, 2)) % of the range" }
       if let left { text += ", about \(Numbers.seconds(left)) left" }

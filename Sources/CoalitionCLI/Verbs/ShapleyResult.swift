@@ -207,7 +207,8 @@ struct ShapleyPart {
           case .array(let sizes) = input.value
         else { throw broken() }
         maps[input.name] = .map(map)
-        shapes.append((input.name, try sizes.map { size throws(CoalitionError) in try integer(size) }))
+        shapes.append(
+          (input.name, try sizes.map { size throws(CoalitionError) in try integer(size) }))
       }
       layout.players = try PlayerSet(maps, inputs: shapes)
     }

@@ -86,7 +86,7 @@ struct ShapleySubject: Sendable {
     do throws(CoalitionError) {
       let (game, described) = try await explainer.game(
         inputs, players: set, target: chosen, baselines: baselines.baselines,
-        severalTargets: true, run)
+        run)
       self.game = game
       layout = ShapleyLayout(
         playerCount: set.playerCount, players: set, isSeveral: explained.count > 1,

@@ -116,12 +116,9 @@ final class ChildProcess {
 
   private static func pipe() throws(CoalitionError) -> (reading: Int32, writing: Int32) {
     var ends: [Int32] = [-1, -1]
-    #if os(Linux)
-      let status = pipe2(&ends, O_CLOEXEC)
-    #else
-      let status = openPipe(&ends)
-      for end in ends where status == 0 { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-    #endif
+    // Without a call that does both at once, a process that another thread starts in between inherits the ends.
+    let status = openPipe(&ends)
+    for end in ends where status == 0 { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     guard status == 0 else {
       throw unavailable("no pipe to the game's program can be made", errno)
     }
@@ -171,7 +168,5 @@ final class ChildProcess {
   }
 }
 
-#if !os(Linux)
-  /// The system call, under a name that `ChildProcess.pipe` does not hide.
-  private let openPipe: @Sendable (UnsafeMutablePointer<Int32>) -> Int32 = { pipe($0) }
-#endif
+/// The system call, under a name that `ChildProcess.pipe` does not hide.
+private func openPipe(_ ends: inout [Int32]) -> Int32 { pipe(&ends) }

@@ -13,25 +13,33 @@ enum OwnThread {
   /// goes with it, so that writing to a closed pipe is an error of `write` and nothing else.
   static func run<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
     await withCheckedContinuation { continuation in
-      let work = Unmanaged.passRetained(Work { continuation.resume(returning: body()) })
-      var thread = pthread_t()
-      let status = pthread_create(&thread, nil, { start($0) }, work.toOpaque())
-      if status == 0 {
-        pthread_detach(thread)
-      } else {
-        // A process that may not have another thread waits where it stands.
-        work.takeRetainedValue().body()
-      }
+      start { continuation.resume(returning: body()) }
     }
   }
 
-  private static func start(_ context: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    var signals = sigset_t()
-    sigemptyset(&signals)
-    sigaddset(&signals, SIGPIPE)
-    pthread_sigmask(SIG_BLOCK, &signals, nil)
-    if let context { Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body() }
-    return nil
+  private static func start(_ body: @escaping @Sendable () -> Void) {
+    let context = Unmanaged.passRetained(Work(body)).toOpaque()
+    guard !begin(context) else { return }
+    Unmanaged<Work>.fromOpaque(context).release()
+    // A process that may not have another thread waits where it stands.
+    body()
+  }
+
+  /// Whether there is a thread for it.
+  private static func begin(_ context: UnsafeMutableRawPointer) -> Bool {
+    var thread = pthread_t()
+    let status = pthread_create(
+      &thread, nil,
+      { context in
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGPIPE)
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        if let context { Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body() }
+        return nil
+      }, context)
+    if status == 0 { pthread_detach(thread) }
+    return status == 0
   }
 
   private final class Work: Sendable {

@@ -69,9 +69,14 @@ public final class ProcessGame: Game {
   /// Ends the program in order, and checks that it has nothing more to say. The next values start it again.
   public func close() async throws(CoalitionError) {
     let result = await OwnThread.run { [self] in
-      conversation.withLock { conversation in
+      conversation.withLock { conversation -> Result<Void, CoalitionError> in
         defer { conversation = nil }
-        return Result { () throws(CoalitionError) in try conversation?.finish() }
+        do throws(CoalitionError) {
+          try conversation?.finish()
+          return .success(())
+        } catch {
+          return .failure(error)
+        }
       }
     }
     try result.get()
@@ -83,18 +88,16 @@ public final class ProcessGame: Game {
     let cancellation = GameConversation.Cancellation()
     let result = await withTaskCancellationHandler {
       await OwnThread.run { [self] in
-        conversation.withLock { conversation in
-          Result { () throws(CoalitionError) in
-            do throws(CoalitionError) {
-              let current = try conversation ?? GameConversation(command: command)
-              conversation = current
-              return try current.answer(
-                Self.lines(coalitions, rows), count: rows.count, patience: timeout, cancellation)
-            } catch {
-              // What the program says from here on belongs to nothing that is known.
-              conversation = nil
-              throw error
-            }
+        conversation.withLock { conversation -> Result<[Double], CoalitionError> in
+          do throws(CoalitionError) {
+            if conversation == nil { conversation = try GameConversation(command: command) }
+            let values = try conversation?.answer(
+              Self.lines(coalitions, rows), count: rows.count, patience: timeout, cancellation)
+            return .success(values ?? [])
+          } catch {
+            // What the program says from here on belongs to nothing that is known.
+            conversation = nil
+            return .failure(error)
           }
         }
       }
