@@ -70,7 +70,7 @@ let package = Package(
       name: "CoalitionCLI",
       dependencies: [
         "CDemoData", "Coalition", "CoalitionBase", "CoalitionData", "CoalitionExplain",
-        "CoalitionFigures", "CoalitionNet", "CoalitionONNX",
+        "CoalitionFigures", "CoalitionNet", "CoalitionONNX", "CoalitionShapley",
       ],
       swiftSettings: swift),
 

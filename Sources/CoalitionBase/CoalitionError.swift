@@ -26,6 +26,8 @@ public struct CoalitionError: Error, Hashable, Sendable {
     public static let limitExceeded = Code(rawValue: "limit-exceeded")
     /// More memory would be needed than the caller allows.
     public static let memoryLimit = Code(rawValue: "memory-limit")
+    /// An outside program cannot be had: it does not start, ends, or gives no answer.
+    public static let unavailable = Code(rawValue: "unavailable")
     /// An output file cannot be created.
     public static let cannotCreate = Code(rawValue: "cannot-create")
     /// Writing failed after it had begun.

@@ -85,7 +85,7 @@ public struct ResultFile: Sendable {
     }
   }
 
-  var npz: [UInt8] {
+  package var npz: [UInt8] {
     Npz.encode(arrays, others: [(Self.metadataMember, metadata.utf8 + [0x0A])])
   }
 
@@ -119,7 +119,7 @@ public struct ResultFile: Sendable {
     }
   }
 
-  init(npz bytes: [UInt8], limit: Int = .max) throws(CoalitionError) {
+  package init(npz bytes: [UInt8], limit: Int = .max) throws(CoalitionError) {
     let archive = try ZipArchive(bytes)
     guard let member = archive.member(named: Self.metadataMember) else {
       throw CoalitionError(.invalidData, "not a result: there is no \(Self.metadataMember)")

@@ -63,7 +63,7 @@ extension Explanation {
 
 extension PlayerSet {
   /// Values [N, (T,) P] in equal parts on the elements, per input.
-  func attributions(
+  package func attributions(
     of values: Tensor, targets: Int?
   ) throws(CoalitionError) -> [String: Tensor] {
     let numbers = values.doubles

@@ -98,7 +98,8 @@ struct Arguments: Sendable {
 
   private func checkPositionals(_ command: Command) throws(CoalitionError) {
     let expected = command.positionals.map(\.name)
-    if positionals.count < expected.count {
+    let needed = command.positionals.count { !$0.isOptional }
+    if positionals.count < needed {
       throw CoalitionError(
         .usage,
         "\(command.name) needs \(expected[positionals.count]); see coalition \(command.name) --help"

@@ -17,8 +17,9 @@ extension Command {
     text += """
 
       coalition VERB --help explains a verb and gives an example; coalition --version prints the version.
-      Exit codes: 0 done, 64 wrong usage, 65 bad data or model, 66 input unreadable, 69 limit exceeded,
-      70 internal fault, 73 output cannot be created, 74 writing failed, 130 and 143 interrupted.
+      Exit codes: 0 done, 64 wrong usage, 65 bad data or model, 66 input unreadable, 69 limit exceeded or
+      outside program unavailable, 70 internal fault, 73 output cannot be created, 74 writing failed,
+      75 interrupted with a checkpoint, 130 and 143 without one.
 
       """
     return text
@@ -28,7 +29,8 @@ extension Command {
   var help: String {
     var text = "coalition \(name): \(summary)\n\nUsage: coalition \(name)"
     for positional in positionals {
-      text += " \(positional.name)" + (positional.isRepeatable ? " ..." : "")
+      let name = positional.isOptional ? "[\(positional.name)]" : positional.name
+      text += " \(name)" + (positional.isRepeatable ? " ..." : "")
     }
     text += " [options]\n"
     if !positionals.isEmpty {

@@ -56,4 +56,6 @@ struct Positional: Sendable {
   let explanation: String
   /// One or more of it: only for the last argument of a verb.
   var isRepeatable = false
+  /// May be left out: only for the last argument of a verb.
+  var isOptional = false
 }

@@ -81,7 +81,10 @@ struct InputArrays: Sendable {
     _ name: String, _ path: String, _ arguments: Arguments, _ limit: Int
   ) throws(CoalitionError) {
     paths.append((name, path))
-    guard arguments[Run.outputOption] != nil,
+    let isRecorded =
+      arguments.isGiven(Run.outputOption.declaration)
+      || arguments.isGiven(ShapleyFlags.checkpointOption.declaration)
+    guard isRecorded,
       let file = OutputFile.paths(in: path).first(where: Files.exists)
     else { return }
     digests[name] = SHA256.hexadecimal(try Files.read(file, limit: limit))

@@ -17,9 +17,11 @@ enum OutputFile {
     try ResultFile.checkWritable(path)
   }
 
+  /// - Parameter option: the one that gives `path`.
   /// - Throws: `usage` when `path` is one of the files that are read.
   static func checkNotRead(
-    _ path: String, files: [(option: String, path: String)],
+    _ path: String, option: OptionDeclaration = Run.outputOption.declaration,
+    files: [(option: String, path: String)],
     arrays: [(option: String, given: NamedText)]
   ) throws(CoalitionError) {
     if let identity = FileIdentity(path) {
@@ -30,7 +32,7 @@ enum OutputFile {
         }
       if let same = read.first(where: { FileIdentity($0.path) == identity }) {
         throw CoalitionError(
-          .usage, "--output would replace a file that is read: \(same.option) \(same.path)",
+          .usage, "--\(option.name) would replace a file that is read: \(same.option) \(same.path)",
           node: path)
       }
     }

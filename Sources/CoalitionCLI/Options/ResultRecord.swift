@@ -19,6 +19,8 @@ struct ResultRecord {
   var instructionSet = InstructionSet.generic
   var memoryLimit = 0
   var paths: [JSONValue.Member] = []
+  /// What else is to be said of this once: the shard, how often it was resumed.
+  var particulars: [JSONValue.Member] = []
 
   var members: [JSONValue.Member] {
     [
@@ -31,13 +33,14 @@ struct ResultRecord {
       .init("warnings", .array(warnings.map { .string($0) })),
       .init(
         "run",
-        .object([
-          "threads": .integer(threads),
-          "seconds": .number((seconds * 1e6).rounded() / 1e6),
-          "instruction-set": .string(instructionSet.rawValue),
-          "max-memory": .integer(memoryLimit),
-          "paths": .object(paths),
-        ])),
+        .object(
+          [
+            .init("threads", .integer(threads)),
+            .init("seconds", .number((seconds * 1e6).rounded() / 1e6)),
+            .init("instruction-set", .string(instructionSet.rawValue)),
+            .init("max-memory", .integer(memoryLimit)),
+            .init("paths", .object(paths)),
+          ] + particulars)),
     ]
   }
 }

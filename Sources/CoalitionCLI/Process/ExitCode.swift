@@ -2,6 +2,11 @@
 
 import CoalitionBase
 
+extension CoalitionError.Code {
+  /// A signal ended the work, which a checkpoint holds.
+  static let stopped = CoalitionError.Code(rawValue: "stopped")
+}
+
 enum ExitCode {
   static let success: Int32 = 0
 
@@ -11,9 +16,10 @@ enum ExitCode {
     case .usage: 64
     case .invalidData, .unsupported, .shapeMismatch, .notFinite: 65
     case .unreadable: 66
-    case .limitExceeded, .memoryLimit: 69
+    case .limitExceeded, .memoryLimit, .unavailable: 69
     case .cannotCreate: 73
     case .writeFailed: 74
+    case .stopped: 75
     case .cancelled: 128 + (Signals.received ?? 2)
     default: 70
     }

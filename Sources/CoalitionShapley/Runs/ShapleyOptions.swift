@@ -73,7 +73,7 @@ public struct ShapleyOptions: Sendable {
   }
 
   /// Whether the run looks at its own numbers to know when it is over.
-  var looksAtResults: Bool { tolerance != nil || top != nil || rankStability != nil }
+  package var looksAtResults: Bool { tolerance != nil || top != nil || rankStability != nil }
 
   /// With the default budget where none is given.
   func resolved(playerCount: Int) -> ShapleyOptions {

@@ -13,14 +13,14 @@ public struct ShapleyRun: Sendable {
   public let estimator: Estimator
   /// Why `auto` took it.
   public let choice: String?
-  private let game: any Game
+  let game: any Game
   let scheme: any SamplingScheme
   /// Samples of one example in all: nil when only results or time end the run.
-  private let sampleBudget: Int?
+  let sampleBudget: Int?
   private let budgetReason: StopReason
   private let rules: StopRules
   /// Examples that run together.
-  private let groupSize: Int
+  let groupSize: Int
   private(set) var progress: ShapleyState
   /// The estimates of running examples at the last look.
   private var looks: [Int: (outcome: Jackknife.Outcome, samples: Int)] = [:]

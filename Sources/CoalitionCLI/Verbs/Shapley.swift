@@ -1,0 +1,202 @@
+// `coalition shapley`: values of players by one of several estimators, with errors, budgets, checkpoints and shards.
+//
+// ShapleySubject is whose values, ShapleyFlags how; ShapleySession does the work, ShapleyResult and ShapleySummary are
+// what comes out, ShapleyForecast what a dry run says.
+
+import Coalition
+import CoalitionBase
+import CoalitionData
+import CoalitionExplain
+import CoalitionNet
+
+extension Command {
+  static let shapley = Command(
+    name: "shapley",
+    summary: "estimates what each player adds, with errors: Shapley, Owen and Banzhaf values",
+    positionals: [
+      Positional(
+        name: "MODEL.onnx", explanation: "a model in the ONNX format, unless there is --game",
+        isOptional: true)
+    ],
+    groups: [
+      ShapleyFlags.estimation, ShapleyFlags.stopping, InputArrays.group, PreprocessingFlags.group,
+      TargetFlags.group,
+      OptionGroup(
+        title: "Players",
+        options: [PlayerFlags.option.declaration, BaselineFlags.option.declaration]),
+      GameFlags.group, ShapleyFlags.parts,
+      OptionGroup(title: "Results", options: [ShapleyVerb.outputOption.declaration]),
+      RuntimeOptions.group,
+    ],
+    examples: [
+      "coalition shapley model.onnx --input images.npy --players patch:4x4 --output values.npz",
+      "coalition shapley model.onnx --input x.npy --estimator permutation --antithetic --samples 2000 "
+        + "--checkpoint run.ckpt --output values.npz",
+      "coalition shapley model.onnx --input x.npy --estimator toggle --evaluations 100000 --shard 1/4 --output part1.npz",
+      "coalition shapley --game './value.py' --player-count 12 --tolerance 0.01",
+    ],
+    notes: [
+      "Without --output the largest values are printed. The arrays of a result: values, standard_errors, output, "
+        + "baseline_output, residual, evaluations; for models also attributions, target and players.",
+      "An evaluation is the value of one coalition. A signal during a run with --checkpoint ends it with code 75, and the "
+        + "same command goes on.",
+    ]
+  ) { arguments throws(CoalitionError) in
+    let verb = try ShapleyVerb(arguments)
+    try await verb.perform()
+  }
+}
+
+struct ShapleyVerb {
+  static let outputOption = Option(
+    "output", "FILE", "writes .npz or .json with all arrays, or .npy with the values alone",
+    as: .text)
+  /// Of the largest values that are printed.
+  private static let printed = 10
+
+  private let arguments: Arguments
+  private let runtime: RuntimeOptions
+  private let flags: ShapleyFlags
+  private let game: GameFlags?
+  private let target: TargetFlags
+  private let output: String?
+
+  /// Reads the options, and checks what they say of each other and of files that will be written.
+  init(_ arguments: Arguments) throws(CoalitionError) {
+    self.arguments = arguments
+    runtime = RuntimeOptions(arguments)
+    output = arguments[Self.outputOption]
+    game = try GameFlags(arguments)
+    target = try TargetFlags(arguments)
+    flags = try ShapleyFlags(arguments, runtime)
+    guard !runtime.isQuiet || output != nil || runtime.isDryRun else {
+      throw CoalitionError(
+        .usage, "--quiet without --output leaves nothing of the run: give --output FILE")
+    }
+    if let shard = flags.options.shard, !runtime.isDryRun {
+      guard let output else {
+        throw CoalitionError(
+          .usage, "--shard \(shard.index)/\(shard.count) needs --output FILE for its sums")
+      }
+      guard !output.lowercased().hasSuffix(".npy") else {
+        throw CoalitionError(
+          .usage, "a shard has several arrays: write .npz or .json", node: output)
+      }
+    }
+    try checkFiles()
+  }
+
+  /// Checks that what is written can be made and is none of the files that are read.
+  private func checkFiles() throws(CoalitionError) {
+    var read = arguments.positionals.map { (option: "the model", path: $0) }
+    if let groups = flags.groupsPath { read.append(("--groups", groups)) }
+    var arrays = arguments.all(InputArrays.inputOption).map { ("--input", $0) }
+    arrays += arguments.all(InputArrays.constantOption).map { ("--constant", $0) }
+    arrays += arguments.all(PlayerFlags.option).map { ("--players", $0) }
+    arrays += BaselineFlags.paths(arguments).map { ("--baseline", $0) }
+    if let labels = target.path { arrays.append(("--target", NamedText(text: labels))) }
+    if let checkpoint = flags.checkpoint {
+      guard checkpoint != output else {
+        throw CoalitionError(
+          .usage, "--checkpoint and --output are two files", node: checkpoint)
+      }
+      try OutputFile.checkNotRead(
+        checkpoint, option: ShapleyFlags.checkpointOption.declaration, files: read, arrays: arrays)
+      read.append(("--checkpoint", checkpoint))
+    }
+    if let output { try OutputFile.check(output, files: read, arrays: arrays) }
+  }
+
+  func perform() async throws(CoalitionError) {
+    try Signals.check()
+    var run = RunOptions()
+    run.threads = try Plan.threads(runtime.threads)
+    run.instructionSet = try InstructionSet.selected()
+    let subject: ShapleySubject
+    if let game {
+      subject = ShapleySubject(game)
+    } else {
+      subject = try await ShapleySubject(arguments, target, runtime, run)
+    }
+    run.memoryLimit = max(0, runtime.memoryLimit - subject.held)
+    var options = flags.options
+    options.run = run
+    do throws(CoalitionError) {
+      try await perform(subject, options)
+    } catch {
+      throw subject.explained(error)
+    }
+  }
+
+  private func perform(
+    _ subject: ShapleySubject, _ options: ShapleyOptions
+  ) async throws(CoalitionError) {
+    // Resolves the budget, and refuses what does not go together before anything is evaluated.
+    let plan = try ShapleyRun(subject.game, options)
+    if runtime.isDryRun {
+      let forecast = ShapleyForecast(
+        run: plan, examples: subject.game.exampleCount, players: subject.game.playerCount,
+        held: subject.held + subject.programBytes, memoryLimit: runtime.memoryLimit,
+        threads: options.run.threads ?? 1, instructionSet: options.run.instructionSet ?? .generic)
+      let text = try await forecast.text()
+      try await subject.program?.close()
+      return try Terminal.write(text)
+    }
+    var record = ResultRecord(verb: "shapley", model: subject.model, seed: runtime.seed)
+    record.options = plan.options.record + subject.options
+    record.warnings = subject.warnings
+    record.threads = options.run.threads ?? 1
+    record.instructionSet = options.run.instructionSet ?? .generic
+    record.memoryLimit = runtime.memoryLimit
+    record.paths = subject.paths + [.init("output", output.map { .string($0) } ?? .null)]
+    for warning in subject.warnings { runtime.warn(warning) }
+
+    let checkpoint = try flags.checkpoint.map { path throws(CoalitionError) in
+      try ShapleyCheckpoint(path, record, shard: options.shard, game: subject.game)
+    }
+    var session = try ShapleySession(
+      subject.game, options, checkpoint, interval: flags.interval)
+    try await session.finish(runtime.progress)
+    try await subject.program?.close()
+    record.seconds = session.seconds
+    record.particulars = particulars(options.shard, session.resumes)
+    try write(session, subject, record)
+  }
+
+  private func particulars(_ shard: Shard?, _ resumes: Int) -> [JSONValue.Member] {
+    [
+      .init(
+        "shard",
+        shard.map {
+          .object(["index": .integer($0.index), "count": .integer($0.count)])
+        } ?? .null),
+      .init("resumes", .integer(resumes)),
+    ]
+  }
+
+  private func write(
+    _ session: ShapleySession, _ subject: ShapleySubject, _ record: ResultRecord
+  ) throws(CoalitionError) {
+    if let shard = flags.options.shard, let output {
+      try ShapleyPart.file(session.run.state, subject.game, subject.layout, record)
+        .write(to: output)
+      guard !runtime.isQuiet else { return }
+      return try Terminal.write(
+        "\(output): sums of shard \(shard.index) of \(shard.count) "
+          + "in \(Numbers.seconds(record.seconds))\n")
+    }
+    let estimate = session.run.estimate
+    for warning in ShapleyResult.warnings(estimate) { runtime.warn(warning) }
+    guard let output else {
+      if !runtime.isQuiet {
+        try Terminal.write(
+          ShapleySummary(layout: subject.layout, top: Self.printed).text(estimate))
+      }
+      return
+    }
+    try ShapleyResult.file(estimate, subject.layout, record).write(to: output)
+    guard !runtime.isQuiet else { return }
+    try Terminal.write(
+      "\(output): \(ShapleySummary.line(estimate)) in \(Numbers.seconds(record.seconds))\n")
+  }
+}

@@ -1,0 +1,79 @@
+// `coalition shapley --dry-run`: what a run would take. Evaluations and memory are counted; time comes from a trial of
+// about a second, of which nothing is kept.
+
+import Coalition
+import CoalitionBase
+import CoalitionNet
+
+struct ShapleyForecast {
+  let run: ShapleyRun
+  let examples: Int
+  let players: Int
+  /// Bytes besides those of the run's sums.
+  let held: Int
+  let memoryLimit: Int
+  let threads: Int
+  let instructionSet: InstructionSet
+
+  func text() async throws(CoalitionError) -> String {
+    let trial = try await trial()
+    var rows: [(String, String)] = [
+      ("examples", Numbers.grouped(examples)), ("players", Numbers.grouped(players)),
+      ("estimator", run.estimator.rawValue + (run.choice.map { " (\($0))" } ?? "")),
+    ]
+    let limit = run.options.looksAtResults || run.options.seconds != nil ? "at most " : ""
+    if let total = run.evaluationsForeseen {
+      rows.append(
+        (
+          "evaluations",
+          limit + Numbers.grouped(total)
+            + " (\(Numbers.grouped(total / max(examples, 1))) for an example)"
+        ))
+    } else {
+      rows.append(("evaluations", "as many as the rules of stopping take"))
+    }
+    rows.append(
+      (
+        "memory",
+        "\(Numbers.bytes(held + run.sumByteCount)) of \(Numbers.bytes(memoryLimit)) allowed"
+      ))
+    rows.append(("threads", "\(threads)"))
+    rows.append(("instruction set", instructionSet.rawValue))
+    let measured =
+      "\(Numbers.grouped(trial.evaluations)) evaluations took \(Numbers.seconds(trial.seconds))"
+    var seconds = run.evaluationsForeseen.map {
+      Double($0) * trial.seconds / Double(max(trial.evaluations, 1))
+    }
+    if let time = run.options.seconds { seconds = min(seconds ?? time, time) }
+    rows.append(
+      (
+        "time",
+        seconds.map {
+          "\(limit.isEmpty ? "about" : "at most") \(Numbers.seconds($0)) (\(measured))"
+        } ?? measured
+      ))
+    return rows.map { name, text in
+      name + String(repeating: " ", count: max(1, 17 - name.count)) + text + "\n"
+    }.joined()
+  }
+
+  /// The first slice, which also packs weights and starts threads, is not counted where there are others.
+  private func trial() async throws(CoalitionError) -> (evaluations: Int, seconds: Double) {
+    var run = run
+    let clock = ContinuousClock()
+    var start = clock.now
+    var before = 0
+    var slices = 0
+    while try await run.step() {
+      try Signals.check()
+      slices += 1
+      if slices == 1 {
+        before = run.evaluationsDone
+        start = clock.now
+      } else if start.duration(to: clock.now).seconds >= 0.7 {
+        break
+      }
+    }
+    return (run.evaluationsDone - before, start.duration(to: clock.now).seconds)
+  }
+}

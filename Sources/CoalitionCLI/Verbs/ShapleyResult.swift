@@ -1,0 +1,217 @@
+// What `coalition shapley` and `merge` write: arrays by their names, and how they were found.
+
+import Coalition
+import CoalitionBase
+import CoalitionData
+import CoalitionExplain
+import CoalitionNet
+
+/// How the values of a game lie in arrays.
+struct ShapleyLayout: Sendable {
+  let playerCount: Int
+  /// nil for games without elements.
+  var players: PlayerSet?
+  /// Whether there are several inputs, each with arrays of its own.
+  var isSeveral = false
+  var hasTargetAxis = false
+  /// [N], for a difference [N, 2], for all targets [T].
+  var target: Tensor?
+
+  fileprivate static let statePrefix = "state."
+
+  fileprivate func name(_ array: String, _ input: String) -> String {
+    isSeveral ? "\(array).\(input)" : array
+  }
+
+  /// The arrays that say whose values they are.
+  fileprivate func append(to result: inout ResultFile) throws(CoalitionError) {
+    if let target { try result.append("target", target) }
+    guard let players else { return }
+    for (input, map) in zip(players.names, players.maps) {
+      try result.append(
+        name("players", input),
+        Tensor(
+          shape: (map.exampleCount.map { [$0] } ?? []) + map.shape, elements: .int32(map.ids)))
+    }
+  }
+}
+
+enum ShapleyResult {
+  /// The array that an npy file holds.
+  static let mainArray = "values"
+
+  /// - Parameter record: without `result`.
+  static func file(
+    _ estimate: ShapleyEstimate, _ layout: ShapleyLayout, _ record: ResultRecord
+  ) throws(CoalitionError) -> ResultFile {
+    let targets = layout.hasTargetAxis ? estimate.targetCount : nil
+    let leading = [estimate.exampleCount] + (targets.map { [$0] } ?? [])
+    func numbers(_ values: [Double], _ shape: [Int]) throws(CoalitionError) -> Tensor {
+      try Tensor(shape: leading + shape, elements: .float64(values))
+    }
+    var record = record
+    record.result = summary(estimate)
+    record.warnings += warnings(estimate)
+    var result = ResultFile(metadata: record.members, mainArray: mainArray)
+    let values = try numbers(estimate.values, [layout.playerCount])
+    if let players = layout.players {
+      let attributions = try players.attributions(of: values, targets: targets)
+      for input in players.names {
+        guard let tensor = attributions[input] else { continue }
+        try result.append(layout.name("attributions", input), tensor)
+      }
+    }
+    try result.append("values", values)
+    try result.append(
+      "standard_errors", try numbers(estimate.standardErrors, [layout.playerCount]))
+    try result.append("output", try numbers(estimate.fullValues, []))
+    try result.append("baseline_output", try numbers(estimate.emptyValues, []))
+    try result.append("residual", try numbers(estimate.residuals, []))
+    try result.append(
+      "evaluations",
+      Tensor(
+        shape: leading,
+        elements: .int64(
+          estimate.evaluations.flatMap { [Int64](repeating: Int64($0), count: targets ?? 1) })))
+    try layout.append(to: &result)
+    return result
+  }
+
+  /// Counts, and what was decided on the way.
+  private static func summary(_ estimate: ShapleyEstimate) -> [JSONValue.Member] {
+    [
+      .init("examples", .integer(estimate.exampleCount)),
+      .init("targets", .integer(estimate.targetCount)),
+      .init("players", .integer(estimate.playerCount)),
+      .init("evaluations", .integer(estimate.evaluations.reduce(0, +))),
+      .init("evaluations-per-example", .integer(estimate.evaluations.max() ?? 0)),
+      .init("samples", alike(estimate.samples.map { .integer($0) })),
+      .init("replicates", alike(estimate.replicates.map { .integer($0) })),
+      .init("stop-reason", alike(estimate.stops.map { .string($0?.rawValue ?? "unfinished") })),
+      .init("estimator", .string(estimate.estimator.rawValue)),
+      .init("choice", estimate.choice.map { .string($0) } ?? .null),
+      .init("bias", estimate.bias.map { .string($0) } ?? .null),
+    ]
+  }
+
+  /// One value for all examples where they are alike.
+  private static func alike(_ values: [JSONValue]) -> JSONValue {
+    guard let first = values.first else { return .null }
+    return values.allSatisfy { $0 == first } ? first : .array(values)
+  }
+
+  /// What a user should know about the numbers.
+  static func warnings(_ estimate: ShapleyEstimate) -> [String] {
+    var warnings: [String] = []
+    let unknown = estimate.values.count { !$0.isFinite }
+    if unknown > 0 {
+      warnings.append("\(unknown) values are not known: the samples do not suffice")
+    }
+    if let bias = estimate.bias {
+      warnings.append("\(estimate.estimator.rawValue) estimates are biased: \(bias)")
+    }
+    return warnings
+  }
+}
+
+// MARK: - Parts of a run
+
+/// The partial sums of a shard, as a file that `merge` takes.
+struct ShapleyPart {
+  let path: String
+  let shard: Shard
+  let state: ShapleyState
+  let options: ShapleyOptions
+  let layout: ShapleyLayout
+  /// Without what belongs to this shard.
+  let metadata: JSONValue
+  let targetCount: Int
+
+  /// - Parameter record: without `result`.
+  static func file(
+    _ state: ShapleyState, _ game: any Game, _ layout: ShapleyLayout, _ record: ResultRecord
+  ) throws(CoalitionError) -> ResultFile {
+    var record = record
+    record.result = [
+      .init("examples", .integer(game.exampleCount)),
+      .init("targets", .integer(game.targetCount)),
+      .init("players", .integer(game.playerCount)),
+      .init(
+        "inputs",
+        .object(
+          zip(layout.players?.names ?? [], layout.players?.maps ?? []).map { input, map in
+            .init(input, .array(map.shape.map { .integer($0) }))
+          })),
+    ]
+    var result = ResultFile(metadata: record.members)
+    for (name, tensor) in try state.arrays.sorted(by: { $0.key < $1.key }) {
+      try result.append(ShapleyLayout.statePrefix + name, tensor)
+    }
+    try layout.append(to: &result)
+    return result
+  }
+
+  /// - Throws: `invalidData` for a file that is no part of a run.
+  init(reading path: String, memoryLimit: Int) throws(CoalitionError) {
+    let file = try ResultFile(reading: path, memoryLimit: memoryLimit)
+    do throws(CoalitionError) {
+      try self.init(file, path: path)
+    } catch {
+      throw error.at(path)
+    }
+  }
+
+  private init(_ file: ResultFile, path: String) throws(CoalitionError) {
+    let metadata = file.metadata
+    guard metadata["verb"]?.text == "shapley", let shard = metadata["run"]?["shard"] else {
+      throw CoalitionError(
+        .invalidData, "not a part of a run", expected: "a file that shapley --shard I/N wrote",
+        found: metadata["verb"]?.text.map { "a result of \($0)" })
+    }
+    func broken() -> CoalitionError {
+      CoalitionError(.invalidData, "the part of a run is damaged")
+    }
+    func integer(_ value: JSONValue?) throws(CoalitionError) -> Int {
+      guard case .integer(let number)? = value else { throw broken() }
+      return number
+    }
+    let result = metadata["result"]
+    let players = try integer(result?["players"])
+    targetCount = try integer(result?["targets"])
+    self.path = path
+    self.metadata = metadata
+    self.shard = try Shard(try integer(shard["index"]), of: try integer(shard["count"]))
+    options = try ShapleyOptions(
+      record: metadata["options"] ?? .null, seed: metadata["seed"] ?? .null)
+    var state: [String: Tensor] = [:]
+    var others: [String: Tensor] = [:]
+    for (name, contents) in file.arrays {
+      guard case .tensor(let tensor) = contents else { throw broken() }
+      if name.hasPrefix(ShapleyLayout.statePrefix) {
+        state[String(name.dropFirst(ShapleyLayout.statePrefix.count))] = tensor
+      } else {
+        others[name] = tensor
+      }
+    }
+    self.state = try ShapleyState(state, targets: targetCount, players: players)
+    guard case .object(let inputs)? = result?["inputs"] else { throw broken() }
+    var layout = ShapleyLayout(playerCount: players)
+    layout.target = others["target"]
+    layout.hasTargetAxis = metadata["options"]?["target"]?.text == "all"
+    layout.isSeveral = inputs.count > 1
+    if !inputs.isEmpty {
+      var maps: [String: Players] = [:]
+      var shapes: [(name: String, shape: [Int])] = []
+      for input in inputs {
+        guard let map = others[layout.name("players", input.name)],
+          case .array(let sizes) = input.value
+        else { throw broken() }
+        maps[input.name] = .map(map)
+        shapes.append(
+          (input.name, try sizes.map { size throws(CoalitionError) in try integer(size) }))
+      }
+      layout.players = try PlayerSet(maps, inputs: shapes)
+    }
+    self.layout = layout
+  }
+}
