@@ -212,10 +212,9 @@ struct ExplainRun {
       target: described)
     let arrays = try layout.arrays(try await Shapley(game, shapley).result())
     var explanation = Explanation(
-      attributions: arrays.attributions, output: arrays.output, target: described,
+      attributions: arrays.attributions, output: arrays.output,
+      baselineOutput: arrays.baselineOutput, residual: arrays.residual, target: described,
       evaluations: arrays.evaluations)
-    explanation.baselineOutput = arrays.baselineOutput
-    explanation.residual = arrays.residual
     explanation.warnings = arrays.warnings
     return Outcome(
       explanation: explanation, values: arrays.values, standardErrors: arrays.standardErrors)
