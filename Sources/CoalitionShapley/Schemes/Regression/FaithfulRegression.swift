@@ -12,25 +12,29 @@ package import CoalitionBase
 
 /// Sampled values and faithful interactions, of up to 63 players.
 package struct FaithfulRegression: CoalitionScheme, InteractionScheme {
-  private let regression: PairRegressionScheme
+  let regression: PairRegressionScheme
   /// Sums of the kernel's weights over sets of four players; those of fewer are the first regression's.
   private let fourths: WalshSums
   /// Sums of weights times the even part.
   private let right: WalshSums
 
   package init(playerCount: Int, seed: UInt64, budget: Int? = nil) throws(CoalitionError) {
-    let unknowns = Double(playerCount) * Double(playerCount - 1) / 2
-    guard unknowns <= Double(RegressionLimits.unknowns) else {
+    guard Self.takes(playerCount: playerCount) else {
       throw CoalitionError(
         .limitExceeded, "Faith-SII by regression is for fewer players; use sii",
         expected: "at most \(RegressionLimits.unknowns) pairs of players",
-        found: "\(playerCount) players, \(Int(unknowns)) pairs")
+        found: "\(playerCount) players")
     }
     let design = PairDesign(
       playerCount: playerCount, law: .leverage, seed: seed, purpose: .leverageRows, budget: budget)
     regression = PairRegressionScheme(design: design, order: 1, bias: RegressionLimits.bias)
     fourths = WalshSums(playerCount: playerCount, orders: [4])
     right = WalshSums(playerCount: playerCount, orders: [0, 2])
+  }
+
+  /// Whether the pairs of so many players are not too many unknowns.
+  static func takes(playerCount: Int) -> Bool {
+    Double(playerCount) * Double(playerCount - 1) / 2 <= Double(RegressionLimits.unknowns)
   }
 
   package var index: InteractionIndex { .faithSII }
@@ -74,17 +78,20 @@ package struct FaithfulRegression: CoalitionScheme, InteractionScheme {
   }
 
   package func interactions(_ sums: [Double], samples: Int, ends: GameEnds) -> [Double] {
+    InteractionSums.symmetric(coefficients(sums), playerCount: playerCount)
+  }
+
+  /// The interactions of the pairs, in their order.
+  func coefficients(_ sums: [Double]) -> [Double] {
     let pairs = pairs
     let even = sums[(regression.sumCount + fourths.count)...]
     let total = even.first ?? 0
     // The normal equations are (matrix / 4) (I / 2) = -right / 2.
     let right = even.dropFirst().map { total - $0 }
     guard let factor = CholeskyFactor(matrix(sums, pairs), count: pairs.count) else {
-      return InteractionSums.symmetric(
-        [Double](repeating: .nan, count: pairs.count), playerCount: playerCount)
+      return [Double](repeating: .nan, count: pairs.count)
     }
-    return InteractionSums.symmetric(
-      factor.solved(right).map { -4 * $0 }, playerCount: playerCount)
+    return factor.solved(right).map { -4 * $0 }
   }
 
   /// Four times the matrix of the pairs, row by row; its lower triangle.
@@ -107,7 +114,7 @@ package struct FaithfulRegression: CoalitionScheme, InteractionScheme {
   }
 
   /// The pairs of players as bits, in the order of their coefficients.
-  private var pairs: [UInt64] {
+  var pairs: [UInt64] {
     (0..<playerCount).flatMap { high in
       (0..<high).map { UInt64(1) << UInt64(high) | UInt64(1) << UInt64($0) }
     }

@@ -21,23 +21,37 @@ struct InteractionSums: Sendable {
 
   var count: Int { pairs.count }
 
-  /// Adds to the first `count` of `sums`.
-  func add(
-    _ rows: PairRows, values: [Double], ends: GameEnds, to sums: inout ArraySlice<Double>
-  ) {
-    // The weight of a pair i, j in a coalition is a + b t_i t_j + d (t_i + t_j).
-    var constant = 0.0
+  /// The weights of the pairs' even values: a pair of players i, j has a + b t_i t_j + d (t_i + t_j) in a row.
+  struct Weights: Sendable {
+    var constants: [Double] = []
     var products: [Double] = []
-    var single: [Double] = []
+    var singles: [Double] = []
+  }
+
+  func weights(_ rows: PairRows) -> Weights {
+    var result = Weights()
     for row in 0..<rows.count {
       let size = rows.sizes[row]
       let weights = index.weights(size: size, playerCount: design.playerCount)
-      let part = rows.even(row, values, ends) * design.sizes(size) / rows.shares[row]
+      let part = design.sizes(size) / rows.shares[row]
       let same = (weights.both + weights.none) / 2
-      constant += part * (same + weights.one) / 2
-      products.append(part * (same - weights.one) / 2)
-      single.append(part * (weights.both - weights.none) / 4)
+      result.constants.append(part * (same + weights.one) / 2)
+      result.products.append(part * (same - weights.one) / 2)
+      result.singles.append(part * (weights.both - weights.none) / 4)
     }
+    return result
+  }
+
+  /// Adds to the first `count` of `sums`.
+  func add(
+    _ rows: PairRows, _ weights: Weights, values: [Double], ends: GameEnds,
+    to sums: inout ArraySlice<Double>
+  ) {
+    let even = (0..<rows.count).map { rows.even($0, values, ends) }
+    func weighted(_ weights: [Double]) -> [Double] { zip(weights, even).map { $0 * $1 } }
+    let constant = weighted(weights.constants).reduce(0, +)
+    let products = weighted(weights.products)
+    let single = weighted(weights.singles)
     let ofPairs = pairs.sums(rows, coefficients: products)
     let ofSingles = singles.sums(rows, coefficients: single)
     var place = 0

@@ -8,9 +8,9 @@
 //     phi_i = sum over T with i of 2 a_T / |T|.
 //
 // Order 1 is KernelSHAP (Lundberg, Lee 2017; paired: Covert, Lee 2021), and by leverage scores that of Musco and
-// Witter (ICLR 2025). Order 3 is the regression on odd interactions (Fumagalli et al.: PolySHAP, arXiv 2601.18608;
+// Witter (ICLR 2025). Order 3 is the regression on odd interactions (PolySHAP, arXiv 2601.18608;
 // OddSHAP, arXiv 2602.01399): in the kernel's weights the fit of a larger family has the same Shapley values, so each
-// is consistent. Where the pairs do not suffice for order 3, the same sums give the first order. The sums hold the matrix of the drawn rows, z_T z_U being a function of the players in one of T and U.
+// is consistent. As long as the pairs do not suffice for order 3, the same sums give the first order. They hold the matrix of the drawn rows, z_T z_U being a function of the players in one of T and U.
 
 package import CoalitionBase
 
@@ -73,7 +73,9 @@ package struct PairRegressionScheme: CoalitionScheme {
     let matrix = sums[..<matrixSums.count]
     let right = Array(sums[matrixSums.count...])
     let total = ends.difference / 2
-    if order == 3, let fit = leastSquares(thirdOrderMatrix(matrix), right, total: total) {
+    if order == 3, RegressionLimits.suffice(pairs: samples, unknowns: unknowns),
+      let fit = leastSquares(thirdOrderMatrix(matrix), right, total: total)
+    {
       var values = fit[..<playerCount].map { 2 * $0 }
       for (bits, coefficient) in zip(features, fit).dropFirst(playerCount) {
         for player in 0..<playerCount where bits >> UInt64(player) & 1 == 1 {

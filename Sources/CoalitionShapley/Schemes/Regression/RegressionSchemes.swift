@@ -6,8 +6,10 @@ package import CoalitionBase
 enum RegressionLimits {
   /// Coefficients of one regression: its matrix is solved once per replicate at every check.
   static let unknowns = 2_000
-  /// Pairs per coefficient from which interactions of three players pay for their noise.
-  static let pairsPerUnknown = 1.5
+  /// Whether there are so many pairs per coefficient that interactions of three players pay for their noise.
+  static func suffice(pairs: Int, unknowns: Int) -> Bool {
+    Double(pairs) >= 1.75 * Double(unknowns)
+  }
   /// The bias of a regression on samples.
   static let bias = "the bias of a regression on samples, which falls as 1 / samples"
 }
@@ -30,21 +32,21 @@ package func regressionScheme(
     return PairRegressionScheme(design: design, order: 1, bias: RegressionLimits.bias)
   case .oddRegression:
     let players = Double(playerCount)
-    let unknowns = players + players * (players - 1) * (players - 2) / 6
-    guard unknowns <= Double(RegressionLimits.unknowns) else {
+    let unknowns = Int(players + players * (players - 1) * (players - 2) / 6)
+    guard unknowns <= RegressionLimits.unknowns else {
       throw CoalitionError(
         .limitExceeded,
         "regression on all interactions of three players is for few players; use leverage",
         expected: "at most \(RegressionLimits.unknowns) unknowns",
-        found: "\(playerCount) players, \(Int(unknowns)) unknowns")
+        found: "\(playerCount) players, \(unknowns) unknowns")
     }
     let design = PairDesign(
       playerCount: playerCount, law: .leverage, seed: seed, purpose: .oddRegressionRows,
       budget: budget)
-    if let budget, Double(budget / 2) < RegressionLimits.pairsPerUnknown * unknowns {
+    if let budget, !RegressionLimits.suffice(pairs: budget / 2, unknowns: unknowns) {
       return PairRegressionScheme(
         design: design, order: 1,
-        bias: "\(budget / 2) pairs do not suffice for the \(Int(unknowns)) unknowns of third order:"
+        bias: "\(budget / 2) pairs do not suffice for the \(unknowns) unknowns of third order:"
           + " first order only, \(RegressionLimits.bias)")
     }
     return PairRegressionScheme(design: design, order: 3, bias: RegressionLimits.bias)
@@ -62,8 +64,12 @@ package func interactionScheme(
   if let budget, playerCount <= ExactScheme.maxPlayers, budget >= 1 << playerCount {
     return try ExactInteractions(playerCount: playerCount, index: index)
   }
-  guard index == .faithSII else {
-    return SampledInteractions(playerCount: playerCount, index: index, seed: seed, budget: budget)
+  if index == .faithSII {
+    return try FaithfulRegression(playerCount: playerCount, seed: seed, budget: budget)
   }
-  return try FaithfulRegression(playerCount: playerCount, seed: seed, budget: budget)
+  if FaithfulRegression.takes(playerCount: playerCount) {
+    return try AdjustedInteractions(
+      playerCount: playerCount, index: index, seed: seed, budget: budget)
+  }
+  return SampledInteractions(playerCount: playerCount, index: index, seed: seed, budget: budget)
 }

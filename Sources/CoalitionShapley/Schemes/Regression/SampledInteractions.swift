@@ -1,7 +1,8 @@
 // Shapley values and Shapley interaction indices of two players, from the same pairs of complements.
 //
 // Values by the regression of first order on the odd part (PairRegression.swift), interactions without bias by weights
-// on the even part (InteractionSums.swift); the pairs are drawn by leverage scores.
+// on the even part (InteractionSums.swift); the pairs are drawn by leverage scores. For more players than a regression on
+// their pairs takes: with fewer, AdjustedInteractions.swift has much smaller errors.
 
 package import CoalitionBase
 
@@ -37,7 +38,8 @@ package struct SampledInteractions: CoalitionScheme, InteractionScheme {
   ) {
     let middle = sums.startIndex + regression.sumCount
     regression.add(draw, values: values, ends: ends, to: &sums[..<middle])
-    pairs.add(draw.rows, values: values, ends: ends, to: &sums[middle...])
+    pairs.add(
+      draw.rows, pairs.weights(draw.rows), values: values, ends: ends, to: &sums[middle...])
   }
 
   package func values(_ sums: [Double], samples: Int, ends: GameEnds) -> [Double] {

@@ -6,9 +6,10 @@
 //
 //     phi_i = (v(N) - v(0)) / P + H(P-1) * mean over pairs of odd(S) (t_i - mean_j t_j),
 //
-// linear in the values and unbiased; the pairs' contributions add up to 0, so efficiency holds by construction.
-// Written for any law of sizes: a pair of size s, of share q among the samples, contributes
-// odd(S) * (1 or 2 sizes) / q * (1/s to players of S, -1/(P-s) to the others), the Shapley value's own weights.
+// linear in the values and unbiased; the pairs' contributions add up to 0, so efficiency holds by construction. Two things
+// more: it is written for any law of sizes, a pair of size s, of share q among the samples, contributing
+// odd(S) * (1 or 2 sizes) / q times 1/s to players of S and -1/(P-s) to the others; and odd(S) is taken less that of
+// the additive game of equal shares, (2s - P)/2 * (v(N) - v(0)) / P, whose values are known: a control variate.
 
 package import CoalitionBase
 
@@ -37,9 +38,11 @@ package struct UnbiasedKernelScheme: CoalitionScheme {
     // What players outside of all smaller halves get: taken from everybody at the end.
     var outside = 0.0
     let first = sums.startIndex
+    let share = ends.difference / Double(playerCount)
     for row in 0..<rows.count {
       let size = rows.sizes[row]
-      let part = rows.odd(row, values) * design.sizes(size) / rows.shares[row]
+      let shared = (Double(size) - Double(playerCount) / 2) * share
+      let part = (rows.odd(row, values) - shared) * design.sizes(size) / rows.shares[row]
       let absent = part / Double(playerCount - size)
       let present = part / Double(size) + absent
       outside += absent
