@@ -7,10 +7,11 @@
 //     minimise  sum of w (odd(S) - sum_T a_T z_T(S))^2   under   sum_T a_T = (v(N) - v(0)) / 2,
 //     phi_i = sum over T with i of 2 a_T / |T|.
 //
-// Order 1 is KernelSHAP (Lundberg, Lee 2017; paired: Covert, Lee 2021), and by leverage scores that of Musco and
-// Witter (ICLR 2025). Order 3 is the regression on odd interactions (PolySHAP, arXiv 2601.18608;
-// OddSHAP, arXiv 2602.01399): in the kernel's weights the fit of a larger family has the same Shapley values, so each
-// is consistent. As long as the pairs do not suffice for order 3, the same sums give the first order. They hold the matrix of the drawn rows, z_T z_U being a function of the players in one of T and U.
+// Order 1 is KernelSHAP (Lundberg, Lee 2017; paired: Covert, Lee 2021), and by leverage scores that of Musco and Witter
+// (ICLR 2025). Order 3 is the regression on odd interactions (PolySHAP, arXiv 2601.18608; OddSHAP, arXiv 2602.01399): in
+// the kernel's weights the fit of a larger family has the same Shapley values, so each is consistent. As long as
+// the pairs do not suffice for order 3, the same sums give the first order. They hold the matrix of the drawn rows,
+// z_T z_U being a function of the players in one of T and U.
 
 package import CoalitionBase
 
