@@ -20,4 +20,16 @@ public struct Explanation: Sendable {
   /// Nodes of the ledger, and per example [N, (T,) nodes] what each of them lost or made up.
   public var ledger: (nodes: [String], residuals: Tensor)?
   public var warnings: [String] = []
+
+  package init(
+    attributions: [String: Tensor], output: Tensor, baselineOutput: Tensor? = nil,
+    residual: Tensor? = nil, target: Tensor, evaluations: [Int]
+  ) {
+    self.attributions = attributions
+    self.output = output
+    self.baselineOutput = baselineOutput
+    self.residual = residual
+    self.target = target
+    self.evaluations = evaluations
+  }
 }

@@ -34,6 +34,9 @@ struct NamedScheme: Sendable, CustomTestStringConvertible {
     NamedScheme(name: "complementary", value: .shapley) {
       ComplementaryScheme(playerCount: $0, seed: $1)
     },
+    NamedScheme(name: "kernel-unbiased", value: .shapley, minSamples: { _ in 4 }) {
+      UnbiasedKernelScheme(playerCount: $0, seed: $1)
+    },
   ]
 
   static let banzhaf = [

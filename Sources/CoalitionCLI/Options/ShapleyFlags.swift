@@ -44,14 +44,21 @@ struct ShapleyFlags: Sendable {
     as: positive("seconds above 0"))
 
   /// What is planned and must not be taken for something else.
-  private static let shrinkOption = Option("shrink", "WHAT", "none", default: "none", as: .text)
   private static let plannedEstimators = ["dasp", "moment-gradient"]
+  private static let plannedOptions = [
+    Option("shrink", "WHAT", "towards values by moments", as: .text).declaration,
+    Option("rank", "R", "of the factor of moments", as: .text).declaration,
+    Option("nodes", "K", "of the quadrature of moments", as: .text).declaration,
+    Option("sizes", "K", "coalition sizes of moments", as: .text).declaration,
+    Option("interactions", "2", "values of pairs of players", as: .text).declaration,
+    Option("index", "WHICH", "of interactions", as: .text).declaration,
+  ]
 
   static let estimation = OptionGroup(
     title: "Estimation",
     options: [
       estimatorOption.declaration, antitheticFlag.declaration, valueOption.declaration,
-      groupsOption.declaration, shrinkOption.declaration,
+      groupsOption.declaration,
     ])
   static let stopping = OptionGroup(
     title:
@@ -60,6 +67,8 @@ struct ShapleyFlags: Sendable {
       evaluationsOption.declaration, samplesOption.declaration, toleranceOption.declaration,
       topOption.declaration, stabilityOption.declaration, timeOption.declaration,
     ])
+  static let planned = OptionGroup(
+    title: "Not there yet, and refused", options: plannedOptions)
   static let parts = OptionGroup(
     title: "Long runs",
     options: [
@@ -79,6 +88,9 @@ struct ShapleyFlags: Sendable {
     interval = arguments[Self.intervalOption] ?? 10
     if checkpoint == nil, arguments.isGiven(Self.intervalOption.declaration) {
       throw CoalitionError(.usage, "--checkpoint-every needs --checkpoint FILE")
+    }
+    if let option = Self.plannedOptions.first(where: { arguments.isGiven($0) }) {
+      throw CoalitionError(.usage, "--\(option.name) is not there yet: leave it out")
     }
     options.seed = runtime.seed
     options.estimator = try Self.estimator(arguments)
@@ -111,12 +123,8 @@ struct ShapleyFlags: Sendable {
     }
   }
 
-  private static func estimator(_ arguments: Arguments) throws(CoalitionError) -> Estimator {
-    if let shrink = arguments[shrinkOption], shrink != "none" {
-      throw CoalitionError(
-        .usage, "--shrink has nothing to shrink to yet: there are no values by moments",
-        expected: "none", found: shrink)
-    }
+  /// - Throws: `usage` for an estimator that there is not.
+  static func estimator(_ arguments: Arguments) throws(CoalitionError) -> Estimator {
     guard let name = arguments[estimatorOption] else { return .auto }
     if let estimator = Estimator(rawValue: name) { return estimator }
     let names = Estimator.allCases.map(\.rawValue)

@@ -171,7 +171,9 @@ struct Compare {
     return Agreement(
       name: name, shape: first.shape, rmse: rmse, relative: scale > 0 ? rmse / scale : .nan,
       largestDifference: worst, place: place,
-      spearman: meanSpearman(x, y, rows: rows(name, first.shape)))
+      // Whole numbers name and count things: they have no ranks.
+      spearman: first.integers != nil
+        ? .nan : meanSpearman(x, y, rows: rows(name, first.shape)))
   }
 
   /// Rows that have ranks of their own.

@@ -19,6 +19,8 @@ struct ExplainMethod: Sendable {
     case occlusion
     case windows(OcclusionWindows)
     case rise(RISE)
+    /// Without how it runs.
+    case shapley(ShapleyOptions)
   }
 
   /// A method with its parameters.
@@ -166,6 +168,27 @@ struct ExplainMethod: Sendable {
           .init("probability", .number(rise.probability)),
         ])
     },
+    ExplainMethod(
+      name: "shapley",
+      summary:
+        "what each player adds on average over all orders of the players (coalition shapley has more options)",
+      parameters: [
+        P.estimator.declaration, P.antithetic.declaration, P.evaluations.declaration,
+        P.tolerance.declaration,
+      ]
+    ) { arguments throws(CoalitionError) in
+      var options = ShapleyOptions()
+      options.estimator = try ShapleyFlags.estimator(arguments)
+      options.antithetic = arguments[P.antithetic]
+      options.evaluations = arguments[P.evaluations]
+      options.tolerance = arguments[P.tolerance]
+      options.seed = P.seed(arguments)
+      return Choice(
+        work: .shapley(options),
+        record: options.record.filter {
+          ["estimator", "antithetic", "evaluations", "tolerance"].contains($0.name)
+        })
+    },
   ]
 
   /// Those that send a signal back by a program of their own.
@@ -245,7 +268,8 @@ enum ExplainParameters {
     as: .choice)
   static let tolerance = Option(
     "tolerance", "T",
-    "integrated-gradients: steps where they are needed, until the residual is below T times the score's change",
+    "integrated-gradients: steps where they are needed, until the residual is below T times the score's change; "
+      + "shapley: samples until the largest error is below T times the range of the values",
     as: above(orAt: false))
   static let samples = Option(
     "samples", "N", "expected-gradients and smoothgrad: gradients per example",
@@ -280,7 +304,12 @@ enum ExplainParameters {
       Double(text).flatMap { $0 > 0 && $0 <= 1 ? $0 : nil }
     })
 
+  static let estimator = ShapleyFlags.estimatorOption
+  static let antithetic = ShapleyFlags.antitheticFlag
+  static let evaluations = ShapleyFlags.evaluationsOption
+
   static let all = [
+    estimator.declaration, antithetic.declaration, evaluations.declaration,
     steps.declaration, quadrature.declaration, tolerance.declaration, samples.declaration,
     noise.declaration,
     epsilon.declaration, rules.declaration, layer.declaration, window.declaration,
@@ -307,7 +336,7 @@ extension ExplainMethod.Work {
     switch self {
     case .gradient(let method): method.usesBaseline
     case .gradCAM: false
-    case .occlusion, .windows, .rise: true
+    case .occlusion, .windows, .rise, .shapley: true
     }
   }
 
@@ -319,7 +348,7 @@ extension ExplainMethod.Work {
   func doubts(_ explainer: Explainer) -> [SupportDoubt] {
     switch self {
     case .gradient(let method): explainer.doubts(of: method)
-    case .gradCAM, .occlusion, .windows, .rise: []
+    case .gradCAM, .occlusion, .windows, .rise, .shapley: []
     }
   }
 }

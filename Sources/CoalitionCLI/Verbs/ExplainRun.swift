@@ -90,7 +90,7 @@ struct ExplainRun {
       return try explainer.programByteCount(method, variants: variants, threads: threads)
     case .gradCAM:
       return try explainer.programByteCount(.gradient, variants: variants, threads: threads)
-    case .occlusion, .windows, .rise:
+    case .occlusion, .windows, .rise, .shapley:
       let lanes = explainer.forward.chooseLanes(examples: variants, threads: threads)
       let memory = try explainer.forward.memory(examples: 1, lanes: lanes, threads: threads)
       return memory.constants + memory.arenas
@@ -117,15 +117,20 @@ struct ExplainRun {
     case .gradient(let method): return method.usesBaseline ? repeats : 1
     case .gradCAM: return 1
     case .occlusion:
-      let elements = explainer.sources.reduce(0) {
-        $0 + explainer.attributionShape(of: $1).reduce(1, *)
-      }
-      return ((players?.playerCount ?? elements) + 1) * repeats
+      return ((players?.playerCount ?? elements(explainer)) + 1) * repeats
     case .windows(let windows):
       let shape = explainer.sources.first?.shape ?? []
       return try windows.evaluations(shape) * repeats
     case .rise(let rise): return rise.masks * repeats
+    case .shapley(let options):
+      let count = players?.playerCount ?? elements(explainer)
+      let budget = options.evaluations ?? ShapleyOptions.defaultEvaluationsPerPlayer * count
+      return (options.estimator == .exact && count < 50 ? 1 << count : budget) * repeats
     }
+  }
+
+  private static func elements(_ explainer: Explainer) -> Int {
+    explainer.sources.reduce(0) { $0 + explainer.attributionShape(of: $1).reduce(1, *) }
   }
 
   private var options: RunOptions {
@@ -146,7 +151,7 @@ struct ExplainRun {
     let start = ContinuousClock().now
     let result: Result<Outcome, CoalitionError>
     do throws(CoalitionError) {
-      result = .success(try await outcome(inputs, target, options))
+      result = .success(try await outcome(work, inputs, target, options))
     } catch {
       result = .failure(error)
     }
@@ -157,7 +162,8 @@ struct ExplainRun {
   }
 
   private func outcome(
-    _ inputs: [String: Tensor], _ target: Target, _ options: RunOptions
+    _ work: ExplainMethod.Work, _ inputs: [String: Tensor], _ target: Target,
+    _ options: RunOptions
   ) async throws(CoalitionError) -> Outcome {
     switch work {
     case .gradient(let method):
@@ -186,7 +192,32 @@ struct ExplainRun {
       var outcome = try grouped(found.explanation, areEmbeddings: false)
       if players == nil { outcome.standardErrors = found.standardErrors }
       return outcome
+    case .shapley(let shapley):
+      return try await values(shapley, inputs, target, options)
     }
+  }
+
+  /// Values of players, in equal parts on their elements.
+  private func values(
+    _ shapley: ShapleyOptions, _ inputs: [String: Tensor], _ target: Target, _ run: RunOptions
+  ) async throws(CoalitionError) -> Outcome {
+    let divided: PlayerSet
+    if let players { divided = players } else { divided = try everyElement }
+    let (game, described) = try await explainer.game(
+      inputs, players: divided, target: target, baselines: baselines, run)
+    var shapley = shapley
+    shapley.run = run
+    let layout = ShapleyLayout(
+      playerCount: divided.playerCount, players: divided, hasTargetAxis: target == .all,
+      target: described)
+    let arrays = try layout.arrays(try await Shapley(game, shapley).result())
+    var explanation = Explanation(
+      attributions: arrays.attributions, output: arrays.output,
+      baselineOutput: arrays.baselineOutput, residual: arrays.residual, target: described,
+      evaluations: arrays.evaluations)
+    explanation.warnings = arrays.warnings
+    return Outcome(
+      explanation: explanation, values: arrays.values, standardErrors: arrays.standardErrors)
   }
 
   private var everyElement: PlayerSet {
@@ -239,14 +270,26 @@ struct ExplainRun {
     }
     var target = target
     if case .labels(let labels) = target { target = .labels(Array(labels.prefix(count))) }
+    let (work, share) = tried
     var best = Double.infinity
     // The first run also packs weights and starts threads.
     for _ in 0..<2 {
       let start = ContinuousClock().now
-      _ = try await outcome(first, target, options)
+      _ = try await outcome(work, first, target, options)
       best = min(best, start.duration(to: ContinuousClock().now).seconds)
     }
-    return (count, best)
+    return (count, best / share)
+  }
+
+  /// What is tried in place of all the work, and its share: of long sampling a few samples are enough.
+  private var tried: (work: ExplainMethod.Work, share: Double) {
+    guard case .shapley(var shapley) = work else { return (work, 1) }
+    let few = 16 * ((players?.playerCount ?? Self.elements(explainer)) + 1)
+    guard evaluations > few else { return (work, 1) }
+    shapley.estimator = .permutation
+    shapley.tolerance = nil
+    shapley.evaluations = few
+    return (.shapley(shapley), Double(few) / Double(evaluations))
   }
 }
 

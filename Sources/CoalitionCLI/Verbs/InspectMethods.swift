@@ -97,7 +97,7 @@ extension ExplainMethod.Work {
     switch self {
     case .gradient: try explainer.checkReverse()
     case .gradCAM: try explainer.checkGradCAM()
-    case .occlusion, .windows: break
+    case .occlusion, .windows, .shapley: break
     case .rise:
       guard explainer.sources.count == 1, !explainer.explainsEmbeddings else {
         throw CoalitionError(

@@ -36,6 +36,44 @@ struct ShapleyLayout: Sendable {
   }
 }
 
+/// An estimate in the shapes of results.
+struct ShapleyArrays {
+  /// Per input [N, (T,) shape of one example]; none for games without elements.
+  var attributions: [String: Tensor] = [:]
+  /// [N, (T,) P]
+  let values: Tensor
+  let standardErrors: Tensor
+  /// [N, (T)]
+  let output: Tensor
+  let baselineOutput: Tensor
+  let residual: Tensor
+  /// As `output`.
+  let evaluations: [Int]
+  let warnings: [String]
+}
+
+extension ShapleyLayout {
+  func arrays(_ estimate: ShapleyEstimate) throws(CoalitionError) -> ShapleyArrays {
+    let targets = hasTargetAxis ? estimate.targetCount : nil
+    let leading = [estimate.exampleCount] + (targets.map { [$0] } ?? [])
+    func numbers(_ values: [Double], _ shape: [Int] = []) throws(CoalitionError) -> Tensor {
+      try Tensor(shape: leading + shape, elements: .float64(values))
+    }
+    var arrays = ShapleyArrays(
+      values: try numbers(estimate.values, [playerCount]),
+      standardErrors: try numbers(estimate.standardErrors, [playerCount]),
+      output: try numbers(estimate.fullValues),
+      baselineOutput: try numbers(estimate.emptyValues),
+      residual: try numbers(estimate.residuals),
+      evaluations: estimate.evaluations.flatMap { [Int](repeating: $0, count: targets ?? 1) },
+      warnings: ShapleyResult.warnings(estimate))
+    if let players {
+      arrays.attributions = try players.attributions(of: arrays.values, targets: targets)
+    }
+    return arrays
+  }
+}
+
 enum ShapleyResult {
   /// The array that an npy file holds.
   static let mainArray = "values"
@@ -44,35 +82,24 @@ enum ShapleyResult {
   static func file(
     _ estimate: ShapleyEstimate, _ layout: ShapleyLayout, _ record: ResultRecord
   ) throws(CoalitionError) -> ResultFile {
-    let targets = layout.hasTargetAxis ? estimate.targetCount : nil
-    let leading = [estimate.exampleCount] + (targets.map { [$0] } ?? [])
-    func numbers(_ values: [Double], _ shape: [Int]) throws(CoalitionError) -> Tensor {
-      try Tensor(shape: leading + shape, elements: .float64(values))
-    }
+    let arrays = try layout.arrays(estimate)
     var record = record
     record.result = summary(estimate)
-    record.warnings += warnings(estimate)
+    record.warnings += arrays.warnings
     var result = ResultFile(metadata: record.members, mainArray: mainArray)
-    let values = try numbers(estimate.values, [layout.playerCount])
-    if let players = layout.players {
-      let attributions = try players.attributions(of: values, targets: targets)
-      for input in players.names {
-        guard let tensor = attributions[input] else { continue }
-        try result.append(layout.name("attributions", input), tensor)
-      }
+    for input in layout.players?.names ?? [] {
+      guard let tensor = arrays.attributions[input] else { continue }
+      try result.append(layout.name("attributions", input), tensor)
     }
-    try result.append("values", values)
-    try result.append(
-      "standard_errors", try numbers(estimate.standardErrors, [layout.playerCount]))
-    try result.append("output", try numbers(estimate.fullValues, []))
-    try result.append("baseline_output", try numbers(estimate.emptyValues, []))
-    try result.append("residual", try numbers(estimate.residuals, []))
+    try result.append("values", arrays.values)
+    try result.append("standard_errors", arrays.standardErrors)
+    try result.append("output", arrays.output)
+    try result.append("baseline_output", arrays.baselineOutput)
+    try result.append("residual", arrays.residual)
     try result.append(
       "evaluations",
       Tensor(
-        shape: leading,
-        elements: .int64(
-          estimate.evaluations.flatMap { [Int64](repeating: Int64($0), count: targets ?? 1) })))
+        shape: arrays.output.shape, elements: .int64(arrays.evaluations.map { Int64($0) })))
     try layout.append(to: &result)
     return result
   }

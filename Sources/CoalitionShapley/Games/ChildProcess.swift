@@ -23,7 +23,7 @@ final class ChildProcess {
     /// As a clause: "exited with code 1".
     var clause: String {
       switch self {
-      case .exited(127): "exited with code 127: the shell did not find the command"
+      case .exited(127): "exited with code 127 (the shell did not find the command)"
       case .exited(let code): "exited with code \(code)"
       case .killed(let signal): "was killed by signal \(signal)"
       }
