@@ -46,11 +46,20 @@ package final class ReversePlan: Sendable {
   /// Bytes of packed weights and of the arenas of all threads in a run over so many examples and variants of them.
   package func programByteCount(examples: Int, threads: Int) -> Int {
     [routine, reference].compactMap { $0 }.reduce(0) { bytes, routine in
-      // As `run` chooses them.
-      let chosen = routine.chooseLanes(examples: examples, threads: threads)
-      let lanes = request.isSummed ? max(16, chosen) : chosen
+      let lanes = lanes(of: routine, examples: examples, threads: threads)
       return bytes + routine.constantByteCount + threads * routine.arenaByteCount(lanes: lanes)
     }
+  }
+
+  /// Lanes that a run of `examples` examples takes by default.
+  package func chooseLanes(examples: Int, threads: Int) -> Int {
+    lanes(of: routine, examples: examples, threads: threads)
+  }
+
+  /// Sums need a tile that holds their longest segment.
+  private func lanes(of routine: Routine, examples: Int, threads: Int) -> Int {
+    let lanes = routine.chooseLanes(examples: examples, threads: threads)
+    return request.isSummed ? max(lanes, 16) : lanes
   }
 
   /// What a run works on. Rows are [R, one example's shape]; the indices say which row each example takes (nil: its
