@@ -66,20 +66,30 @@ public final class Explainer: Sendable {
     if case .layerwiseRelevance(let book) = method { try book.check(cut.model.graph) }
     let rows = try await rows(of: inputs, run)
     let examples = rows.values.first?.shape[0] ?? 0
+    let (weights, outputs) = try await scoreWeights(target, rows, examples: examples, run)
+    try checkNames(of: baselines)
+    var references: (rows: [String: Tensor], count: Int) = ([:], 1)
+    if method.usesBaseline { references = try await baselineRows(baselines, run) }
+    let work = GradientWork(
+      explainer: self, method: method, rows: rows, examples: examples, weights: weights,
+      knownScores: outputs, baselines: references.rows, baselineCount: references.count,
+      keepsLedger: ledger, run: run)
+    return try await work.explanation()
+  }
+
+  /// The weights that a target gives to the scores, and the scores where the target looks at them.
+  func scoreWeights(
+    _ target: Target, _ rows: [String: Tensor], examples: Int, _ run: RunOptions
+  ) async throws(CoalitionError) -> (weights: ScoreWeights, outputs: Tensor?) {
     var outputs: Tensor?
     if target == .predicted { outputs = try await forward.run(rows, run)[scores] }
-    let shape = forward.outputs[0].shape
-    let weights: ScoreWeights
     do throws(CoalitionError) {
-      weights = try ScoreWeights(target, shape: shape, examples: examples, scores: outputs)
+      let weights = try ScoreWeights(
+        target, shape: scoreShape, examples: examples, scores: outputs)
+      return (weights, outputs)
     } catch {
       throw error.at(scores)
     }
-    let references = try await baselineRows(baselines, run)
-    let work = GradientWork(
-      explainer: self, method: method, rows: rows, examples: examples, weights: weights,
-      baselines: references.rows, baselineCount: references.count, keepsLedger: ledger, run: run)
-    return try await work.explanation()
   }
 
   // MARK: Rows
@@ -97,27 +107,25 @@ public final class Explainer: Sendable {
         rows[input.name] = try tensor.reshaped(to: [1] + input.shape)
       }
     }
-    // The plan's own checks: names, shapes, numbers of examples.
+    // The plan's own checks: names, shapes, numbers of examples. That numbers are finite, the engine sees.
     try forward.check(rows)
-    for (name, tensor) in rows.sorted(by: { $0.key < $1.key }) {
-      if let place = tensor.firstNonFinite {
-        throw CoalitionError(
-          .notFinite, "the input is not finite at element \(place)", node: name)
-      }
-    }
     return rows
   }
 
-  /// Baselines of all inputs as rows; as many of each.
-  func baselineRows(
-    _ baselines: [String: Baseline], _ run: RunOptions
-  ) async throws(CoalitionError) -> (rows: [String: Tensor], count: Int) {
+  /// - Throws: `usage` for baselines of inputs that are not there.
+  func checkNames(of baselines: [String: Baseline]) throws(CoalitionError) {
     let known = Set(forward.inputs.map(\.name) + model.graph.inputs.map(\.name))
     for name in baselines.keys.sorted() where !known.contains(name) {
       throw CoalitionError(
         .usage, "a baseline is given for an input that is not there", node: name,
         expected: known.sorted().joined(separator: ", "))
     }
+  }
+
+  /// Baselines of all inputs as rows; as many of each.
+  func baselineRows(
+    _ baselines: [String: Baseline], _ run: RunOptions
+  ) async throws(CoalitionError) -> (rows: [String: Tensor], count: Int) {
     var rows: [String: Tensor] = [:]
     var count = 1
     for input in forward.inputs {

@@ -12,6 +12,8 @@ struct GradientWork: Sendable {
   let rows: [String: Tensor]
   let examples: Int
   let weights: ScoreWeights
+  /// The scores of the examples, where the target has asked for them.
+  let knownScores: Tensor?
   let baselines: [String: Tensor]
   let baselineCount: Int
   let keepsLedger: Bool
@@ -27,6 +29,7 @@ struct GradientWork: Sendable {
   private static let sumBytesPerCall = 1 << 28
 
   func explanation() async throws(CoalitionError) -> Explanation {
+    if method.remakesRows { try checkFinite() }
     if case .adaptiveIntegratedGradients(let tolerance) = method {
       return try await adaptive(tolerance)
     }
@@ -78,9 +81,7 @@ struct GradientWork: Sendable {
       sums.append(results, examples: range.count)
       residuals += interleaved(chunkResiduals, examples: range.count)
     }
-    if scores.isEmpty {
-      scores = try await explainer.forward.run(rows, run)[explainer.scores]?.doubles ?? []
-    }
+    if scores.isEmpty { scores = try await exampleScores() }
     let shape = explainer.forward.outputs[0].shape
     let output = try weights.applied(
       to: Tensor(shape: [examples] + shape, elements: .float64(scores)))
@@ -114,10 +115,10 @@ struct GradientWork: Sendable {
       explainer: explainer, rows: rows, weights: weights, baselines: baselines,
       baselineCount: baselineCount, tolerance: tolerance, run: run)
     let result = try await path.attributions(examples: examples)
-    let scores = try await explainer.forward.run(rows, run)[explainer.scores]
     let value = explainer.forward.outputs[0]
     let output = try weights.applied(
-      to: Tensor(shape: [examples] + value.shape, elements: .float64(scores?.doubles ?? [])))
+      to: Tensor(
+        shape: [examples] + value.shape, elements: .float64(try await exampleScores())))
     var attributions: [String: Tensor] = [:]
     for input in explainer.forward.inputs {
       guard let values = result.rows[input.name] else { continue }
@@ -129,6 +130,21 @@ struct GradientWork: Sendable {
       evaluations: result.evaluations)
     try await complete(&explanation, shape: value.shape)
     return explanation
+  }
+
+  private func exampleScores() async throws(CoalitionError) -> [Double] {
+    if let knownScores { return knownScores.doubles }
+    return try await explainer.forward.run(rows, run)[explainer.scores]?.doubles ?? []
+  }
+
+  /// What the engine would find, too, but no more as elements of the inputs.
+  private func checkFinite() throws(CoalitionError) {
+    for (name, tensor) in rows.sorted(by: { $0.key < $1.key }) {
+      if let place = tensor.firstNonFinite {
+        throw CoalitionError(
+          .notFinite, "the input is not finite at element \(place)", node: name)
+      }
+    }
   }
 
   private func seedRow(_ index: Int) throws(CoalitionError) -> Tensor {

@@ -15,6 +15,14 @@ extension GradientMethod {
     if case .expectedGradients = self { true } else { false }
   }
 
+  /// Whether the engine gets other rows than those of the inputs: with noise, or places of paths.
+  var remakesRows: Bool {
+    switch self {
+    case .smoothGrad, .adaptiveIntegratedGradients: true
+    default: false
+    }
+  }
+
   /// The variants of one example: as many for every example.
   func variants(ofExample example: Int, baselines: Int) throws(CoalitionError) -> [Variant] {
     switch self {

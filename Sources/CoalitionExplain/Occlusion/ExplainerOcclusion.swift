@@ -82,7 +82,12 @@ extension Explainer {
     let found = try await rise.explain(
       forward, output: scores, input: source.name, inputs: subject.rows,
       baselines: subject.baselines, targets: subject.targets, run)
-    let outputs = try await scoreValues(subject.rows, run)
+    let outputs: [Double]
+    if let known = subject.knownScores {
+      outputs = known.doubles
+    } else {
+      outputs = try await scoreValues(subject.rows, run)
+    }
     let repeats = subject.baselines.values.map { $0.shape[0] }.max() ?? 1
     let explanation = Explanation(
       attributions: [
@@ -121,15 +126,13 @@ extension Explainer {
   ) async throws(CoalitionError) -> MaskedSubject {
     let rows = try await rows(of: inputs, run)
     let examples = rows.values.first?.shape[0] ?? 0
-    var outputs: Tensor?
-    if target == .predicted { outputs = try await forward.run(rows, run)[scores] }
-    let weights = try ScoreWeights(
-      target, shape: scoreShape, examples: examples, scores: outputs)
+    let (weights, outputs) = try await scoreWeights(target, rows, examples: examples, run)
+    try checkNames(of: baselines)
     let names = Set(sources.map(\.name))
     let references = try await baselineRows(baselines, run).rows.filter { names.contains($0.key) }
     return MaskedSubject(
-      rows: rows, baselines: references, weights: weights, examples: examples,
-      scoreCount: scoreShape.reduce(1, *))
+      rows: rows, baselines: references, weights: weights, knownScores: outputs,
+      examples: examples, scoreCount: scoreShape.reduce(1, *))
   }
 
   /// The scores at the baselines, in the mean: nil when other inputs belong to examples.
@@ -159,6 +162,8 @@ struct MaskedSubject {
   let rows: [String: Tensor]
   let baselines: [String: Tensor]
   let weights: ScoreWeights
+  /// The scores of the examples, where the target has asked for them.
+  let knownScores: Tensor?
   let examples: Int
   let scoreCount: Int
 

@@ -105,9 +105,12 @@ package final class ReversePlan: Sendable {
       let threads = try Plan.threads(options.threads)
       options.lanes = chooseLanes(examples: work.examples, threads: threads)
     }
-    let (call, segments, baselineTarget) = try await call(work, options)
     let elements: [Tensor.Elements]
+    let segments: Segments?
+    let baselineTarget: Tensor?
     do throws(CoalitionError) {
+      let call: ProgramCall
+      (call, segments, baselineTarget) = try await self.call(work, options)
       elements = try await routine.run(call, options)
     } catch  where error.code == .notFinite {
       throw notFinite(in: work)
