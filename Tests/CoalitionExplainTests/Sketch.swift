@@ -16,6 +16,13 @@ struct Sketch {
     return name
   }
 
+  /// An input of whole numbers.
+  mutating func wholeNumbers(_ name: String, _ sizes: [Int]) -> String {
+    let shape = [Dimension.symbolic("N")] + sizes.map { .fixed($0) }
+    graph.inputs.append(Port(name, .int64, shape: shape))
+    return name
+  }
+
   mutating func constant(_ shape: [Int], _ numbers: [Double]) -> String {
     let name = "c\(graph.constants.count)"
     graph.constants[name] = Tensor(filling: shape, with: .float64(numbers))

@@ -62,7 +62,7 @@ struct GradientWork: Sendable {
       let range = first..<min(first + chunk, examples)
       let work = try work(
         for: range, of: convertedRows, method.variesByExample ? nil : firstVariants,
-        segment: segment, padded: padded, isSummed: request.isSummed)
+        segment: segment, padded: padded, plan)
       let groups = stride(from: 0, to: weights.isAll ? weights.count : 1, by: seeds)
       var results: [[Tensor]] = []
       var chunkResiduals: [Tensor] = []
@@ -166,9 +166,9 @@ struct GradientWork: Sendable {
   ///   - shared: the variants of each of them; nil when every example has its own.
   private func work(
     for range: Range<Int>, of convertedRows: [String: Tensor], _ shared: [Variant]?, segment: Int,
-    padded: Int, isSummed: Bool
+    padded: Int, _ plan: ReversePlan
   ) throws(CoalitionError) -> ReversePlan.Work {
-    guard isSummed else {
+    guard plan.request.isSummed else {
       var work = ReversePlan.Work(examples: range.count)
       work.inputs = convertedRows
       if range.count != examples { work.rowOf = range.map { Int32($0) } }
@@ -203,11 +203,12 @@ struct GradientWork: Sendable {
     work.segmentLength = segment
     work.inputs = convertedRows
     work.rowOf = variants.map { Int32($0.example) }
-    for (name, tensor) in rows {
-      if let noisy = try method.noisy(tensor, range) {
-        work.inputs[name] = noisy
-        work.rowOf = places
-      }
+    // What signals do not go to, keeps its values.
+    let sources = plan.sources.filter { rows[$0.name] != nil }
+    let noisy = try method.noisy(sources.compactMap { rows[$0.name] }, range)
+    for (source, tensor) in zip(sources, noisy ?? []) {
+      work.inputs[source.name] = tensor
+      work.rowOfInput[source.name] = places
     }
     work.baselines = baselines
     work.baselineOf = variants.map { Int32($0.variant.baseline) }

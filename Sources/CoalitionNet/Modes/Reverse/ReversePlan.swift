@@ -68,6 +68,8 @@ package final class ReversePlan: Sendable {
     package var examples: Int
     package var inputs: [String: Tensor] = [:]
     package var rowOf: [Int32]?
+    /// The same for inputs whose rows are others.
+    package var rowOfInput: [String: [Int32]] = [:]
     /// Per seed: rows over the target's elements.
     package var seeds: [Tensor] = []
     package var seedOf: [Int32]?
@@ -169,7 +171,10 @@ package final class ReversePlan: Sendable {
   ) async throws(CoalitionError) -> (ProgramCall, Segments?, baselineTarget: Tensor?) {
     let segments = request.isSummed ? Segments(work.groupOf, length: work.segmentLength) : nil
     var rows: [SlotRows] = []
-    for input in inputs { rows.append(try slot(input.name, work.inputs, work.rowOf)) }
+    for input in inputs {
+      rows.append(
+        try slot(input.name, work.inputs, work.rowOfInput[input.name] ?? work.rowOf))
+    }
     for seed in work.seeds { rows.append(SlotRows(seed, precision, rowOf: work.seedOf)) }
     if slots.isPath {
       for input in inputs {
