@@ -68,12 +68,11 @@ public final class Explainer: Sendable {
     let examples = rows.values.first?.shape[0] ?? 0
     let (weights, outputs) = try await scoreWeights(target, rows, examples: examples, run)
     try checkNames(of: baselines)
-    var references: (rows: [String: Tensor], count: Int) = ([:], 1)
+    var references = BaselineRows()
     if method.usesBaseline { references = try await baselineRows(baselines, run) }
     let work = GradientWork(
       explainer: self, method: method, rows: rows, examples: examples, weights: weights,
-      knownScores: outputs, baselines: references.rows, baselineCount: references.count,
-      keepsLedger: ledger, run: run)
+      knownScores: outputs, baselines: references, keepsLedger: ledger, run: run)
     return try await work.explanation()
   }
 
@@ -112,51 +111,14 @@ public final class Explainer: Sendable {
     return rows
   }
 
-  /// - Throws: `usage` for baselines of inputs that are not there.
-  func checkNames(of baselines: [String: Baseline]) throws(CoalitionError) {
-    let known = Set(forward.inputs.map(\.name) + model.graph.inputs.map(\.name))
-    for name in baselines.keys.sorted() where !known.contains(name) {
-      throw CoalitionError(
-        .usage, "a baseline is given for an input that is not there", node: name,
-        expected: known.sorted().joined(separator: ", "))
-    }
-  }
-
-  /// Baselines of all inputs as rows; as many of each.
-  func baselineRows(
-    _ baselines: [String: Baseline], _ run: RunOptions
-  ) async throws(CoalitionError) -> (rows: [String: Tensor], count: Int) {
-    var rows: [String: Tensor] = [:]
-    var count = 1
-    for input in forward.inputs {
-      var baseline = baselines[input.name] ?? .zero
-      // A token stands for its embedding; it may be named at the input that holds the tokens.
-      if baselines[input.name] == nil, cut.front != nil,
-        let token = baselines.values.first(where: { if case .token = $0 { true } else { false } })
-      {
-        baseline = token
-      }
-      if case .token(let id) = baseline {
-        rows[input.name] = try await cut.embedding(ofToken: id, input.name, run)
-      } else {
-        rows[input.name] = try baseline.rows(input.name, shape: input.shape)
-      }
-      count = max(count, rows[input.name]?.shape[0] ?? 1)
-    }
-    for (name, tensor) in rows where tensor.shape[0] != count {
-      guard tensor.shape[0] == 1 else {
-        throw CoalitionError(
-          .shapeMismatch, "inputs have different numbers of baselines", node: name,
-          expected: "1 or \(count)", found: "\(tensor.shape[0])")
-      }
-      let repeated = [[Double]](repeating: tensor.doubles, count: count).flatMap { $0 }
-      rows[name] = try Tensor(
-        shape: [count] + tensor.shape.dropFirst(), elements: .float64(repeated))
-    }
-    return (rows, count)
-  }
-
   // MARK: Programs
+
+  /// What a method asks of a program, for attributions of the sources.
+  func request(_ method: GradientMethod, seeds: Int = 1) -> ReverseRequest {
+    var request = method.request(target: scores, seeds: seeds, model: cut.model)
+    if !options.sources.isEmpty { request.sources = options.sources }
+    return request
+  }
 
   func plan(_ request: ReverseRequest) throws(CoalitionError) -> ReversePlan {
     if let plan = plans.withLock({ $0[request] }) { return plan }

@@ -235,7 +235,7 @@ struct ExplainRun {
       guard let tensor = inputs[input.name] else { continue }
       let hasRows = tensor.rank == input.shape.count + 1
       let rows = hasRows ? tensor : try tensor.reshaped(to: [1] + tensor.shape)
-      first[input.name] = try rows.first(count)
+      first[input.name] = try rows.rows(Array(0..<min(count, rows.shape[0])))
     }
     var target = target
     if case .labels(let labels) = target { target = .labels(Array(labels.prefix(count))) }
@@ -247,23 +247,5 @@ struct ExplainRun {
       best = min(best, start.duration(to: ContinuousClock().now).seconds)
     }
     return (count, best)
-  }
-}
-
-extension Tensor {
-  /// The first rows.
-  fileprivate func first(_ count: Int) throws(CoalitionError) -> Tensor {
-    guard let rows = shape.first, rows > count else { return self }
-    let size = self.count / rows * count
-    let picked: Elements =
-      switch elements {
-      case .float32(let values): .float32(Array(values[..<size]))
-      case .float64(let values): .float64(Array(values[..<size]))
-      case .int32(let values): .int32(Array(values[..<size]))
-      case .int64(let values): .int64(Array(values[..<size]))
-      case .uint8(let values): .uint8(Array(values[..<size]))
-      case .bool(let values): .bool(Array(values[..<size]))
-      }
-    return try Tensor(shape: [count] + shape.dropFirst(), elements: picked)
   }
 }

@@ -23,6 +23,9 @@ package struct ReverseRequest: Sendable, Hashable {
   }
 
   package var target: String
+  /// The inputs that signals go to: nil for all of floating-point numbers. Others keep the example's values at
+  /// every baseline.
+  package var sources: [String]?
   package var rules: ReverseRules
   package var product: Product
   package var feeding: Feeding
@@ -33,10 +36,11 @@ package struct ReverseRequest: Sendable, Hashable {
   package var keepsLedger: Bool
 
   package init(
-    target: String, rules: ReverseRules, product: Product, feeding: Feeding = .rows,
-    seeds: Int = 1, isSummed: Bool = false, keepsLedger: Bool = false
+    target: String, sources: [String]? = nil, rules: ReverseRules, product: Product,
+    feeding: Feeding = .rows, seeds: Int = 1, isSummed: Bool = false, keepsLedger: Bool = false
   ) {
     self.target = target
+    self.sources = sources
     self.rules = rules
     self.product = product
     self.feeding = feeding
@@ -48,14 +52,16 @@ package struct ReverseRequest: Sendable, Hashable {
 
 /// The slots of a reverse program.
 ///
-/// Inputs: the rows of all inputs of the graph; the seeds; for paths the baselines of all inputs and the alphas; the
-/// reference values. Outputs: per seed the results of all sources, and the residuals; the target's values last.
+/// Inputs: the rows of all inputs of the graph; the seeds; for paths places for the baselines of all inputs, of which
+/// those of sources are read, and the alphas; the reference values. Outputs: per seed the results of all sources, and the residuals; the target's values last.
 struct ReverseSlots: Sendable {
   var inputs: Int
   var seeds: Int
   var isPath: Bool
   /// Per source: its place among the graph's inputs.
   var sources: [Int]
+  /// Whether inputs are read that are no sources.
+  var holdsInputs: Bool
   var hasLedger: Bool
 
   func seed(_ index: Int) -> Int { inputs + index }
@@ -88,12 +94,14 @@ enum ReverseMode {
   ) throws(CoalitionError) -> ReverseDraft {
     let inputs = ForwardMode.usedInputs(analysis)
     // Indices and other whole numbers have no slopes.
-    let sources = inputs.filter {
-      analysis.values[$0.input.name].map { [.float32, .float64].contains($0.elementType) } ?? false
+    let sources = inputs.filter { _, input in
+      guard let type = analysis.values[input.name]?.elementType else { return false }
+      return [.float32, .float64].contains(type) && request.sources?.contains(input.name) ?? true
     }
     let slots = ReverseSlots(
       inputs: analysis.graph.inputs.count, seeds: request.seeds, isPath: request.feeding == .path,
-      sources: sources.map(\.slot), hasLedger: request.keepsLedger)
+      sources: sources.map(\.slot), holdsInputs: sources.count < inputs.count,
+      hasLedger: request.keepsLedger)
     var lowering = Lowering(analysis.values, named: Set(analysis.graph.constants.keys))
 
     var changes: [String: View] = [:]

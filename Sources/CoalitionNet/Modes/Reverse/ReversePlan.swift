@@ -68,12 +68,12 @@ package final class ReversePlan: Sendable {
     package var examples: Int
     package var inputs: [String: Tensor] = [:]
     package var rowOf: [Int32]?
-    /// The same for inputs whose rows are others.
+    /// The same for sources whose rows are others.
     package var rowOfInput: [String: [Int32]] = [:]
     /// Per seed: rows over the target's elements.
     package var seeds: [Tensor] = []
     package var seedOf: [Int32]?
-    /// Of all inputs; needed for paths and reference values.
+    /// Of all sources; needed for paths and reference values.
     package var baselines: [String: Tensor] = [:]
     package var baselineOf: [Int32]?
     /// Where on its path each example stands.
@@ -95,7 +95,7 @@ package final class ReversePlan: Sendable {
     package var target: Tensor?
     /// Per seed: a row of residuals per example.
     package var residuals: [Tensor] = []
-    /// The target's values at the baselines, when there are reference values.
+    /// The target's values at the baselines, when there are reference values and they are the same for all examples.
     package var baselineTarget: Tensor?
   }
 
@@ -177,19 +177,23 @@ package final class ReversePlan: Sendable {
     }
     for seed in work.seeds { rows.append(SlotRows(seed, precision, rowOf: work.seedOf)) }
     if slots.isPath {
-      for input in inputs {
-        rows.append(try slot(input.name, work.baselines, work.baselineOf))
+      for (index, input) in inputs.enumerated() {
+        rows.append(
+          slots.sources.contains(index)
+            ? try slot(input.name, work.baselines, work.baselineOf) : SlotRows(words: []))
       }
       rows.append(SlotRows(Tensor(.float64(work.alphas)), precision))
     }
     var baselineTarget: Tensor?
     if let reference {
-      let values = try await referenceValues(reference, work, options)
+      let passes = slots.holdsInputs ? ReferencePasses(work) : nil
+      let values = try await referenceValues(reference, work, passes, options)
       for value in values.dropLast() {
-        rows.append(SlotRows(value, precision, rowOf: work.baselineOf))
+        rows.append(SlotRows(value, precision, rowOf: passes?.passOf ?? work.baselineOf))
       }
-      baselineTarget = try values.last.map { values throws(CoalitionError) in
-        try values.reshaped(to: [values.count / max(target.count, 1)] + target.shape)
+      if passes == nil, let last = values.last {
+        baselineTarget = try last.reshaped(
+          to: [last.count / max(target.count, 1)] + target.shape)
       }
     }
 
@@ -223,14 +227,24 @@ package final class ReversePlan: Sendable {
   }
 
   /// Rows of every buffer whose value at the baselines is needed, and of the target.
+  /// - Parameter passes: nil for one per baseline.
   private func referenceValues(
-    _ reference: Routine, _ work: Work, _ options: RunOptions
+    _ reference: Routine, _ work: Work, _ passes: ReferencePasses?, _ options: RunOptions
   ) async throws(CoalitionError) -> [Tensor] {
     var rows: [SlotRows] = []
-    var count = 1
-    for input in inputs {
-      rows.append(try slot(input.name, work.baselines, nil))
-      count = (work.baselines[input.name]?.count ?? 0) / max(input.count, 1)
+    var count = passes?.count ?? 1
+    for (index, input) in inputs.enumerated() {
+      guard slots.sources.contains(index) else {
+        rows.append(
+          try passes.map { passes throws(CoalitionError) in
+            try slot(input.name, work.inputs, passes.rowOf)
+          } ?? SlotRows(words: []))
+        continue
+      }
+      rows.append(try slot(input.name, work.baselines, passes?.baselineOf))
+      if passes == nil {
+        count = (work.baselines[input.name]?.count ?? 0) / max(input.count, 1)
+      }
     }
     var options = options
     options.lanes = nil
@@ -242,6 +256,42 @@ package final class ReversePlan: Sendable {
       tensors.append(try Tensor(shape: [count, size], elements: elements))
     }
     return tensors
+  }
+
+  /// Bytes of reference values that an example has for itself: 0 where all share those of the baselines.
+  package var ownReferenceByteCount: Int {
+    slots.holdsInputs ? referenceCounts.reduce(0, +) * precision.byteCount : 0
+  }
+}
+
+/// The forward passes that reference values come from where inputs keep the examples' values: one for each row of
+/// the inputs and baseline that occur together.
+private struct ReferencePasses {
+  /// Per pass.
+  private(set) var rowOf: [Int32] = []
+  private(set) var baselineOf: [Int32] = []
+  /// Per example its pass.
+  private(set) var passOf: [Int32] = []
+
+  var count: Int { rowOf.count }
+
+  init(_ work: ReversePlan.Work) {
+    struct Pair: Hashable {
+      var row: Int32
+      var baseline: Int32
+    }
+    var known: [Pair: Int32] = [:]
+    for example in 0..<work.examples {
+      let pair = Pair(
+        row: work.rowOf?[example] ?? Int32(example),
+        baseline: work.baselineOf?[example] ?? Int32(example))
+      if known[pair] == nil {
+        known[pair] = Int32(count)
+        rowOf.append(pair.row)
+        baselineOf.append(pair.baseline)
+      }
+      passOf.append(known[pair] ?? 0)
+    }
   }
 }
 
