@@ -22,6 +22,24 @@ struct ResultRecord {
   /// What else is to be said of this once: the shard, how often it was resumed.
   var particulars: [JSONValue.Member] = []
 
+  init(verb: String, model: JSONValue, seed: UInt64) {
+    (self.verb, self.model, self.seed) = (verb, model, seed)
+  }
+
+  /// Of a run over examples.
+  init(
+    verb: String, _ file: ModelFile, _ arrays: InputArrays, _ execution: Execution,
+    seconds: Double, output: String?
+  ) {
+    self.init(verb: verb, model: file.record, seed: execution.runtime.seed)
+    self.seconds = seconds
+    threads = execution.threads
+    instructionSet = execution.instructionSet
+    memoryLimit = execution.runtime.memoryLimit
+    paths = [.init("input", arrays.pathRecord)]
+    if let output { paths.append(.init("output", .string(output))) }
+  }
+
   var members: [JSONValue.Member] {
     [
       .init("verb", .string(verb)),
