@@ -3,6 +3,7 @@
 import CoalitionBase
 import CoalitionNet
 import Glibc
+import TestSupport
 import Testing
 
 @testable import CoalitionExplain
