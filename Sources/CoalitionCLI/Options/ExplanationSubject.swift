@@ -8,7 +8,7 @@ import CoalitionData
 import CoalitionExplain
 import CoalitionNet
 
-struct ExplanationSubject {
+struct ExplanationSubject: Sendable {
   let file: ModelFile
   let arrays: InputArrays
   let explainer: Explainer
@@ -67,14 +67,19 @@ struct ExplanationSubject {
     players = try PlayerFlags(
       arguments, inputs: sources.map { ($0.name, $0.shape) }, examples: examples,
       memoryLimit: left(held))
-    if let map = players.players { held += map.maps.reduce(0) { $0 + 4 * $1.ids.count } }
+    if let given = players.players { held += Self.byteCount(given) }
     self.held = held
   }
 
-  /// The players, every element by itself where none are given.
-  func dividedPlayers() throws(CoalitionError) -> PlayerSet {
-    if let given = players.players { return given }
-    return try PlayerSet(inputs: sources.map { ($0.name, $0.shape) }, examples: examples)
+  /// The players, every element by itself where none are given, and `held` with their bytes.
+  func dividedPlayers() throws(CoalitionError) -> (players: PlayerSet, held: Int) {
+    if let given = players.players { return (given, held) }
+    let all = try explainer.players(examples: examples)
+    return (all, held + Self.byteCount(all))
+  }
+
+  private static func byteCount(_ players: PlayerSet) -> Int {
+    players.maps.reduce(0) { $0 + 4 * $1.ids.count }
   }
 
   /// For `options` of a result.

@@ -26,16 +26,20 @@ struct ResultRecord {
     (self.verb, self.model, self.seed) = (verb, model, seed)
   }
 
+  init(verb: String, model: JSONValue, _ execution: Execution) {
+    self.init(verb: verb, model: model, seed: execution.runtime.seed)
+    threads = execution.threads
+    instructionSet = execution.instructionSet
+    memoryLimit = execution.runtime.memoryLimit
+  }
+
   /// Of a run over examples.
   init(
     verb: String, _ file: ModelFile, _ arrays: InputArrays, _ execution: Execution,
     seconds: Double, output: String?
   ) {
-    self.init(verb: verb, model: file.record, seed: execution.runtime.seed)
+    self.init(verb: verb, model: file.record, execution)
     self.seconds = seconds
-    threads = execution.threads
-    instructionSet = execution.instructionSet
-    memoryLimit = execution.runtime.memoryLimit
     paths = [.init("input", arrays.pathRecord)]
     if let output { paths.append(.init("output", .string(output))) }
   }

@@ -93,9 +93,9 @@ struct Evaluate {
       throw CoalitionError(
         .usage, "--target all: attributions are evaluated for one score; name it")
     }
-    let players = try subject.dividedPlayers()
-    var held = subject.held
-    if subject.players.players == nil { held += players.maps.reduce(0) { $0 + 4 * $1.ids.count } }
+    let divided = try subject.dividedPlayers()
+    let players = divided.players
+    var held = divided.held
     let left = { (held: Int) in max(0, runtime.memoryLimit - held) }
 
     let judged = AttributionSubject(
@@ -195,7 +195,7 @@ struct Evaluate {
     if let path = choice.reference { read.add("--metric", within: path) }
     if let output = arguments[outputOption] { try read.checkOutput(output) }
     if let chart = arguments[chartOption] {
-      try read.checkIsNoneOfThem(chart)
+      try read.checkIsNoneOfThem(chart, option: chartOption.declaration)
       guard chart != arguments[outputOption] else {
         throw CoalitionError(.usage, "--output and --chart name the same file", node: chart)
       }
