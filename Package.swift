@@ -80,6 +80,9 @@ let package = Package(
       swiftSettings: swift),
 
     // MARK: Tests
+    .target(
+      name: "TestSupport", dependencies: ["CoalitionBase"], path: "Tests/Support",
+      swiftSettings: swift),
     .executableTarget(
       name: "NodeTests",
       dependencies: ["CoalitionBase", "CoalitionData", "CoalitionNet", "CoalitionONNX"],
@@ -92,12 +95,14 @@ let package = Package(
       ],
       exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(
-      name: "CoalitionNetTests", dependencies: ["CLanes", "CoalitionBase", "CoalitionNet"],
+      name: "CoalitionNetTests",
+      dependencies: ["CLanes", "CoalitionBase", "CoalitionNet", "TestSupport"],
       swiftSettings: swift),
     .testTarget(
       name: "CoalitionExplainTests",
       dependencies: [
         "CoalitionBase", "CoalitionData", "CoalitionExplain", "CoalitionNet", "CoalitionONNX",
+        "TestSupport",
       ], exclude: ["Fixtures"],
       swiftSettings: swift),
     .testTarget(
@@ -112,14 +117,15 @@ let package = Package(
       swiftSettings: swift),
     .testTarget(name: "CLanesTests", dependencies: ["CLanes"], swiftSettings: swift),
     .testTarget(
-      name: "CoalitionDataTests", dependencies: ["CoalitionBase", "CoalitionData"],
+      name: "CoalitionDataTests", dependencies: ["CoalitionBase", "CoalitionData", "TestSupport"],
       exclude: ["Fixtures", "make_fixtures.py"],
       swiftSettings: swift),
     .testTarget(
       name: "CoalitionFiguresTests",
       dependencies: ["CoalitionBase", "CoalitionData", "CoalitionFigures"], swiftSettings: swift),
     .testTarget(
-      name: "CoalitionONNXTests", dependencies: ["CoalitionBase", "CoalitionNet", "CoalitionONNX"],
+      name: "CoalitionONNXTests",
+      dependencies: ["CoalitionBase", "CoalitionNet", "CoalitionONNX", "TestSupport"],
       exclude: ["Fixtures"], swiftSettings: swift),
   ]
 )

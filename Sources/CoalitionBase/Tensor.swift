@@ -68,6 +68,35 @@ public struct Tensor: Hashable, Sendable {
     try Tensor(shape: shape, elements: elements)
   }
 
+  /// Rows along the first axis, in any order and as often as wanted.
+  /// - Throws: `shapeMismatch` for a tensor without axes, `usage` for rows that it does not have.
+  package func rows(_ picked: [Int]) throws(CoalitionError) -> Tensor {
+    guard let rows = shape.first else {
+      throw CoalitionError(.shapeMismatch, "a tensor without axes has no rows")
+    }
+    if let wrong = picked.first(where: { !(0..<rows).contains($0) }) {
+      throw CoalitionError(
+        .usage, "the tensor has no such row", expected: "0 to \(rows - 1)", found: "\(wrong)")
+    }
+    let size = shape.dropFirst().reduce(1, *)
+    func pick<Element>(_ values: [Element]) -> [Element] {
+      var result: [Element] = []
+      result.reserveCapacity(picked.count * size)
+      for row in picked { result += values[row * size..<(row + 1) * size] }
+      return result
+    }
+    let elements: Elements =
+      switch elements {
+      case .float32(let values): .float32(pick(values))
+      case .float64(let values): .float64(pick(values))
+      case .int32(let values): .int32(pick(values))
+      case .int64(let values): .int64(pick(values))
+      case .uint8(let values): .uint8(pick(values))
+      case .bool(let values): .bool(pick(values))
+      }
+    return try Tensor(shape: [picked.count] + shape.dropFirst(), elements: elements)
+  }
+
   public var count: Int { elements.count }
   public var rank: Int { shape.count }
   /// Bytes of the elements.

@@ -66,20 +66,29 @@ public final class Explainer: Sendable {
     if case .layerwiseRelevance(let book) = method { try book.check(cut.model.graph) }
     let rows = try await rows(of: inputs, run)
     let examples = rows.values.first?.shape[0] ?? 0
+    let (weights, outputs) = try await scoreWeights(target, rows, examples: examples, run)
+    try checkNames(of: baselines)
+    var references = BaselineRows()
+    if method.usesBaseline { references = try await baselineRows(baselines, run) }
+    let work = GradientWork(
+      explainer: self, method: method, rows: rows, examples: examples, weights: weights,
+      knownScores: outputs, baselines: references, keepsLedger: ledger, run: run)
+    return try await work.explanation()
+  }
+
+  /// The weights that a target gives to the scores, and the scores where the target looks at them.
+  func scoreWeights(
+    _ target: Target, _ rows: [String: Tensor], examples: Int, _ run: RunOptions
+  ) async throws(CoalitionError) -> (weights: ScoreWeights, outputs: Tensor?) {
     var outputs: Tensor?
     if target == .predicted { outputs = try await forward.run(rows, run)[scores] }
-    let shape = forward.outputs[0].shape
-    let weights: ScoreWeights
     do throws(CoalitionError) {
-      weights = try ScoreWeights(target, shape: shape, examples: examples, scores: outputs)
+      let weights = try ScoreWeights(
+        target, shape: scoreShape, examples: examples, scores: outputs)
+      return (weights, outputs)
     } catch {
       throw error.at(scores)
     }
-    let references = try await baselineRows(baselines, run)
-    let work = GradientWork(
-      explainer: self, method: method, rows: rows, examples: examples, weights: weights,
-      baselines: references.rows, baselineCount: references.count, keepsLedger: ledger, run: run)
-    return try await work.explanation()
   }
 
   // MARK: Rows
@@ -97,58 +106,19 @@ public final class Explainer: Sendable {
         rows[input.name] = try tensor.reshaped(to: [1] + input.shape)
       }
     }
-    // The plan's own checks: names, shapes, numbers of examples.
+    // The plan's own checks: names, shapes, numbers of examples. That numbers are finite, the engine sees.
     try forward.check(rows)
-    for (name, tensor) in rows.sorted(by: { $0.key < $1.key }) {
-      if let place = tensor.firstNonFinite {
-        throw CoalitionError(
-          .notFinite, "the input is not finite at element \(place)", node: name)
-      }
-    }
     return rows
   }
 
-  /// Baselines of all inputs as rows; as many of each.
-  func baselineRows(
-    _ baselines: [String: Baseline], _ run: RunOptions
-  ) async throws(CoalitionError) -> (rows: [String: Tensor], count: Int) {
-    let known = Set(forward.inputs.map(\.name) + model.graph.inputs.map(\.name))
-    for name in baselines.keys.sorted() where !known.contains(name) {
-      throw CoalitionError(
-        .usage, "a baseline is given for an input that is not there", node: name,
-        expected: known.sorted().joined(separator: ", "))
-    }
-    var rows: [String: Tensor] = [:]
-    var count = 1
-    for input in forward.inputs {
-      var baseline = baselines[input.name] ?? .zero
-      // A token stands for its embedding; it may be named at the input that holds the tokens.
-      if baselines[input.name] == nil, cut.front != nil,
-        let token = baselines.values.first(where: { if case .token = $0 { true } else { false } })
-      {
-        baseline = token
-      }
-      if case .token(let id) = baseline {
-        rows[input.name] = try await cut.embedding(ofToken: id, input.name, run)
-      } else {
-        rows[input.name] = try baseline.rows(input.name, shape: input.shape)
-      }
-      count = max(count, rows[input.name]?.shape[0] ?? 1)
-    }
-    for (name, tensor) in rows where tensor.shape[0] != count {
-      guard tensor.shape[0] == 1 else {
-        throw CoalitionError(
-          .shapeMismatch, "inputs have different numbers of baselines", node: name,
-          expected: "1 or \(count)", found: "\(tensor.shape[0])")
-      }
-      let repeated = [[Double]](repeating: tensor.doubles, count: count).flatMap { $0 }
-      rows[name] = try Tensor(
-        shape: [count] + tensor.shape.dropFirst(), elements: .float64(repeated))
-    }
-    return (rows, count)
-  }
-
   // MARK: Programs
+
+  /// What a method asks of a program, for attributions of the sources.
+  func request(_ method: GradientMethod, seeds: Int = 1) -> ReverseRequest {
+    var request = method.request(target: scores, seeds: seeds, model: cut.model)
+    if !options.sources.isEmpty { request.sources = options.sources }
+    return request
+  }
 
   func plan(_ request: ReverseRequest) throws(CoalitionError) -> ReversePlan {
     if let plan = plans.withLock({ $0[request] }) { return plan }

@@ -9,7 +9,10 @@ extension Explainer {
 
   /// The values that attributions are for.
   package var sources: [Plan.Value] {
-    forward.inputs.filter { [.float32, .float64].contains($0.elementType) }
+    forward.inputs.filter { input in
+      [.float32, .float64].contains(input.elementType)
+        && (options.sources.isEmpty || options.sources.contains(input.name))
+    }
   }
 
   /// The shape of one example's attributions: those of embeddings are summed to tokens.
@@ -52,6 +55,6 @@ extension Explainer {
 
   /// The program that explains one score by a method.
   package func reversePlan(_ method: GradientMethod) throws(CoalitionError) -> ReversePlan {
-    try plan(method.request(target: scores, seeds: 1, model: cut.model))
+    try plan(request(method))
   }
 }

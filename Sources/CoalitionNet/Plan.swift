@@ -143,7 +143,7 @@ public final class Plan: Sendable {
   public func run(
     _ inputs: [String: Tensor], _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> [String: Tensor] {
-    let (rows, examples) = try rows(inputs)
+    let examples = try check(inputs)
     let threads = try Self.threads(options.threads)
     let lanes =
       options.lanes
@@ -155,7 +155,9 @@ public final class Plan: Sendable {
         expected: "at most \(options.memoryLimit) bytes", found: "\(forecast.total)")
     }
     let call = ProgramCall(
-      inputs: rows,
+      inputs: self.inputs.compactMap { input in
+        inputs[input.name].map { SlotRows($0, self.options.precision) }
+      },
       outputs: rowOutputs.map { SlotResult(count: $0.count * examples, self.options.precision) },
       examples: examples)
     let results: [Tensor.Elements]
@@ -190,19 +192,12 @@ public final class Plan: Sendable {
   /// - Returns: how many examples they hold.
   @discardableResult
   package func check(_ tensors: [String: Tensor]) throws(CoalitionError) -> Int {
-    try rows(tensors).examples
-  }
-
-  private func rows(
-    _ tensors: [String: Tensor]
-  ) throws(CoalitionError) -> (rows: [SlotRows], examples: Int) {
     for name in tensors.keys.sorted() where !inputs.contains(where: { $0.name == name }) {
       throw CoalitionError(
         .usage, "the model has no such input", node: name,
         expected: inputs.map(\.name).joined(separator: ", "))
     }
     var examples: Int?
-    var rows: [SlotRows] = []
     for input in inputs {
       guard let tensor = tensors[input.name] else {
         throw CoalitionError(.usage, "the input is not given", node: input.name)
@@ -227,12 +222,11 @@ public final class Plan: Sendable {
         try check.check(tensor, count: input.count)
       }
       try checkExact(tensor, input)
-      rows.append(SlotRows(tensor, options.precision))
     }
     guard examples != 0 else {
       throw CoalitionError(.shapeMismatch, "there are no examples")
     }
-    return (rows, examples ?? 1)
+    return examples ?? 1
   }
 
   /// Whole numbers are computed as floating-point numbers: those that would be rounded are refused.

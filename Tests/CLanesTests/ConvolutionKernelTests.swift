@@ -175,9 +175,7 @@ struct ConvolutionKernelTests {
   private func check<Element: ConvolutionElement>(_ shape: ConvolutionShape, _: Element.Type) {
     let data = ConvolutionData<Element>(shape, seed: 7)
     // Without function and pooling: rounding of a chain of n sums, whose errors mostly cancel.
-    let linear = shape.with {
-      $0.function = LN_FUNCTION_identity; $0.pool = (0, 0)
-    }
+    let linear = shape.linear
     guard let sums = run(linear, data, Form.all[0]) else {
       Issue.record("\(shape): wrote past its outputs")
       return
@@ -191,18 +189,7 @@ struct ConvolutionKernelTests {
       worst < 8, "\(shape) \(Element.self): \(worst) roundings of the sum of absolute products")
     print("\(shape), \(Element.self): worst error \(Double(worst)) roundings of sum |w x|")
 
-    // Function and pooling: the bytes of separate steps.
-    let expected = shape.pooled(applyFunction(shape.laneFunction, sums))
-    for form in Form.all {
-      for (layer, reference) in [(linear, sums), (shape, expected)] {
-        guard let got = run(layer, data, form) else {
-          Issue.record("\(shape): \(form) wrote past its outputs")
-          continue
-        }
-        let difference = firstDifference(got, reference)
-        #expect(difference == nil, "\(layer), \(Element.self), \(form): output \(difference ?? 0)")
-      }
-    }
+    checkForms(shape, data, sums)
   }
 
   @Test("Every function is the same fused as on its own")

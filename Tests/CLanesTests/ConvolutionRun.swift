@@ -1,6 +1,7 @@
 // Runs one convolution step by the lane engine, in any form, on 64 examples.
 
 import CLanes
+import Testing
 
 let examples = 64
 
@@ -152,4 +153,35 @@ private func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
 func firstDifference<Element: ConvolutionElement>(_ a: [Element], _ b: [Element]) -> Int? {
   guard a.count == b.count else { return min(a.count, b.count) }
   return a.indices.first { Element.bits(a[$0]) != Element.bits(b[$0]) }
+}
+
+/// Checks that every form gives the same sums, and with function and pooling the bytes of separate steps.
+/// - Parameter sums: of one form, without function and pooling.
+func checkForms<Element: ConvolutionElement>(
+  _ shape: ConvolutionShape, _ data: ConvolutionData<Element>, _ sums: [Element],
+  location: SourceLocation = #_sourceLocation
+) {
+  let expected = shape.pooled(applyFunction(shape.laneFunction, sums))
+  for form in Form.all {
+    for (layer, reference) in [(shape.linear, sums), (shape, expected)] {
+      guard let got = run(layer, data, form) else {
+        Issue.record("\(shape): \(form) wrote past its outputs", sourceLocation: location)
+        continue
+      }
+      let difference = firstDifference(got, reference)
+      #expect(
+        difference == nil, "\(layer), \(Element.self), \(form): output \(difference ?? 0)",
+        sourceLocation: location)
+    }
+  }
+}
+
+extension ConvolutionShape {
+  /// The sums alone, without function and pooling.
+  var linear: ConvolutionShape {
+    with {
+      $0.function = LN_FUNCTION_identity
+      $0.pool = (0, 0)
+    }
+  }
 }

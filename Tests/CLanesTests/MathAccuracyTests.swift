@@ -5,62 +5,6 @@
 import CLanes
 import Testing
 
-/// Largest errors in ulp, near 0 and everywhere.
-struct Accuracy {
-  var near = 0.0
-  var far = 0.0
-  var faults: [String] = []
-
-  mutating func compare<Element: LaneElement, Wide: ReferenceReal>(
-    _ x: Element, _ found: Element, _ exact: Wide, floor: Double
-  ) {
-    let rounded = Element(exact)
-    if exact.isNaN || rounded.isInfinite || found.isNaN || found.isInfinite {
-      // An overflow may come half an ulp early or late.
-      let limit = Wide(Element.greatestFiniteMagnitude)
-      let close = rounded.isInfinite != found.isInfinite && abs(exact) > limit * (1 - 0x1p-20)
-      if !(found == rounded || (found.isNaN && exact.isNaN) || close) {
-        faults.append("\(found) for \(exact) at \(x)")
-      }
-      return
-    }
-    let error = Double(abs(Wide(found) - exact) / Element.spacing(at: max(abs(exact), Wide(floor))))
-    far = max(far, error)
-    if abs(x) <= 5 { near = max(near, error) }
-  }
-}
-
-/// Every `step`-th bit pattern, in pieces that fit a cache.
-private func singleAccuracy(_ item: FunctionCase, step: UInt32) -> Accuracy {
-  var accuracy = Accuracy()
-  var pattern: UInt32 = 0
-  var wrapped = false
-  while !wrapped {
-    var numbers: [Float] = []
-    while numbers.count < 4096 && !wrapped {
-      numbers.append(Float(bitPattern: pattern))
-      (pattern, wrapped) = pattern.addingReportingOverflow(step)
-    }
-    for (x, y) in zip(numbers, applyFunction(item.function, numbers)) {
-      accuracy.compare(x, y, Double.function(item.id, Double(x), item.a, item.b), floor: item.floor)
-    }
-  }
-  return accuracy
-}
-
-private func doubleAccuracy(_ item: FunctionCase) -> Accuracy {
-  var accuracy = Accuracy()
-  var random = TestRandom(7)
-  var numbers = (0..<40_000).map { _ in Double(bitPattern: random.bits()) }
-  for range in [0.1, 1, 6, 50, 800] { numbers += random.numbers(40_000, -range, range) }
-  for (x, y) in zip(numbers, applyFunction(item.function, numbers)) {
-    let exact = WidestReal.function(
-      item.id, WidestReal(x), WidestReal(item.a), WidestReal(item.b))
-    accuracy.compare(x, y, exact, floor: item.floor)
-  }
-  return accuracy
-}
-
 @Suite(.serialized) struct MathAccuracyTests {
   /// The functions of math.h are sampled more densely than those that are made of them.
   private static let core: Set<UInt32> = Set(
@@ -68,7 +12,9 @@ private func doubleAccuracy(_ item: FunctionCase) -> Accuracy {
 
   @Test("Single precision keeps its error limits over the bit patterns", arguments: functionCases)
   func single(_ item: FunctionCase) {
-    let found = singleAccuracy(item, step: Self.core.contains(item.id.rawValue) ? 257 : 4099)
+    let found = Accuracy.single(
+      item, step: Self.core.contains(item.id.rawValue) ? 257 : 4099,
+      { applyFunction(item.function, $0) }, exact: { Double.function(item.id, $0, item.a, item.b) })
     print("float32 \(item): \(found.near) ulp near 0, \(found.far) ulp")
     #expect(found.faults.prefix(3) == [])
     #expect(found.near <= item.near && found.far <= item.far)
@@ -76,7 +22,9 @@ private func doubleAccuracy(_ item: FunctionCase) -> Accuracy {
 
   @Test("Double precision keeps its error limits", arguments: functionCases)
   func double(_ item: FunctionCase) {
-    let found = doubleAccuracy(item)
+    let found = Accuracy.double(
+      item, seed: 7, { applyFunction(item.function, $0) },
+      exact: { WidestReal.function(item.id, $0, WidestReal(item.a), WidestReal(item.b)) })
     print("float64 \(item): \(found.near) ulp near 0, \(found.far) ulp")
     #expect(found.faults.prefix(3) == [])
     // gelu_tanh: the argument of the exponential carries the rounding of a cubic.
@@ -137,18 +85,8 @@ private func doubleAccuracy(_ item: FunctionCase) -> Accuracy {
   private func checkSameBits<Element: LaneElement>(
     _ numbers: [Element], _ item: FunctionCase
   ) {
-    let expected = applyFunction(item.function, numbers, isa: LN_GENERIC)
-    for isa in availableISAs {
-      let found = applyFunction(item.function, numbers, isa: isa)
-      let same = zip(expected, found).allSatisfy { $0.matches($1) }
-      #expect(same, "\(item), \(isaName(isa))")
-      // Tails: whatever the length, each number has the bits that it has in the middle of an array.
-      for count in 1...33 {
-        let tail = applyFunction(item.function, Array(numbers[..<count]), isa: isa)
-        #expect(
-          zip(expected, tail).allSatisfy { $0.matches($1) },
-          "\(item), \(isaName(isa)), \(count) numbers")
-      }
+    CLanesTests.checkSameBits("\(item)", count: numbers.count) { isa, count in
+      applyFunction(item.function, Array(numbers[..<count]), isa: isa)
     }
   }
 

@@ -4,36 +4,6 @@
 import CLanes
 import Testing
 
-/// Every `step`-th bit pattern, in pieces that fit a cache.
-private func singleAccuracy(_ item: FunctionCase, step: UInt32) -> Accuracy {
-  var accuracy = Accuracy()
-  var pattern: UInt32 = 0
-  var wrapped = false
-  while !wrapped {
-    var numbers: [Float] = []
-    while numbers.count < 4096 && !wrapped {
-      numbers.append(Float(bitPattern: pattern))
-      (pattern, wrapped) = pattern.addingReportingOverflow(step)
-    }
-    for (x, y) in zip(numbers, applySlope(item.function, LN_SLOPE_DERIVATIVE, numbers)) {
-      accuracy.compare(x, y, Double.slope(item.id, Double(x), item.a, item.b), floor: item.floor)
-    }
-  }
-  return accuracy
-}
-
-private func doubleAccuracy(_ item: FunctionCase) -> Accuracy {
-  var accuracy = Accuracy()
-  var random = TestRandom(17)
-  var numbers = (0..<40_000).map { _ in Double(bitPattern: random.bits()) }
-  for range in [0.1, 1, 6, 50, 800] { numbers += random.numbers(40_000, -range, range) }
-  for (x, y) in zip(numbers, applySlope(item.function, LN_SLOPE_DERIVATIVE, numbers)) {
-    let exact = WidestReal.slope(item.id, WidestReal(x), WidestReal(item.a), WidestReal(item.b))
-    accuracy.compare(x, y, exact, floor: item.floor)
-  }
-  return accuracy
-}
-
 /// Pairs of numbers from equal to far apart, the distances spread over all orders of magnitude.
 private func pairs<Element: LaneElement>(
   _ item: FunctionCase, _ count: Int
@@ -62,7 +32,9 @@ private func pairs<Element: LaneElement>(
 
   @Test("Derivatives keep their error limits in single precision", arguments: slopeCases)
   func single(_ item: FunctionCase) {
-    let found = singleAccuracy(item, step: 4099)
+    let found = Accuracy.single(
+      item, step: 4099, { applySlope(item.function, LN_SLOPE_DERIVATIVE, $0) },
+      exact: { Double.slope(item.id, $0, item.a, item.b) })
     print("float32 slope of \(item): \(found.near) ulp near 0, \(found.far) ulp")
     #expect(found.faults.prefix(3) == [])
     #expect(found.near <= item.near && found.far <= item.far)
@@ -70,7 +42,9 @@ private func pairs<Element: LaneElement>(
 
   @Test("Derivatives keep their error limits in double precision", arguments: slopeCases)
   func double(_ item: FunctionCase) {
-    let found = doubleAccuracy(item)
+    let found = Accuracy.double(
+      item, seed: 17, { applySlope(item.function, LN_SLOPE_DERIVATIVE, $0) },
+      exact: { WidestReal.slope(item.id, $0, WidestReal(item.a), WidestReal(item.b)) })
     print("float64 slope of \(item): \(found.near) ulp near 0, \(found.far) ulp")
     #expect(found.faults.prefix(3) == [])
     #expect(found.near <= item.near && found.far <= item.far)
@@ -252,17 +226,10 @@ private func pairs<Element: LaneElement>(
     var random = TestRandom(41)
     let gradients: [Element] = random.numbers(numbers.count)
     for kind in [LN_SLOPE_DERIVATIVE, LN_SLOPE_RATIO, LN_SLOPE_SECANT] {
-      func results(_ isa: ln_isa, _ count: Int) -> [Element] {
+      CLanesTests.checkSameBits("\(item), kind \(kind)", count: numbers.count) { isa, count in
         applySlope(
           item.function, kind, parameter: 1e-3, Array(numbers[..<count]),
           references: Array(references[..<count]), gradients: Array(gradients[..<count]), isa: isa)
-      }
-      let expected = results(LN_GENERIC, numbers.count)
-      for isa in availableISAs {
-        for count in [numbers.count] + Array(1...33) {
-          let same = zip(expected, results(isa, count)).allSatisfy { $0.matches($1) }
-          #expect(same, "\(item), kind \(kind), \(isaName(isa)), \(count) numbers")
-        }
       }
     }
   }

@@ -1,5 +1,6 @@
 import CoalitionBase
 import Glibc
+import TestSupport
 import Testing
 
 @testable import CoalitionData

@@ -2,6 +2,7 @@
 
 import CoalitionBase
 import Glibc
+import TestSupport
 import Testing
 
 @Suite("files") struct FilesTests {

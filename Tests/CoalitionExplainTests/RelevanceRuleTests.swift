@@ -2,6 +2,7 @@
 
 import CoalitionBase
 import CoalitionNet
+import TestSupport
 import Testing
 
 @testable import CoalitionExplain

@@ -1,7 +1,8 @@
-// Small models for the tests, in double precision, and a generator of their numbers.
+// Small models for the tests, in double precision, and their numbers.
 
 import CoalitionBase
 import CoalitionNet
+import TestSupport
 import Testing
 
 @testable import CoalitionExplain
@@ -13,6 +14,13 @@ struct Sketch {
   mutating func input(_ name: String, _ sizes: [Int]) -> String {
     let shape = [Dimension.symbolic("N")] + sizes.map { .fixed($0) }
     graph.inputs.append(Port(name, .float64, shape: shape))
+    return name
+  }
+
+  /// An input of whole numbers.
+  mutating func wholeNumbers(_ name: String, _ sizes: [Int]) -> String {
+    let shape = [Dimension.symbolic("N")] + sizes.map { .fixed($0) }
+    graph.inputs.append(Port(name, .int64, shape: shape))
     return name
   }
 
@@ -57,24 +65,7 @@ struct Sketch {
   }
 }
 
-/// Numbers with a seed (SplitMix64).
-struct Seeded: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(_ seed: Int) { state = UInt64(truncatingIfNeeded: seed) &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
-  mutating func numbers(_ count: Int, _ range: ClosedRange<Double> = -1...1) -> [Double] {
-    (0..<count).map { _ in .random(in: range, using: &self) }
-  }
-
+extension Seeded {
   mutating func tensor(_ shape: [Int], _ range: ClosedRange<Double> = -1...1) -> Tensor {
     Tensor(filling: shape, with: .float64(numbers(shape.reduce(1, *), range)))
   }
@@ -100,19 +91,4 @@ func distance(_ a: [Double], _ b: [Double]) -> Double {
     let difference = abs(pair.0 - pair.1)
     return difference.isNaN ? .infinity : max(worst, difference)
   }
-}
-
-/// The error that a body throws.
-func failure(
-  _ body: () async throws -> Void, location: SourceLocation = #_sourceLocation
-) async -> CoalitionError {
-  do {
-    try await body()
-  } catch let error as CoalitionError {
-    return error
-  } catch {
-    Issue.record("\(error)", sourceLocation: location)
-  }
-  Issue.record("nothing was thrown", sourceLocation: location)
-  return CoalitionError(.internalFault, "nothing was thrown")
 }

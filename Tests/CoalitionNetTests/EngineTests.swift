@@ -3,6 +3,7 @@
 import CoalitionBase
 import Foundation
 import Glibc
+import TestSupport
 import Testing
 
 @testable import CoalitionNet

@@ -2,6 +2,7 @@
 
 import CoalitionBase
 import CoalitionNet
+import TestSupport
 import Testing
 
 @Suite struct ErrorTests {

@@ -2,6 +2,7 @@
 
 import CoalitionBase
 @testable import CoalitionNet
+import TestSupport
 import Testing
 
 @Suite struct LayerTests {

@@ -1,6 +1,7 @@
 // Rewriting graphs: folding of batch normalisation and bias, dead nodes, fusion.
 
 import CoalitionBase
+import TestSupport
 import Testing
 
 @testable import CoalitionNet

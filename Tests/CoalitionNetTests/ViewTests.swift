@@ -1,6 +1,7 @@
 // The algebra of views against arithmetic on indices, and the places of buffers.
 
 import CoalitionBase
+import TestSupport
 import Testing
 
 import CLanes

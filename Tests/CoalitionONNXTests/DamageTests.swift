@@ -3,19 +3,8 @@
 import CoalitionBase
 import CoalitionNet
 import CoalitionONNX
+import TestSupport
 import Testing
-
-/// Small numbers that are the same in every run (SplitMix64).
-private struct Numbers: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
 
 /// A model that has a little of everything.
 private let specimen: [UInt8] = {
@@ -70,7 +59,7 @@ private let specimen: [UInt8] = {
     "Random damage gives an error, or a graph that can be written",
     arguments: 0..<4 as Range<UInt64>)
   func mutation(seed: UInt64) throws {
-    var numbers = Numbers(state: seed)
+    var numbers = Seeded(Int(truncatingIfNeeded: seed))
     var read = 0
     var refused = 0
     for _ in 0..<4000 {

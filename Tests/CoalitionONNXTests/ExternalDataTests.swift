@@ -4,27 +4,12 @@ import CoalitionBase
 import CoalitionNet
 import CoalitionONNX
 import Glibc
+import TestSupport
 import Testing
 
-/// A folder under the system's temporary one, removed with its content at the end.
 private func withFolder(_ body: (String) throws -> Void) throws {
-  var template = Array("/tmp/coalition-onnx-XXXXXX".utf8CString)
-  let folder = try #require(mkdtemp(&template).map { String(cString: $0) })
-  defer { removeAll(folder) }
-  try body(folder)
-}
-
-/// Removes a file, a link, or a folder with its content.
-private func removeAll(_ path: String) {
-  guard remove(path) != 0, errno != ENOENT, let folder = opendir(path) else { return }
-  defer { closedir(folder) }
-  while let entry = readdir(folder) {
-    let name = withUnsafeBytes(of: entry.pointee.d_name) {
-      String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
-    }
-    if name != "." && name != ".." { removeAll("\(path)/\(name)") }
-  }
-  remove(path)
+  let folder = try TemporaryFolder()
+  try withExtendedLifetime(folder) { try body(folder.path) }
 }
 
 /// A model whose weights lie elsewhere, with the given entries.

@@ -9,12 +9,7 @@
 
 // Operand 0 is the row, operand 1 the positions.
 static ln__loops loops_of(const ln_input *s) {
-  ln_strides out;
-  int64_t stride = 1;
-  for (int a = s->nest.axes - 1; a >= 0; a--) {
-    out.stride[a] = stride;
-    stride *= s->nest.size[a];
-  }
+  const ln_strides out = ln__contiguous(&s->nest);
   ln__loops loops = ln__loops_of(&s->nest, (const ln_strides *const[]){&s->in, &out}, 2);
   ln__loops_put_last(&loops, ln__loops_contiguous_axis(&loops, 0));
   return loops;

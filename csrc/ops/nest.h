@@ -39,15 +39,21 @@ static inline ln__loops ln__loops_of(const ln_nest *nest, const ln_strides *cons
   return loops;
 }
 
+// The strides of an operand that is contiguous in the order of the nest.
+static inline ln_strides ln__contiguous(const ln_nest *nest) {
+  ln_strides strides;
+  int64_t stride = 1;
+  for (int a = nest->axes - 1; a >= 0; a--) {
+    strides.stride[a] = stride;
+    stride *= nest->size[a];
+  }
+  return strides;
+}
+
 // The loops of a nest whose operand 0 is a row, contiguous in the order of the nest, and operand 1
 // a view with the given strides.
 static inline ln__loops ln__loops_to_row(const ln_nest *nest, const ln_strides *view) {
-  ln_strides row;
-  int64_t stride = 1;
-  for (int a = nest->axes - 1; a >= 0; a--) {
-    row.stride[a] = stride;
-    stride *= nest->size[a];
-  }
+  const ln_strides row = ln__contiguous(nest);
   return ln__loops_of(nest, (const ln_strides *const[]){&row, view}, 2);
 }
 

@@ -4,12 +4,10 @@
 
 #ifndef LN_TARGET
 #include "../engine/family.h"
-
-// Elements of one unit of work: whole vectors for all targets.
-enum { UNIT = 2048 };
+#include "array_units.h"
 
 static size_t units(const ln_step *step, int lanes) {
-  return ((size_t)step->pointwise.count * (size_t)lanes + UNIT - 1) / UNIT;
+  return ln__array_units(step->pointwise.count, lanes);
 }
 
 #define LN_TEMPLATE "../ops/pointwise.c"
@@ -47,7 +45,7 @@ static void LN_NAME(run_pointwise)(const ln_step *step, const ln__frame *frame, 
   const real *in = operand_values(frame, s->in);
   real *out = arena_values(frame, s->out);
   const size_t total = (size_t)s->count * (size_t)frame->lanes;
-  const size_t first = begin * UNIT, last = end * UNIT < total ? end * UNIT : total;
+  const size_t first = begin * LN__UNIT, last = end * LN__UNIT < total ? end * LN__UNIT : total;
   LN_NAME(apply_function)(&s->function, in + first, out + first, last - first);
 }
 #endif

@@ -6,12 +6,10 @@
 
 #ifndef LN_TARGET
 #include "../engine/family.h"
-
-// Elements of one unit of work: whole vectors for all targets.
-enum { UNIT = 2048 };
+#include "array_units.h"
 
 static size_t units(const ln_step *step, int lanes) {
-  return ((size_t)step->slope.count * (size_t)lanes + UNIT - 1) / UNIT;
+  return ln__array_units(step->slope.count, lanes);
 }
 
 #define LN_TEMPLATE "../ops/slope.c"
@@ -157,9 +155,10 @@ static void LN_NAME(run_slope)(const ln_step *step, const ln__frame *frame, size
   const real *reference = reads_reference ? operand_values(frame, s->reference) : in;
   const int repeats = reads_reference && s->reference.block >= 0 && lanes > 1;
   for (size_t unit = begin; unit < end; unit++) {
-    const size_t first = unit * UNIT, left = total - first, count = left < UNIT ? left : UNIT;
+    const size_t first = unit * LN__UNIT, left = total - first,
+                 count = left < LN__UNIT ? left : LN__UNIT;
     const real *from = reference + (repeats ? 0 : first);
-    real repeated[UNIT];
+    real repeated[LN__UNIT];
     if (repeats) {
       LN_NAME(repeat_for_lanes)(repeated, reference, first, count, lanes);
       from = repeated;

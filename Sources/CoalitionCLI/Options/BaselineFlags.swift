@@ -54,11 +54,9 @@ struct BaselineFlags: Sendable {
   private var records: [JSONValue.Member] = []
   private(set) var byteCount = 0
 
-  /// The files that the options name, for the check that none is written over.
-  static func paths(_ arguments: Arguments) -> [NamedText] {
-    arguments.all(option).map { given in
-      NamedText(text: given.text.without(prefix: "mean:").without(prefix: "marginal:"))
-    }
+  /// The texts that may name files, for the check that none is written over.
+  static func files(_ arguments: Arguments) -> [String] {
+    arguments.all(option).map { $0.text.without(prefix: "mean:").without(prefix: "marginal:") }
   }
 
   /// - Parameters:

@@ -39,8 +39,20 @@ extension InputArrays {
       expected: expected, found: "\(tensor.shape)")
   }
 
+  /// Runs `body`. When it finds a number that is not finite, the error says in which file and example.
+  func locatingNotFinite<Value: Sendable>(
+    in inputs: [Plan.Value], _ body: () async throws(CoalitionError) -> Value
+  ) async throws(CoalitionError) -> Value {
+    do throws(CoalitionError) {
+      return try await body()
+    } catch {
+      if error.code == .notFinite, let place = notFinite(in: inputs) { throw place }
+      throw error
+    }
+  }
+
   /// Where the first number of an array stands that is not finite.
-  func notFinite(in inputs: [Plan.Value]) -> CoalitionError? {
+  private func notFinite(in inputs: [Plan.Value]) -> CoalitionError? {
     for input in inputs {
       guard let tensor = examples[input.name], let place = tensor.firstNonFinite else { continue }
       let size = max(1, input.count)

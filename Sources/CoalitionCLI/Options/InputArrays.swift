@@ -85,7 +85,7 @@ struct InputArrays: Sendable {
       arguments.isGiven(Run.outputOption.declaration)
       || arguments.isGiven(ShapleyFlags.checkpointOption.declaration)
     guard isRecorded,
-      let file = OutputFile.paths(in: path).first(where: Files.exists)
+      let file = FilesRead.paths(in: path).first(where: Files.exists)
     else { return }
     digests[name] = SHA256.hexadecimal(try Files.read(file, limit: limit))
   }

@@ -22,6 +22,28 @@ struct ResultRecord {
   /// What else is to be said of this once: the shard, how often it was resumed.
   var particulars: [JSONValue.Member] = []
 
+  init(verb: String, model: JSONValue, seed: UInt64) {
+    (self.verb, self.model, self.seed) = (verb, model, seed)
+  }
+
+  init(verb: String, model: JSONValue, _ execution: Execution) {
+    self.init(verb: verb, model: model, seed: execution.runtime.seed)
+    threads = execution.threads
+    instructionSet = execution.instructionSet
+    memoryLimit = execution.runtime.memoryLimit
+  }
+
+  /// Of a run over examples.
+  init(
+    verb: String, _ file: ModelFile, _ arrays: InputArrays, _ execution: Execution,
+    seconds: Double, output: String?
+  ) {
+    self.init(verb: verb, model: file.record, execution)
+    self.seconds = seconds
+    paths = [.init("input", arrays.pathRecord)]
+    if let output { paths.append(.init("output", .string(output))) }
+  }
+
   var members: [JSONValue.Member] {
     [
       .init("verb", .string(verb)),

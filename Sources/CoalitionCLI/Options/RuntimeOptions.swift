@@ -58,6 +58,14 @@ struct RuntimeOptions: Sendable {
     }
   }
 
+  /// - Throws: `usage` when nothing would be left of a run that prints nothing.
+  func check(isWritten: Bool) throws(CoalitionError) {
+    guard !isQuiet || isWritten || isDryRun else {
+      throw CoalitionError(
+        .usage, "--quiet without --output leaves nothing of the run: give --output FILE")
+    }
+  }
+
   /// For a note to the user: nothing with `--quiet`.
   func warn(_ text: String) {
     if !isQuiet { Terminal.writeError("coalition: warning: \(text)\n") }

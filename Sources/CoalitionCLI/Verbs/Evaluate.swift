@@ -25,7 +25,7 @@ extension Command {
       OptionGroup(
         title: "How it is explained",
         options: [BaselineFlags.option.declaration, PlayerFlags.option.declaration]
-          + ExplainParameters.all + [Explain.fallbackFlag.declaration]),
+          + ExplainParameters.all + [ExplainMethod.fallbackFlag.declaration]),
       OptionGroup(
         title: "Results",
         options: [Evaluate.outputOption.declaration, Evaluate.chartOption.declaration]),
@@ -64,8 +64,7 @@ struct Evaluate {
   private let runtime: RuntimeOptions
   private let output: String?
   private let chart: DrawingFile?
-  private let file: ModelFile
-  private let arrays: InputArrays
+  private let subject: ExplanationSubject
   private let run: EvaluateRun
   private let options: [JSONValue.Member]
   private let paths: [JSONValue.Member]
@@ -80,70 +79,35 @@ struct Evaluate {
     let methods = try Self.methods(arguments)
     let texts = arguments.all(AttributionFile.option)
     try Self.check(choice, methods: methods, files: texts)
-    var target = try TargetFlags(arguments)
+    let target = try TargetFlags(arguments)
     chart = try arguments[Self.chartOption].map { path throws(CoalitionError) in
       try DrawingFile(path)
     }
-    guard !runtime.isQuiet || output != nil || chart != nil || runtime.isDryRun else {
-      throw CoalitionError(
-        .usage, "--quiet without --output leaves nothing of the run: give --output FILE")
-    }
+    try runtime.check(isWritten: output != nil || chart != nil)
     try Self.checkOutputs(arguments, choice, target)
 
-    let file = try await ModelFile(
-      path: arguments.positionals[0], memoryLimit: runtime.memoryLimit)
-    self.file = file
-    let arrays = try InputArrays(
-      arguments, for: file, memoryLimit: runtime.memoryLimit - file.constantByteCount)
-    self.arrays = arrays
-    var held = file.constantByteCount + arrays.byteCount
-    let left = { (held: Int) in max(0, runtime.memoryLimit - held) }
-
-    var explainerOptions = ExplainerOptions()
-    try target.apply(to: &explainerOptions, file.graph)
-    explainerOptions.plan.precision = runtime.precision
-    explainerOptions.plan.inputShapes = arrays.shapes
-    explainerOptions.plan.memoryLimit = left(held)
-    let explainer = try Explainer(
-      try Model(file.graph, constants: arrays.constants), explainerOptions)
-
-    let inputs = try arrays.fitted(to: explainer.modelInputs)
-    let examples = InputArrays.count(inputs, in: explainer.modelInputs)
-    let chosen = try target.target(examples: examples, memoryLimit: left(held))
-    if chosen == .all {
+    let subject = try await ExplanationSubject(
+      arguments, runtime, target, method: choice.metric.rawValue, usesBaseline: true)
+    self.subject = subject
+    if subject.target == .all {
       throw CoalitionError(
         .usage, "--target all: attributions are evaluated for one score; name it")
     }
-    let baselines = try BaselineFlags(
-      arguments, for: explainer, method: choice.metric.rawValue, isUsed: true,
-      preprocessing: arrays.preprocessing, memoryLimit: left(held))
-    held += baselines.byteCount
-    let sources = explainer.sources.map { source in
-      (
-        name: source.name, shape: explainer.attributionShape(of: source),
-        inputShape: source.shape
-      )
-    }
-    let given = try PlayerFlags(
-      arguments, inputs: sources.map { ($0.name, $0.shape) }, examples: examples,
-      memoryLimit: left(held))
-    let players: PlayerSet
-    if let divided = given.players {
-      players = divided
-    } else {
-      players = try PlayerSet(inputs: sources.map { ($0.name, $0.shape) }, examples: examples)
-    }
-    held += players.maps.reduce(0) { $0 + 4 * $1.ids.count }
+    let divided = try subject.dividedPlayers()
+    let players = divided.players
+    var held = divided.held
+    let left = { (held: Int) in max(0, runtime.memoryLimit - held) }
 
-    let subject = AttributionSubject(sources: sources, players: players, examples: examples)
+    let judged = AttributionSubject(
+      sources: subject.sources, players: players, examples: subject.examples)
     var files: [AttributionFile] = []
     for text in texts {
-      let read = try AttributionFile(text, for: subject, memoryLimit: left(held))
+      let read = try AttributionFile(text, for: judged, memoryLimit: left(held))
       held += read.byteCount
       files.append(read)
     }
     let reference = try choice.reference.map { path throws(CoalitionError) in
-      try AttributionFile(path, for: subject, memoryLimit: left(held))
+      try AttributionFile(path, for: judged, memoryLimit: left(held))
     }
     try Self.disambiguate(&files, methods: methods.map(\.method.name))
     var computed: [EvaluateRun.Computed] = []
@@ -151,13 +115,14 @@ struct Evaluate {
       computed.append(
         .init(
           name: method.name,
-          work: try Self.work(method, choice, explainer, file.graph, arguments),
+          work: try method.work(choice, on: subject.explainer, subject.file.graph, arguments).work,
           options: choice.record))
     }
     let run = try EvaluateRun(
-      choice, explainer, inputs, examples: examples, target: chosen, players: players,
-      givenPlayers: given.players, baselines: baselines.baselines, files: files,
-      computed: computed, reference: reference, runtime, held: held)
+      choice, subject.explainer, subject.inputs, examples: subject.examples,
+      target: subject.target, players: players, givenPlayers: subject.players.players,
+      baselines: subject.baselines.baselines, files: files, computed: computed,
+      reference: reference, runtime, held: held)
     self.run = run
 
     options =
@@ -168,18 +133,16 @@ struct Evaluate {
         .init("reference", reference.map { Self.record($0) } ?? .null),
         .init("resamples", .integer(run.bootstrap.resamples)),
         .init("confidence", .number(run.bootstrap.confidence)),
-        .init("precision", .string(runtime.precision.rawValue)),
-        .init("players", given.record), .init("baseline", baselines.record(explainer.sources)),
-        .init("allow-fallback", .bool(arguments[Explain.fallbackFlag])),
-      ] + target.record(scores: explainer.scores, sources: sources.map(\.name)) + arrays.record
+        .init("allow-fallback", .bool(arguments[ExplainMethod.fallbackFlag])),
+      ] + subject.record
     paths = [
       .init("attributions", .array(files.map { .string($0.path) })),
       .init("reference", reference.map { .string($0.path) } ?? .null),
     ]
     warnings =
-      baselines.warnings
+      subject.baselines.warnings
       + (files + (reference.map { [$0] } ?? [])).compactMap { read in
-        guard let digest = read.modelDigest, digest != file.sha256 else { return nil }
+        guard let digest = read.modelDigest, digest != subject.file.sha256 else { return nil }
         return "\(read.path) explains another model"
       }
   }
@@ -225,21 +188,14 @@ struct Evaluate {
   private static func checkOutputs(
     _ arguments: Arguments, _ choice: EvaluationChoice, _ target: TargetFlags
   ) throws(CoalitionError) {
-    let read = [(option: "the model", path: arguments.positionals[0])]
-    var arrays = arguments.all(InputArrays.inputOption).map { ("--input", $0) }
-    arrays += arguments.all(InputArrays.constantOption).map { ("--constant", $0) }
-    arrays += arguments.all(PlayerFlags.option).map { ("--players", $0) }
-    arrays += BaselineFlags.paths(arguments).map { ("--baseline", $0) }
-    arrays += arguments.all(AttributionFile.option).map {
-      ("--attributions", NamedText(text: AttributionFile.split($0).path))
+    var read = FilesRead(arguments, target)
+    for text in arguments.all(AttributionFile.option) {
+      read.add("--attributions", within: AttributionFile.split(text).path)
     }
-    if let path = choice.reference { arrays.append(("--metric", NamedText(text: path))) }
-    if let labels = target.path { arrays.append(("--target", NamedText(text: labels))) }
-    if let output = arguments[outputOption] {
-      try OutputFile.check(output, files: read, arrays: arrays)
-    }
+    if let path = choice.reference { read.add("--metric", within: path) }
+    if let output = arguments[outputOption] { try read.checkOutput(output) }
     if let chart = arguments[chartOption] {
-      try OutputFile.checkNotRead(chart, files: read, arrays: arrays)
+      try read.checkIsNoneOfThem(chart, option: chartOption.declaration)
       guard chart != arguments[outputOption] else {
         throw CoalitionError(.usage, "--output and --chart name the same file", node: chart)
       }
@@ -265,37 +221,14 @@ struct Evaluate {
     }
   }
 
-  private static func work(
-    _ method: ExplainMethod, _ choice: ExplainMethod.Choice, _ explainer: Explainer,
-    _ graph: Graph, _ arguments: Arguments
-  ) throws(CoalitionError) -> ExplainMethod.Work {
-    if let doubt = choice.work.doubts(explainer).first, !arguments[Explain.fallbackFlag] {
-      throw CoalitionError(
-        .unsupported,
-        "\(method.name) does not hold for this \(doubt.operation): \(doubt.reason); "
-          + "--allow-fallback goes on with that", node: doubt.node)
-    }
-    if case .gradCAM(let layer?) = choice.work {
-      return .gradCAM(
-        try graph.tensor(named: layer, option: ExplainParameters.layer.declaration))
-    }
-    return choice.work
-  }
-
   // MARK: Work
 
   func perform() async throws(CoalitionError) {
     try Signals.check()
     if runtime.isDryRun { return try Terminal.write(try await run.forecast()) }
     for warning in warnings { runtime.warn(warning) }
-    let outcome: EvaluateRun.Outcome
-    do throws(CoalitionError) {
-      outcome = try await run.outcome()
-    } catch {
-      if error.code == .notFinite, let place = arrays.notFinite(in: run.explainer.modelInputs) {
-        throw place
-      }
-      throw error
+    let outcome = try await subject.arrays.locatingNotFinite(in: run.explainer.modelInputs) {
+      () throws(CoalitionError) in try await run.outcome()
     }
     for warning in outcome.warnings { runtime.warn(warning) }
     try Signals.check()
@@ -309,7 +242,9 @@ struct Evaluate {
   }
 
   private func result(_ outcome: EvaluateRun.Outcome) throws(CoalitionError) -> ResultFile {
-    var record = ResultRecord(verb: "evaluate", model: file.record, seed: runtime.seed)
+    var record = ResultRecord(
+      verb: "evaluate", subject.file, subject.arrays, run.execution, seconds: outcome.seconds,
+      output: output)
     record.options = options
     record.result = [
       .init("examples", .integer(run.examples)),
@@ -317,12 +252,7 @@ struct Evaluate {
       .init("evaluations", .integer(outcome.evaluations)),
     ]
     record.warnings = warnings + outcome.warnings
-    record.threads = run.threads
-    record.seconds = outcome.seconds
-    record.instructionSet = run.instructionSet
-    record.memoryLimit = runtime.memoryLimit
-    record.paths = [.init("input", arrays.pathRecord)] + paths
-    if let output { record.paths.append(.init("output", .string(output))) }
+    record.paths += paths
     var result = ResultFile(metadata: record.members, mainArray: outcome.main)
     try result.append("methods", run.names)
     for (name, tensor) in outcome.arrays { try result.append(name, tensor) }

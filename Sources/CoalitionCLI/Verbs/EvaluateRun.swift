@@ -37,8 +37,7 @@ struct EvaluateRun: Sendable {
   let choice: EvaluationChoice
   let explainer: Explainer
   let examples: Int
-  let threads: Int
-  let instructionSet: InstructionSet
+  let execution: Execution
   let bootstrap: Bootstrap
   /// Of subsets: empty for other metrics.
   let sizes: [Int]
@@ -53,8 +52,6 @@ struct EvaluateRun: Sendable {
   private let files: [AttributionFile]
   private let computed: [Computed]
   private let reference: AttributionFile?
-  private let runtime: RuntimeOptions
-  private let held: Int
 
   var playerCount: Int { players.playerCount }
   /// Files first, in the order of the command line.
@@ -79,9 +76,6 @@ struct EvaluateRun: Sendable {
     self.files = files
     self.computed = computed
     self.reference = reference
-    self.runtime = runtime
-    threads = try Plan.threads(runtime.threads)
-    instructionSet = try InstructionSet.selected()
     bootstrap = Bootstrap(seed: runtime.seed)
     points = min(choice.pointCount, players.playerCount)
     let wanted =
@@ -105,11 +99,14 @@ struct EvaluateRun: Sendable {
     guard bytes < .max / 2 else {
       throw CoalitionError(.limitExceeded, "so many subsets do not fit into memory")
     }
-    self.held = held + bytes
+    let execution = try Execution(runtime, held: held + bytes)
+    self.execution = execution
     let lanes = explainer.forward.chooseLanes(
-      examples: min(Self.product(examples, max(coalitions, 1)), 1 << 14), threads: threads)
-    let memory = try explainer.forward.memory(examples: 1, lanes: lanes, threads: threads)
-    try runtime.check(memory: self.held + memory.constants + memory.arenas)
+      examples: min(Self.product(examples, max(coalitions, 1)), 1 << 14),
+      threads: execution.threads)
+    let memory = try explainer.forward.memory(
+      examples: 1, lanes: lanes, threads: execution.threads)
+    try runtime.check(memory: execution.held + memory.constants + memory.arenas)
   }
 
   private static func product(_ factors: Int...) -> Int {
@@ -133,18 +130,10 @@ struct EvaluateRun: Sendable {
 
   // MARK: Running
 
-  private var options: RunOptions {
-    var options = RunOptions()
-    options.threads = threads
-    options.instructionSet = instructionSet
-    options.memoryLimit = max(0, runtime.memoryLimit - held)
-    return options
-  }
-
   func outcome() async throws(CoalitionError) -> Outcome {
     let start = ContinuousClock().now
     let (game, described) = try await explainer.game(
-      inputs, players: players, target: target, baselines: baselines, options)
+      inputs, players: players, target: target, baselines: baselines, execution.options)
     var warnings = mismatches(described)
     var methods = files.map(\.values)
     var outcome: Outcome
@@ -180,7 +169,7 @@ struct EvaluateRun: Sendable {
   ) async throws(CoalitionError) -> [[Double]] {
     let run = try ExplainRun(
       explainer, method.work, inputs, examples: examples, target: target, baselines: baselines,
-      players: givenPlayers, keepsLedger: false, runtime, held: held)
+      players: givenPlayers, keepsLedger: false, execution.runtime, held: execution.held)
     let outcome = try await run.outcome()
     for warning in outcome.warnings where !warnings.contains("\(method.name): \(warning)") {
       warnings.append("\(method.name): \(warning)")
@@ -204,7 +193,8 @@ struct EvaluateRun: Sendable {
     switch choice.metric {
     case .sensitivity:
       let subsets = try SensitivitySubsets(
-        playerCount: playerCount, sizes: sizes, count: choice.subsetCount, seed: runtime.seed)
+        playerCount: playerCount, sizes: sizes, count: choice.subsetCount,
+        seed: execution.runtime.seed)
       let result = try await watched(game, coalitions: subsets.removed.count + 1) {
         options throws(CoalitionError) in
         try await game.sensitivity(methods, subsets, bootstrap: bootstrap, options)
@@ -232,7 +222,7 @@ struct EvaluateRun: Sendable {
         ], main: "curve")
     case .infidelity:
       let infidelity = Infidelity(
-        perturbations: choice.perturbationCount, seed: runtime.seed)
+        perturbations: choice.perturbationCount, seed: execution.runtime.seed)
       let result = try await watched(game, coalitions: choice.perturbationCount + 1) {
         options throws(CoalitionError) in
         try await infidelity.evaluate(methods, on: game, options)
@@ -268,7 +258,8 @@ struct EvaluateRun: Sendable {
     }
     let fixed = target == .predicted ? Target.labels(described.integers ?? []) : target
     let metric = MaxSensitivity(
-      radius: choice.movedRadius, perturbations: choice.perturbationCount, seed: runtime.seed)
+      radius: choice.movedRadius, perturbations: choice.perturbationCount,
+      seed: execution.runtime.seed)
     var values: [[Double]] = []
     var relative: [[Double]] = []
     for method in computed {
@@ -299,20 +290,8 @@ struct EvaluateRun: Sendable {
     _ game: MaskedGame, coalitions: Int,
     _ body: (RunOptions) async throws(CoalitionError) -> Value
   ) async throws(CoalitionError) -> Value {
-    var options = options
-    let progress = RunProgress()
-    options.progress = progress
-    let report = ProgressReport(
-      progress, of: examples * game.evaluations(coalitions: coalitions), unit: "evaluations",
-      style: runtime.progress)
-    let result: Result<Value, CoalitionError>
-    do throws(CoalitionError) {
-      result = .success(try await body(options))
-    } catch {
-      result = .failure(error)
-    }
-    await report.stop()
-    return try result.get()
+    let evaluations = examples * game.evaluations(coalitions: coalitions)
+    return try await execution.watched(evaluations, "evaluations", body).value
   }
 
   // MARK: Forecast
@@ -320,7 +299,7 @@ struct EvaluateRun: Sendable {
   /// What the run would need; nothing of it is done but a trial of some coalitions.
   func forecast() async throws(CoalitionError) -> String {
     let (game, _) = try await explainer.game(
-      inputs, players: players, target: target, baselines: baselines, options)
+      inputs, players: players, target: target, baselines: baselines, execution.options)
     let perMethod = choice.metric == .deletion || choice.metric == .insertion
     let coalitions =
       Self.coalitions(choice, sizes: sizes, points: points) * (perMethod ? names.count : 1)
@@ -334,7 +313,7 @@ struct EvaluateRun: Sendable {
       best = min(
         best,
         try await Machine.seconds { () throws(CoalitionError) in
-          _ = try await game.values(empty, rows: rows, options)
+          _ = try await game.values(empty, rows: rows, execution.options)
         })
     }
     let seconds = best / Double(game.evaluations(coalitions: trial)) * Double(evaluations)
@@ -343,9 +322,9 @@ struct EvaluateRun: Sendable {
       players          \(Numbers.grouped(playerCount))
       methods          \(names.joined(separator: ", "))
       evaluations      \(Numbers.grouped(evaluations)) for an example, besides those of methods
-      memory           \(Numbers.bytes(held)) of \(Numbers.bytes(runtime.memoryLimit)) allowed, besides programs
-      threads          \(threads)
-      instruction set  \(instructionSet.rawValue)
+      memory           \(Numbers.bytes(execution.held)) of \(Numbers.bytes(execution.runtime.memoryLimit)) allowed, besides programs
+      threads          \(execution.threads)
+      instruction set  \(execution.instructionSet.rawValue)
       time             about \(Numbers.seconds(seconds * Double(examples))), besides methods
 
       """

@@ -7,6 +7,7 @@ import Coalition
 import CoalitionBase
 import CoalitionData
 import CoalitionExplain
+import CoalitionNet
 
 /// A method by its name.
 struct ExplainMethod: Sendable {
@@ -38,6 +39,10 @@ struct ExplainMethod: Sendable {
   let choose: @Sendable (Arguments) throws(CoalitionError) -> Choice
 
   typealias P = ExplainParameters
+
+  static let fallbackFlag = Flag(
+    "allow-fallback",
+    "goes on where the method is only approximated (coalition inspect says where), with a warning")
 
   static let option = Option(
     "method", "M", all.map(\.name).joined(separator: ", "), as: .text)
@@ -246,6 +251,23 @@ struct ExplainMethod: Sendable {
         .usage, "--\(option.name) is not for \(names.isEmpty ? "attributions in files" : names)",
         expected: "--method \(owners.joined(separator: " or "))")
     }
+  }
+
+  /// The work of a choice on a model, its names made those of tensors, and where the method is only approximated.
+  /// - Throws: `unsupported` where it is, unless `--allow-fallback` is given; `usage` for a name that is not there.
+  func work(
+    _ choice: Choice, on explainer: Explainer, _ graph: Graph, _ arguments: Arguments
+  ) throws(CoalitionError) -> (work: Work, doubts: [SupportDoubt]) {
+    let doubts = choice.work.doubts(explainer)
+    if let first = doubts.first, !arguments[Self.fallbackFlag] {
+      throw CoalitionError(
+        .unsupported,
+        "\(name) does not hold for this \(first.operation): \(first.reason); "
+          + "--allow-fallback goes on with that", node: first.node)
+    }
+    guard case .gradCAM(let layer?) = choice.work else { return (choice.work, doubts) }
+    let tensor = try graph.tensor(named: layer, option: P.layer.declaration)
+    return (.gradCAM(tensor), doubts)
   }
 
   /// The method with its defaults, for what is said of it without a run.

@@ -29,17 +29,13 @@ struct ExplainRun {
 
   let explainer: Explainer
   let examples: Int
-  let threads: Int
-  let instructionSet: InstructionSet
+  let execution: Execution
   private let work: ExplainMethod.Work
   private let inputs: [String: Tensor]
   private let target: Target
   private let baselines: [String: Baseline]
   private let players: PlayerSet?
   private let keepsLedger: Bool
-  private let runtime: RuntimeOptions
-  /// Bytes in use besides those of programs: the model, the arrays that were read, the results.
-  private let held: Int
   private let programBytes: Int
   /// Evaluations of the model per example.
   private let evaluations: Int
@@ -60,9 +56,6 @@ struct ExplainRun {
     self.baselines = baselines
     self.players = players
     self.keepsLedger = keepsLedger
-    self.runtime = runtime
-    threads = try Plan.threads(runtime.threads)
-    instructionSet = try InstructionSet.selected()
     let rows = explainer.sources.reduce(0) { $0 + $1.count }
     let targets = target == .all ? max(1, explainer.scoreShape.reduce(1, *)) : 1
     // Double precision, in the arrays of the program, of the method, and in the bytes of a file.
@@ -71,15 +64,16 @@ struct ExplainRun {
     guard !overflow else {
       throw CoalitionError(.limitExceeded, "so many examples do not fit into memory")
     }
-    self.held = held + bytes
+    execution = try Execution(runtime, held: held + bytes)
     evaluations = try Self.evaluations(explainer, work, players, baselines)
     let (product, isHuge) = examples.multipliedReportingOverflow(by: evaluations)
     guard !isHuge else {
       throw CoalitionError(.limitExceeded, "so many evaluations cannot be counted")
     }
     variants = product
-    programBytes = try Self.programBytes(explainer, work, variants: product, threads: threads)
-    try runtime.check(memory: self.held + programBytes)
+    programBytes = try Self.programBytes(
+      explainer, work, variants: product, threads: execution.threads)
+    try runtime.check(memory: execution.held + programBytes)
   }
 
   private static func programBytes(
@@ -133,31 +127,12 @@ struct ExplainRun {
     explainer.sources.reduce(0) { $0 + explainer.attributionShape(of: $1).reduce(1, *) }
   }
 
-  private var options: RunOptions {
-    var options = RunOptions()
-    options.threads = threads
-    options.instructionSet = instructionSet
-    options.memoryLimit = max(0, runtime.memoryLimit - held)
-    return options
-  }
-
   /// Explains all examples.
   func outcome() async throws(CoalitionError) -> Outcome {
-    var options = options
-    let progress = RunProgress()
-    options.progress = progress
-    let report = ProgressReport(
-      progress, of: variants, unit: "evaluations", style: runtime.progress)
-    let start = ContinuousClock().now
-    let result: Result<Outcome, CoalitionError>
-    do throws(CoalitionError) {
-      result = .success(try await outcome(work, inputs, target, options))
-    } catch {
-      result = .failure(error)
+    var (outcome, seconds) = try await execution.watched(variants, "evaluations") {
+      options throws(CoalitionError) in try await self.outcome(work, inputs, target, options)
     }
-    await report.stop()
-    var outcome = try result.get()
-    outcome.seconds = start.duration(to: ContinuousClock().now).seconds
+    outcome.seconds = seconds
     return outcome
   }
 
@@ -247,9 +222,9 @@ struct ExplainRun {
       examples         \(Numbers.grouped(examples))
       evaluations      \(Numbers.grouped(variants)) \
       (\(Numbers.grouped(evaluations)) for an example)
-      memory           \(Numbers.bytes(held + programBytes)) of \(Numbers.bytes(runtime.memoryLimit)) allowed
-      threads          \(threads)
-      instruction set  \(instructionSet.rawValue)
+      memory           \(Numbers.bytes(execution.held + programBytes)) of \(Numbers.bytes(execution.runtime.memoryLimit)) allowed
+      threads          \(execution.threads)
+      instruction set  \(execution.instructionSet.rawValue)
       time             about \(Numbers.seconds(seconds)) (\(trial.examples) \
       \(trial.examples == 1 ? "example" : "examples") took \(Numbers.seconds(trial.seconds)))
 
@@ -266,7 +241,7 @@ struct ExplainRun {
       guard let tensor = inputs[input.name] else { continue }
       let hasRows = tensor.rank == input.shape.count + 1
       let rows = hasRows ? tensor : try tensor.reshaped(to: [1] + tensor.shape)
-      first[input.name] = try rows.first(count)
+      first[input.name] = try rows.rows(Array(0..<min(count, rows.shape[0])))
     }
     var target = target
     if case .labels(let labels) = target { target = .labels(Array(labels.prefix(count))) }
@@ -275,7 +250,7 @@ struct ExplainRun {
     // The first run also packs weights and starts threads.
     for _ in 0..<2 {
       let start = ContinuousClock().now
-      _ = try await outcome(work, first, target, options)
+      _ = try await outcome(work, first, target, execution.options)
       best = min(best, start.duration(to: ContinuousClock().now).seconds)
     }
     return (count, best / share)
@@ -290,23 +265,5 @@ struct ExplainRun {
     shapley.tolerance = nil
     shapley.evaluations = few
     return (.shapley(shapley), Double(few) / Double(evaluations))
-  }
-}
-
-extension Tensor {
-  /// The first rows.
-  fileprivate func first(_ count: Int) throws(CoalitionError) -> Tensor {
-    guard let rows = shape.first, rows > count else { return self }
-    let size = self.count / rows * count
-    let picked: Elements =
-      switch elements {
-      case .float32(let values): .float32(Array(values[..<size]))
-      case .float64(let values): .float64(Array(values[..<size]))
-      case .int32(let values): .int32(Array(values[..<size]))
-      case .int64(let values): .int64(Array(values[..<size]))
-      case .uint8(let values): .uint8(Array(values[..<size]))
-      case .bool(let values): .bool(Array(values[..<size]))
-      }
-    return try Tensor(shape: [count] + shape.dropFirst(), elements: picked)
   }
 }

@@ -22,13 +22,9 @@ struct ForwardRun {
 
   let plan: Plan
   let examples: Int
-  let threads: Int
-  let instructionSet: InstructionSet
+  let execution: Execution
   private let inputs: [String: Tensor]
-  private let runtime: RuntimeOptions
   private let memory: Plan.Memory
-  /// Bytes that are in use besides those of the plan: the model, the arrays that were read, the results.
-  private let held: Int
 
   /// - Parameters:
   ///   - inputs: in shapes that the plan takes.
@@ -39,11 +35,7 @@ struct ForwardRun {
   ) throws(CoalitionError) {
     self.plan = plan
     self.inputs = inputs
-    self.runtime = runtime
     examples = InputArrays.count(inputs, in: plan.inputs)
-    threads = try Plan.threads(runtime.threads)
-    instructionSet = try InstructionSet.selected()
-    memory = try plan.memory(examples: examples, threads: threads)
     // The rows of the results are copied into arrays, and those into the bytes of a file.
     let results = plan.outputs.reduce(0) {
       $0 + $1.count * max($1.elementType.byteCount, plan.options.precision.byteCount)
@@ -52,8 +44,9 @@ struct ForwardRun {
     guard !overflow else {
       throw CoalitionError(.limitExceeded, "so many examples do not fit into memory")
     }
-    self.held = [held, copies].saturatingSum
-    try runtime.check(memory: [self.held, memory.total].saturatingSum)
+    execution = try Execution(runtime, held: [held, copies].saturatingSum)
+    memory = try plan.memory(examples: examples, threads: execution.threads)
+    try runtime.check(memory: [execution.held, memory.total].saturatingSum)
   }
 
   var warnings: [String] {
@@ -62,34 +55,15 @@ struct ForwardRun {
     return ["examples run one by one: \(reason)"]
   }
 
-  private var options: RunOptions {
-    var options = RunOptions()
-    options.threads = threads
-    options.instructionSet = instructionSet
-    options.memoryLimit = runtime.memoryLimit - held
-    return options
-  }
-
   /// Runs all examples.
   func outputs() async throws(CoalitionError) -> Outcome {
-    var options = options
-    let progress = RunProgress()
-    options.progress = progress
-    let report = ProgressReport(progress, of: examples, style: runtime.progress)
-    let start = ContinuousClock().now
-    let result: Result<[String: Tensor], CoalitionError>
-    do throws(CoalitionError) {
-      result = .success(try await plan.run(inputs, options))
-    } catch {
-      result = .failure(error)
+    let (tensors, seconds) = try await execution.watched(examples, "examples") {
+      options throws(CoalitionError) in try await plan.run(inputs, options)
     }
-    await report.stop()
-    let tensors = try result.get()
     return Outcome(
       tensors: plan.outputs.compactMap { output in
         tensors[output.name].map { (output.name, $0) }
-      },
-      seconds: start.duration(to: ContinuousClock().now).seconds)
+      }, seconds: seconds)
   }
 
   // MARK: Forecast
@@ -102,9 +76,9 @@ struct ForwardRun {
     return """
       examples         \(Numbers.grouped(examples))
       multiply-adds    \(overflow ? "too many to count" : Numbers.grouped(work))
-      memory           \(Numbers.bytes(held + memory.total)) of \(Numbers.bytes(runtime.memoryLimit)) allowed
-      threads          \(threads)
-      instruction set  \(instructionSet.rawValue)
+      memory           \(Numbers.bytes(execution.held + memory.total)) of \(Numbers.bytes(execution.runtime.memoryLimit)) allowed
+      threads          \(execution.threads)
+      instruction set  \(execution.instructionSet.rawValue)
       time             about \(Numbers.seconds(seconds)) (\(trial.examples) examples of zeros took \
       \(Numbers.seconds(trial.seconds)))
 
@@ -113,6 +87,7 @@ struct ForwardRun {
 
   /// The fastest of a few runs on zeros, with as many examples as keep all threads busy for a tile.
   private func trial() async throws(CoalitionError) -> (examples: Int, seconds: Double) {
+    let threads = execution.threads
     let lanes = plan.chooseLanes(examples: examples, threads: threads)
     let count = max(1, min(examples, lanes * threads))
     var zeros: [String: Tensor] = [:]
@@ -121,7 +96,7 @@ struct ForwardRun {
         shape: [count] + input.shape,
         elements: .float32([Float](repeating: 0, count: count * input.count)))
     }
-    var options = options
+    var options = execution.options
     options.lanes = lanes
     var best = Double.infinity
     var spent = 0.0

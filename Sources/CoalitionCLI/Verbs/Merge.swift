@@ -42,12 +42,11 @@ struct Merge {
     paths = arguments.positionals
     output = arguments[ShapleyVerb.outputOption]
     runtime = RuntimeOptions(arguments)
-    guard !runtime.isQuiet || output != nil else {
-      throw CoalitionError(
-        .usage, "--quiet without --output leaves nothing of the run: give --output FILE")
-    }
+    try runtime.check(isWritten: output != nil)
     if let output {
-      try OutputFile.check(output, files: paths.map { ("the shard", $0) }, arrays: [])
+      var read = FilesRead()
+      for path in paths { read.add("the shard", path) }
+      try read.checkOutput(output)
     }
   }
 

@@ -84,10 +84,10 @@ struct Plot {
       throw CoalitionError(
         .usage, "--scale is out of range", expected: "0.05 to 100", found: "\(scale)")
     }
-    let read =
-      arguments.positionals.map { ("the result", NamedText(text: $0)) }
-      + (arguments[Self.inputOption].map { [("--input", NamedText(text: $0))] } ?? [])
-    try OutputFile.checkNotRead(path, files: [], arrays: read)
+    var read = FilesRead()
+    for result in arguments.positionals { read.add("the result", within: result) }
+    if let input = arguments[Self.inputOption] { read.add("--input", within: input) }
+    try read.checkIsNoneOfThem(path)
   }
 
   func perform() throws(CoalitionError) {

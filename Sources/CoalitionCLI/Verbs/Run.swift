@@ -53,19 +53,11 @@ struct Run {
   init(_ arguments: Arguments) async throws(CoalitionError) {
     runtime = RuntimeOptions(arguments)
     output = arguments[Self.outputOption]
-    guard !runtime.isQuiet || output != nil || runtime.isDryRun else {
-      throw CoalitionError(
-        .usage, "--quiet without --output leaves nothing of the run: give --output FILE")
-    }
+    try runtime.check(isWritten: output != nil)
     if let output {
-      var read = [(option: "the model", path: arguments.positionals[0])]
-      if let names = arguments[ResultTable.namesOption] {
-        read.append((option: "--class-names", path: names))
-      }
-      try OutputFile.check(
-        output, files: read,
-        arrays: arguments.all(InputArrays.inputOption).map { ("--input", $0) }
-          + arguments.all(InputArrays.constantOption).map { ("--constant", $0) })
+      var read = FilesRead(arguments)
+      if let names = arguments[ResultTable.namesOption] { read.add("--class-names", names) }
+      try read.checkOutput(output)
     }
     table = try ResultTable(arguments)
     file = try await ModelFile(path: arguments.positionals[0], memoryLimit: runtime.memoryLimit)
@@ -99,14 +91,8 @@ struct Run {
     if runtime.isDryRun { return try Terminal.write(try await forward.forecast()) }
     let warnings = forward.warnings
     for warning in warnings { runtime.warn(warning) }
-    let outcome: ForwardRun.Outcome
-    do throws(CoalitionError) {
-      outcome = try await forward.outputs()
-    } catch {
-      if error.code == .notFinite, let place = arrays.notFinite(in: forward.plan.inputs) {
-        throw place
-      }
-      throw error
+    let outcome = try await arrays.locatingNotFinite(in: forward.plan.inputs) {
+      () throws(CoalitionError) in try await forward.outputs()
     }
     let doubts = outcome.warnings
     for doubt in doubts { runtime.warn(doubt) }
@@ -128,7 +114,8 @@ struct Run {
   private func result(
     _ outcome: ForwardRun.Outcome, _ warnings: [String]
   ) throws(CoalitionError) -> ResultFile {
-    var record = ResultRecord(verb: "run", model: file.record, seed: runtime.seed)
+    var record = ResultRecord(
+      verb: "run", file, arrays, forward.execution, seconds: outcome.seconds, output: output)
     record.options =
       [
         .init("precision", .string(runtime.precision.rawValue)),
@@ -139,12 +126,6 @@ struct Run {
       .init("outputs", .array(outcome.tensors.map { .string($0.name) })),
     ]
     record.warnings = warnings
-    record.threads = forward.threads
-    record.seconds = outcome.seconds
-    record.instructionSet = forward.instructionSet
-    record.memoryLimit = runtime.memoryLimit
-    record.paths = [.init("input", arrays.pathRecord)]
-    if let output { record.paths.append(.init("output", .string(output))) }
     var result = ResultFile(metadata: record.members)
     for (name, tensor) in outcome.tensors { try result.append(name, tensor) }
     return result

@@ -69,10 +69,7 @@ struct ShapleyVerb {
     game = try GameFlags(arguments)
     target = try TargetFlags(arguments)
     flags = try ShapleyFlags(arguments, runtime)
-    guard !runtime.isQuiet || output != nil || runtime.isDryRun else {
-      throw CoalitionError(
-        .usage, "--quiet without --output leaves nothing of the run: give --output FILE")
-    }
+    try runtime.check(isWritten: output != nil)
     if let shard = flags.options.shard, !runtime.isDryRun {
       guard let output else {
         throw CoalitionError(
@@ -88,66 +85,53 @@ struct ShapleyVerb {
 
   /// Checks that what is written can be made and is none of the files that are read.
   private func checkFiles() throws(CoalitionError) {
-    var read = arguments.positionals.map { (option: "the model", path: $0) }
-    if let groups = flags.groupsPath { read.append(("--groups", groups)) }
-    var arrays = arguments.all(InputArrays.inputOption).map { ("--input", $0) }
-    arrays += arguments.all(InputArrays.constantOption).map { ("--constant", $0) }
-    arrays += arguments.all(PlayerFlags.option).map { ("--players", $0) }
-    arrays += BaselineFlags.paths(arguments).map { ("--baseline", $0) }
-    if let labels = target.path { arrays.append(("--target", NamedText(text: labels))) }
+    var read = FilesRead(arguments, target)
+    if let groups = flags.groupsPath { read.add("--groups", groups) }
     if let checkpoint = flags.checkpoint {
       guard checkpoint != output else {
         throw CoalitionError(
           .usage, "--checkpoint and --output are two files", node: checkpoint)
       }
-      try OutputFile.checkNotRead(
-        checkpoint, option: ShapleyFlags.checkpointOption.declaration, files: read, arrays: arrays)
-      read.append(("--checkpoint", checkpoint))
+      try read.checkIsNoneOfThem(
+        checkpoint, option: ShapleyFlags.checkpointOption.declaration)
+      read.add("--checkpoint", checkpoint)
     }
-    if let output { try OutputFile.check(output, files: read, arrays: arrays) }
+    if let output { try read.checkOutput(output) }
   }
 
   func perform() async throws(CoalitionError) {
     try Signals.check()
-    var run = RunOptions()
-    run.threads = try Plan.threads(runtime.threads)
-    run.instructionSet = try InstructionSet.selected()
     let subject: ShapleySubject
     if let game {
       subject = ShapleySubject(game)
     } else {
-      subject = try await ShapleySubject(arguments, target, runtime, run)
+      subject = try await ShapleySubject(arguments, target, runtime)
     }
-    run.memoryLimit = max(0, runtime.memoryLimit - subject.held)
-    var options = flags.options
-    options.run = run
-    do throws(CoalitionError) {
-      try await perform(subject, options)
-    } catch {
-      throw subject.explained(error)
+    let execution = try Execution(runtime, held: subject.held)
+    try await subject.locatingNotFinite { () throws(CoalitionError) in
+      try await perform(subject, execution)
     }
   }
 
   private func perform(
-    _ subject: ShapleySubject, _ options: ShapleyOptions
+    _ subject: ShapleySubject, _ execution: Execution
   ) async throws(CoalitionError) {
+    var options = flags.options
+    options.run = execution.options
     // Resolves the budget, and refuses what does not go together before anything is evaluated.
     let plan = try ShapleyRun(subject.game, options)
     if runtime.isDryRun {
       let forecast = ShapleyForecast(
         run: plan, examples: subject.game.exampleCount, players: subject.game.playerCount,
         held: subject.held + subject.programBytes, memoryLimit: runtime.memoryLimit,
-        threads: options.run.threads ?? 1, instructionSet: options.run.instructionSet ?? .generic)
+        threads: execution.threads, instructionSet: execution.instructionSet)
       let text = try await forecast.text()
       try await subject.program?.close()
       return try Terminal.write(text)
     }
-    var record = ResultRecord(verb: "shapley", model: subject.model, seed: runtime.seed)
+    var record = ResultRecord(verb: "shapley", model: subject.model, execution)
     record.options = plan.options.record + subject.options
     record.warnings = subject.warnings
-    record.threads = options.run.threads ?? 1
-    record.instructionSet = options.run.instructionSet ?? .generic
-    record.memoryLimit = runtime.memoryLimit
     record.paths = subject.paths + [.init("output", output.map { .string($0) } ?? .null)]
     for warning in subject.warnings { runtime.warn(warning) }
 

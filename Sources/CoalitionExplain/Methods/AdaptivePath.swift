@@ -11,8 +11,7 @@ struct AdaptivePath: Sendable {
   let explainer: Explainer
   let rows: [String: Tensor]
   let weights: ScoreWeights
-  let baselines: [String: Tensor]
-  let baselineCount: Int
+  let baselines: BaselineRows
   /// Of max(|S(x) - S(b)|, 1e-3 |S(x)|).
   let tolerance: Double
   let run: RunOptions
@@ -48,14 +47,12 @@ struct AdaptivePath: Sendable {
   func attributions(
     examples: Int
   ) async throws(CoalitionError) -> (rows: [String: [Double]], evaluations: [Int]) {
-    let request = GradientMethod.integratedGradients().request(
-      target: explainer.scores, seeds: 1, model: explainer.cut.model)
-    let plan = try explainer.plan(request)
+    let plan = try explainer.plan(explainer.request(.integratedGradients()))
     let seeds = weights.isAll ? Array(0..<Int32(weights.count)) : []
     var paths: [Path] = []
     for example in 0..<examples {
       for seed in weights.rowOf.map({ [$0[example]] }) ?? seeds {
-        for baseline in 0..<baselineCount {
+        for baseline in 0..<baselines.count {
           paths.append(
             Path(
               example: example, baseline: baseline, seed: seed,
@@ -115,19 +112,19 @@ struct AdaptivePath: Sendable {
     var result: [String: [Double]] = [:]
     for (index, source) in plan.sources.enumerated() {
       var values: [Double] = []
-      for first in stride(from: 0, to: paths.count, by: baselineCount) {
+      for first in stride(from: 0, to: paths.count, by: baselines.count) {
         var mean = [Double](repeating: 0, count: source.count)
-        for path in paths[first..<first + baselineCount] {
+        for path in paths[first..<first + baselines.count] {
           for element in mean.indices {
-            mean[element] += path.sums[index][element] / Double(baselineCount)
+            mean[element] += path.sums[index][element] / Double(baselines.count)
           }
         }
         values += mean
       }
       result[source.name] = values
     }
-    let evaluations = stride(from: 0, to: paths.count, by: baselineCount).map { first in
-      paths[first..<first + baselineCount].reduce(0) { $0 + $1.evaluations }
+    let evaluations = stride(from: 0, to: paths.count, by: baselines.count).map { first in
+      paths[first..<first + baselines.count].reduce(0) { $0 + $1.evaluations }
     }
     return (result, evaluations)
   }
@@ -139,7 +136,7 @@ struct AdaptivePath: Sendable {
     let nodes = Quadrature.gauss.nodes(Self.nodesPerPiece)
     var work = ReversePlan.Work(examples: pieces.count * nodes.count)
     work.inputs = rows
-    work.baselines = baselines
+    work.baselines = baselines.rows
     work.seeds = [weights.rows]
     var rowOf: [Int32] = []
     var baselineOf: [Int32] = []
@@ -166,9 +163,12 @@ struct AdaptivePath: Sendable {
   ) async throws(CoalitionError) -> [Double] {
     guard !places.isEmpty else { return [] }
     var points: [String: Tensor] = [:]
-    for input in explainer.forward.inputs {
+    for input in explainer.heldInputs {
+      points[input.name] = try rows[input.name]?.rows(places.map { paths[$0.path].example })
+    }
+    for input in explainer.sources {
       let ends = rows[input.name]?.doubles ?? []
-      let starts = baselines[input.name]?.doubles ?? []
+      let starts = baselines.rows[input.name]?.doubles ?? []
       var values: [Double] = []
       values.reserveCapacity(places.count * input.count)
       for (index, place) in places {

@@ -12,8 +12,9 @@ struct GradientWork: Sendable {
   let rows: [String: Tensor]
   let examples: Int
   let weights: ScoreWeights
-  let baselines: [String: Tensor]
-  let baselineCount: Int
+  /// The scores of the examples, where the target has asked for them.
+  let knownScores: Tensor?
+  let baselines: BaselineRows
   let keepsLedger: Bool
   let run: RunOptions
 
@@ -23,18 +24,18 @@ struct GradientWork: Sendable {
   private static let variantsPerCall = 1 << 14
   /// The same where every example is its own variant: no more memory than its input and its attributions.
   private static let examplesPerCall = 1 << 18
-  /// Bytes of the sums of one call, about.
+  /// Bytes of the sums of one call, and of reference values that belong to single examples, about.
   private static let sumBytesPerCall = 1 << 28
 
   func explanation() async throws(CoalitionError) -> Explanation {
+    if method.remakesRows { try checkFinite() }
     if case .adaptiveIntegratedGradients(let tolerance) = method {
       return try await adaptive(tolerance)
     }
-    let firstVariants = try method.variants(ofExample: 0, baselines: baselineCount)
+    let firstVariants = try method.variants(ofExample: 0, baselines: baselines.count)
     let variants = firstVariants.count
     let seeds = weights.isAll ? min(weights.count, Self.seedsPerProgram) : 1
-    var request = method.request(
-      target: explainer.scores, seeds: seeds, model: explainer.cut.model)
+    var request = explainer.request(method, seeds: seeds)
     if variants > 1 { request.isSummed = true }
     request.keepsLedger = keepsLedger
     if keepsLedger && request.isSummed {
@@ -51,6 +52,8 @@ struct GradientWork: Sendable {
       let row = plan.sources.reduce(0) { $0 + $1.count } * seeds * MemoryLayout<Double>.stride
       chunk = max(1, min(chunk, Self.sumBytesPerCall / max(1, padded / segment * row)))
     }
+    let references = plan.ownReferenceByteCount * (request.isSummed ? variants : 1)
+    if references > 0 { chunk = max(1, min(chunk, Self.sumBytesPerCall / references)) }
     var sums = ResultRows(sources: plan.sources, targets: weights.isAll ? weights.count : nil)
     var residuals: [Double] = []
     var scores: [Double] = []
@@ -59,7 +62,7 @@ struct GradientWork: Sendable {
       let range = first..<min(first + chunk, examples)
       let work = try work(
         for: range, of: convertedRows, method.variesByExample ? nil : firstVariants,
-        segment: segment, padded: padded, isSummed: request.isSummed)
+        segment: segment, padded: padded, plan)
       let groups = stride(from: 0, to: weights.isAll ? weights.count : 1, by: seeds)
       var results: [[Tensor]] = []
       var chunkResiduals: [Tensor] = []
@@ -78,9 +81,7 @@ struct GradientWork: Sendable {
       sums.append(results, examples: range.count)
       residuals += interleaved(chunkResiduals, examples: range.count)
     }
-    if scores.isEmpty {
-      scores = try await explainer.forward.run(rows, run)[explainer.scores]?.doubles ?? []
-    }
+    if scores.isEmpty { scores = try await exampleScores() }
     let shape = explainer.forward.outputs[0].shape
     let output = try weights.applied(
       to: Tensor(shape: [examples] + shape, elements: .float64(scores)))
@@ -88,7 +89,7 @@ struct GradientWork: Sendable {
       attributions: try sums.tensors(), output: output, target: weights.description,
       evaluations: [Int](repeating: variants, count: output.count))
     if method.usesBaseline {
-      try await complete(&explanation, baselineScores, shape: shape)
+      try await complete(&explanation, baselineScores)
     }
     if keepsLedger {
       let nodes = plan.ledgerNodes
@@ -112,14 +113,14 @@ struct GradientWork: Sendable {
     }
     let path = AdaptivePath(
       explainer: explainer, rows: rows, weights: weights, baselines: baselines,
-      baselineCount: baselineCount, tolerance: tolerance, run: run)
+      tolerance: tolerance, run: run)
     let result = try await path.attributions(examples: examples)
-    let scores = try await explainer.forward.run(rows, run)[explainer.scores]
     let value = explainer.forward.outputs[0]
     let output = try weights.applied(
-      to: Tensor(shape: [examples] + value.shape, elements: .float64(scores?.doubles ?? [])))
+      to: Tensor(
+        shape: [examples] + value.shape, elements: .float64(try await exampleScores())))
     var attributions: [String: Tensor] = [:]
-    for input in explainer.forward.inputs {
+    for input in explainer.sources {
       guard let values = result.rows[input.name] else { continue }
       attributions[input.name] = try Tensor(
         shape: output.shape + input.shape, elements: .float64(values))
@@ -127,8 +128,23 @@ struct GradientWork: Sendable {
     var explanation = Explanation(
       attributions: attributions, output: output, target: weights.description,
       evaluations: result.evaluations)
-    try await complete(&explanation, shape: value.shape)
+    try await complete(&explanation)
     return explanation
+  }
+
+  private func exampleScores() async throws(CoalitionError) -> [Double] {
+    if let knownScores { return knownScores.doubles }
+    return try await explainer.forward.run(rows, run)[explainer.scores]?.doubles ?? []
+  }
+
+  /// What the engine would find, too, but no more as elements of the inputs.
+  private func checkFinite() throws(CoalitionError) {
+    for (name, tensor) in rows.sorted(by: { $0.key < $1.key }) {
+      if let place = tensor.firstNonFinite {
+        throw CoalitionError(
+          .notFinite, "the input is not finite at element \(place)", node: name)
+      }
+    }
   }
 
   private func seedRow(_ index: Int) throws(CoalitionError) -> Tensor {
@@ -150,13 +166,13 @@ struct GradientWork: Sendable {
   ///   - shared: the variants of each of them; nil when every example has its own.
   private func work(
     for range: Range<Int>, of convertedRows: [String: Tensor], _ shared: [Variant]?, segment: Int,
-    padded: Int, isSummed: Bool
+    padded: Int, _ plan: ReversePlan
   ) throws(CoalitionError) -> ReversePlan.Work {
-    guard isSummed else {
+    guard plan.request.isSummed else {
       var work = ReversePlan.Work(examples: range.count)
       work.inputs = convertedRows
       if range.count != examples { work.rowOf = range.map { Int32($0) } }
-      work.baselines = baselines
+      work.baselines = baselines.rows
       work.baselineOf = [Int32](repeating: 0, count: range.count)
       work.seedOf =
         weights.rowOf.map { Array($0[range]) } ?? [Int32](repeating: 0, count: range.count)
@@ -173,7 +189,7 @@ struct GradientWork: Sendable {
       if let shared {
         own = shared
       } else {
-        own = try method.variants(ofExample: example, baselines: baselineCount)
+        own = try method.variants(ofExample: example, baselines: baselines.count)
       }
       for place in 0..<padded {
         var variant = own[min(place, own.count - 1)]
@@ -187,13 +203,14 @@ struct GradientWork: Sendable {
     work.segmentLength = segment
     work.inputs = convertedRows
     work.rowOf = variants.map { Int32($0.example) }
-    for (name, tensor) in rows {
-      if let noisy = try method.noisy(tensor, range) {
-        work.inputs[name] = noisy
-        work.rowOf = places
-      }
+    // What signals do not go to, keeps its values.
+    let sources = plan.sources.filter { rows[$0.name] != nil }
+    let noisy = try method.noisy(sources.compactMap { rows[$0.name] }, range)
+    for (source, tensor) in zip(sources, noisy ?? []) {
+      work.inputs[source.name] = tensor
+      work.rowOfInput[source.name] = places
     }
-    work.baselines = baselines
+    work.baselines = baselines.rows
     work.baselineOf = variants.map { Int32($0.variant.baseline) }
     work.seedOf = variants.map { weights.rowOf?[$0.example] ?? 0 }
     work.alphas = variants.map(\.variant.alpha)
@@ -212,24 +229,15 @@ struct GradientWork: Sendable {
   }
 
   /// Adds the score at the baselines and what is missing in the sums.
-  /// - Parameter known: the scores at the baselines, where a program has computed them.
+  /// - Parameter known: the scores at the baselines, where a program has computed them and they are the same for all
+  ///   examples.
   private func complete(
-    _ explanation: inout Explanation, _ known: [Double]? = nil, shape: [Int]
+    _ explanation: inout Explanation, _ known: [Double]? = nil
   ) async throws(CoalitionError) {
-    let scores: [Double]
-    if let known {
-      scores = known
-    } else {
-      scores = try await explainer.forward.run(baselines, run)[explainer.scores]?.doubles ?? []
-    }
-    let size = shape.reduce(1, *)
-    var mean = [Double](repeating: 0, count: size)
-    for row in 0..<baselineCount {
-      for score in 0..<size { mean[score] += scores[row * size + score] / Double(baselineCount) }
-    }
-    let all = (0..<examples).flatMap { _ in mean }
+    let means = try await explainer.baselineScores(
+      baselines, beside: rows, examples: examples, known: known, run)
     let baseline = try weights.applied(
-      to: Tensor(shape: [examples] + shape, elements: .float64(all)))
+      to: Tensor(shape: [examples] + explainer.scoreShape, elements: .float64(means)))
     let outputs = explanation.output.doubles
     let baselines = baseline.doubles
     var sums = [Double](repeating: 0, count: outputs.count)

@@ -62,7 +62,7 @@ public struct RuleBook: Sendable, Hashable {
 
   /// The rules of a graph's nodes.
   package func rules(for graph: Graph) -> ReverseRules {
-    let affine = graph.nodes.filter { ["Conv", "Gemm", "MatMul"].contains($0.operation) }
+    let affine = graph.affineNodes
     var general = Rule.epsilon()
     var exceptions: [String: RelevanceRule] = [:]
     for entry in entries where entry.selector == .all { general = entry.rule }
@@ -88,7 +88,7 @@ public struct RuleBook: Sendable, Hashable {
   /// Checks the parameters of the rules, and that every named layer exists.
   /// - Throws: `usage`; for a layer with those that there are.
   package func check(_ graph: Graph) throws(CoalitionError) {
-    let affine = graph.nodes.filter { ["Conv", "Gemm", "MatMul"].contains($0.operation) }
+    let affine = graph.affineNodes
     for entry in entries {
       try entry.rule.check()
       guard case .node(let name) = entry.selector else { continue }
@@ -98,6 +98,13 @@ public struct RuleBook: Sendable, Hashable {
           expected: affine.map(\.label).joined(separator: ", "))
       }
     }
+  }
+}
+
+extension Graph {
+  /// Convolutions and dense layers.
+  fileprivate var affineNodes: [Node] {
+    nodes.filter { ["Conv", "Gemm", "MatMul"].contains($0.operation) }
   }
 }
 

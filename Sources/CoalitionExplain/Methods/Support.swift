@@ -96,16 +96,13 @@ private struct SupportRow: Sendable {
 extension Explainer {
   /// The nodes that a method treats in another way than its definition, in execution order.
   package func doubts(of method: GradientMethod) -> [SupportDoubt] {
-    let treatment = SignalTreatment(
-      method.request(target: scores, seeds: 1, model: cut.model).rules)
-    return doubts(of: treatment)
+    doubts(of: SignalTreatment(request(method).rules))
   }
 
   func doubts(of treatment: SignalTreatment) -> [SupportDoubt] {
     let graph = cut.model.graph
     let needed = graph.ancestors(of: scores)
-    var computed = Set(
-      forward.inputs.filter { [.float32, .float64].contains($0.elementType) }.map(\.name))
+    var computed = Set(sources.map(\.name))
     var doubts: [SupportDoubt] = []
     for node in graph.nodes where node.inputs.contains(where: computed.contains) {
       // Sizes do not depend on the numbers.

@@ -15,6 +15,14 @@ extension GradientMethod {
     if case .expectedGradients = self { true } else { false }
   }
 
+  /// Whether the engine gets other rows than those of the inputs: with noise, or places of paths.
+  var remakesRows: Bool {
+    switch self {
+    case .smoothGrad, .adaptiveIntegratedGradients: true
+    default: false
+    }
+  }
+
   /// The variants of one example: as many for every example.
   func variants(ofExample example: Int, baselines: Int) throws(CoalitionError) -> [Variant] {
     switch self {
@@ -52,25 +60,39 @@ extension GradientMethod {
     guard count > 0 else { throw CoalitionError(.usage, message, found: "\(count)") }
   }
 
-  /// Rows of examples with noise, one per variant: nil for methods without noise.
+  /// Rows of examples with noise, one per variant, of several inputs: nil for methods without noise.
   func noisy(
-    _ rows: Tensor, _ examples: Range<Int>
-  ) throws(CoalitionError) -> Tensor? {
+    _ inputs: [Tensor], _ examples: Range<Int>
+  ) throws(CoalitionError) -> [Tensor]? {
     guard case .smoothGrad(let samples, let noise, let seed) = self else { return nil }
-    let values = rows.doubles
-    let size = rows.count / max(rows.shape[0], 1)
-    var result: [Double] = []
-    result.reserveCapacity(examples.count * samples * size)
+    let values = inputs.map(\.doubles)
+    let sizes = inputs.map { $0.count / max($0.shape[0], 1) }
+    var results = [[Double]](repeating: [], count: inputs.count)
+    for input in inputs.indices {
+      results[input].reserveCapacity(examples.count * samples * sizes[input])
+    }
     for example in examples {
-      let row = values[example * size..<(example + 1) * size]
-      let deviation = noise * ((row.max() ?? 0) - (row.min() ?? 0))
+      let rows = inputs.indices.map { input in
+        values[input][example * sizes[input]..<(example + 1) * sizes[input]]
+      }
+      let deviations = rows.map { noise * (($0.max() ?? 0) - ($0.min() ?? 0)) }
       for sample in 0..<samples {
+        // One stream goes through all inputs, so that they share no numbers.
         var random = CounterRandom(
           seed: seed, purpose: .smoothGrad, index: UInt64(example) << 32 | UInt64(sample))
-        for value in row { result.append(value + deviation * random.normal()) }
+        for input in inputs.indices {
+          for value in rows[input] {
+            results[input].append(value + deviations[input] * random.normal())
+          }
+        }
       }
     }
-    return try Tensor(
-      shape: [examples.count * samples] + rows.shape.dropFirst(), elements: .float64(result))
+    var tensors: [Tensor] = []
+    for (input, numbers) in zip(inputs, results) {
+      tensors.append(
+        try Tensor(
+          shape: [examples.count * samples] + input.shape.dropFirst(), elements: .float64(numbers)))
+    }
+    return tensors
   }
 }

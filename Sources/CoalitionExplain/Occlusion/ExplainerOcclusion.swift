@@ -21,7 +21,7 @@ extension Explainer {
     let subject = try await maskedSubject(inputs, target, baselines, run)
     let game = try MaskedGame(
       forward, output: scores, players: try players.spread(over: sources),
-      inputs: subject.rows, baselines: subject.baselines, targets: subject.targets)
+      inputs: subject.rows, baselines: subject.baselines.rows, targets: subject.targets)
     let result = try await game.occlusion(run)
     let count = players.playerCount
     let falls = result.values.flatMap { $0.flatMap { $0 } }
@@ -30,17 +30,17 @@ extension Explainer {
       attributions: [:], output: try subject.scored(result.outputs.flatMap { $0 }, size: 1, []),
       target: subject.description,
       evaluations: subject.evaluations(game.evaluations(coalitions: count + 1)))
-    explanation.baselineOutput = try await baselineScores(subject, run)
+    let baseline = try await baselineScores(subject, run)
+    explanation.baselineOutput = baseline
     let spread = try players.attributions(of: values, targets: subject.resultTargets)
     explanation.attributions = spread
-    if let baseline = explanation.baselineOutput?.doubles {
-      let sums = values.doubles
-      let residuals = zip(explanation.output.doubles, baseline).enumerated().map { row, ends in
-        ends.0 - ends.1 - sums[row * count..<(row + 1) * count].reduce(0, +)
-      }
-      explanation.residual = try Tensor(
-        shape: explanation.output.shape, elements: .float64(residuals))
+    let sums = values.doubles
+    let changes = zip(explanation.output.doubles, baseline.doubles).map { $0 - $1 }
+    let residuals = changes.enumerated().map { row, change in
+      change - sums[row * count..<(row + 1) * count].reduce(0, +)
     }
+    explanation.residual = try Tensor(
+      shape: explanation.output.shape, elements: .float64(residuals))
     return MaskedExplanation(explanation: explanation, values: values)
   }
 
@@ -53,16 +53,16 @@ extension Explainer {
     let subject = try await maskedSubject(inputs, target, baselines, run)
     let found = try await windows.occlude(
       forward, output: scores, input: source.name, inputs: subject.rows,
-      baselines: subject.baselines, targets: subject.targets, run)
+      baselines: subject.baselines.rows, targets: subject.targets, run)
     let count = found.result.values.first?.first?.count ?? 0
-    let repeats = subject.baselines.values.map { $0.shape[0] }.max() ?? 1
     var explanation = Explanation(
       attributions: [
         source.name: try subject.scored(
           found.attributions.doubles, size: source.count, source.shape)
       ],
       output: try subject.scored(found.result.outputs.flatMap { $0 }, size: 1, []),
-      target: subject.description, evaluations: subject.evaluations((count + 1) * repeats))
+      target: subject.description,
+      evaluations: subject.evaluations((count + 1) * subject.baselines.count))
     explanation.baselineOutput = try await baselineScores(subject, run)
     explanation.warnings = found.warnings
     return MaskedExplanation(explanation: explanation)
@@ -81,16 +81,20 @@ extension Explainer {
     let subject = try await maskedSubject(inputs, target, baselines, run)
     let found = try await rise.explain(
       forward, output: scores, input: source.name, inputs: subject.rows,
-      baselines: subject.baselines, targets: subject.targets, run)
-    let outputs = try await scoreValues(subject.rows, run)
-    let repeats = subject.baselines.values.map { $0.shape[0] }.max() ?? 1
+      baselines: subject.baselines.rows, targets: subject.targets, run)
+    let outputs: [Double]
+    if let known = subject.knownScores {
+      outputs = known.doubles
+    } else {
+      outputs = try await scoreValues(subject.rows, run)
+    }
     let explanation = Explanation(
       attributions: [
         source.name: try subject.scored(
           found.attributions.doubles, size: source.count, source.shape)
       ],
       output: try subject.picked(from: outputs), target: subject.description,
-      evaluations: subject.evaluations(rise.masks * repeats))
+      evaluations: subject.evaluations(rise.masks * subject.baselines.count))
     return MaskedExplanation(
       explanation: explanation,
       standardErrors: try subject.scored(
@@ -109,41 +113,27 @@ extension Explainer {
 
   // MARK: Subjects
 
-  private func scoreValues(
-    _ rows: [String: Tensor], _ run: RunOptions
-  ) async throws(CoalitionError) -> [Double] {
-    try await forward.run(rows, run)[scores]?.doubles ?? []
-  }
-
   func maskedSubject(
     _ inputs: [String: Tensor], _ target: Target, _ baselines: [String: Baseline],
     _ run: RunOptions
   ) async throws(CoalitionError) -> MaskedSubject {
     let rows = try await rows(of: inputs, run)
     let examples = rows.values.first?.shape[0] ?? 0
-    var outputs: Tensor?
-    if target == .predicted { outputs = try await forward.run(rows, run)[scores] }
-    let weights = try ScoreWeights(
-      target, shape: scoreShape, examples: examples, scores: outputs)
-    let names = Set(sources.map(\.name))
-    let references = try await baselineRows(baselines, run).rows.filter { names.contains($0.key) }
+    let (weights, outputs) = try await scoreWeights(target, rows, examples: examples, run)
+    try checkNames(of: baselines)
+    let references = try await baselineRows(baselines, run)
     return MaskedSubject(
-      rows: rows, baselines: references, weights: weights, examples: examples,
-      scoreCount: scoreShape.reduce(1, *))
+      rows: rows, baselines: references, weights: weights, knownScores: outputs,
+      examples: examples, scoreCount: scoreShape.reduce(1, *))
   }
 
-  /// The scores at the baselines, in the mean: nil when other inputs belong to examples.
+  /// The scores at the baselines, in the mean.
   private func baselineScores(
     _ subject: MaskedSubject, _ run: RunOptions
-  ) async throws(CoalitionError) -> Tensor? {
-    guard Set(forward.inputs.map(\.name)) == Set(subject.baselines.keys) else { return nil }
-    let outputs = try await scoreValues(subject.baselines, run)
-    let size = subject.scoreCount
-    let rows = outputs.count / max(size, 1)
-    let mean = (0..<size).map { score in
-      (0..<rows).reduce(0) { $0 + outputs[$1 * size + score] } / Double(rows)
-    }
-    return try subject.picked(from: (0..<subject.examples).flatMap { _ in mean })
+  ) async throws(CoalitionError) -> Tensor {
+    try subject.picked(
+      from: try await baselineScores(
+        subject.baselines, beside: subject.rows, examples: subject.examples, run))
   }
 }
 
@@ -157,8 +147,10 @@ extension OcclusionWindows {
 /// Examples with their baselines and the elements of the scores that are asked for.
 struct MaskedSubject {
   let rows: [String: Tensor]
-  let baselines: [String: Tensor]
+  let baselines: BaselineRows
   let weights: ScoreWeights
+  /// The scores of the examples, where the target has asked for them.
+  let knownScores: Tensor?
   let examples: Int
   let scoreCount: Int
 

@@ -30,7 +30,7 @@ extension Explainer {
     let isDifference = if case .difference = target { true } else { false }
     let game = try MaskedGame(
       forward, output: scores, players: try players.spread(over: sources),
-      inputs: subject.rows, baselines: subject.baselines, targets: subject.targets,
+      inputs: subject.rows, baselines: subject.baselines.rows, targets: subject.targets,
       isDifference: isDifference)
     return (game, subject.description)
   }

@@ -14,8 +14,9 @@ package struct Lowering {
   /// Blocks of constants by value name.
   private var constantViews: [String: View] = [:]
   private var node = Node("", inputs: [], outputs: [])
-  /// What new steps belong to: by default the current node.
+  /// What new steps belong to: nil for the current node.
   var label: String?
+  var currentLabel: String { label ?? node.label }
   /// What the current node is asked to do to its output in the same step.
   private(set) var fusion = Fusion()
 
@@ -125,7 +126,7 @@ package struct Lowering {
   /// - Parameter label: what the step belongs to; the current node by default.
   mutating func emit(_ step: some Step, label: String? = nil) {
     draft.steps.append(step)
-    draft.labels.append(label ?? self.label ?? node.label)
+    draft.labels.append(label ?? currentLabel)
   }
 
   /// A dense copy in the arena; the axes in the given memory order, row-major by default.
@@ -138,33 +139,32 @@ package struct Lowering {
 
   /// Elements from one view to another of the same shape.
   mutating func copy(_ source: View, to target: View) throws(CoalitionError) {
-    guard let nest = Nest(over: [target, source]) else {
+    var source = source
+    if Nest(over: [target, source]) == nil {
       // The digits of one side cut across those of the other: go through row-major order.
-      let shape = source.shape
-      let middle = View(buffer(source.count), shape: shape)
-      guard let first = Nest(over: [middle, source]), let second = Nest(over: [target, middle])
-      else {
-        throw CoalitionError(.internalFault, "no loop nest copies \(shape)", node: node.label)
-      }
-      try emitCopy(first, from: source.operand, to: middle.operand)
-      return try emitCopy(second, from: middle.operand, to: target.operand)
+      let middle = View(buffer(source.count), shape: source.shape)
+      emit(
+        CopyStep(
+          input: source.operand, output: middle.operand, nest: try nest(over: [middle, source])))
+      source = middle
     }
-    try emitCopy(nest, from: source.operand, to: target.operand)
+    emit(
+      CopyStep(
+        input: source.operand, output: target.operand, nest: try nest(over: [target, source])))
   }
 
-  private mutating func emitCopy(
-    _ nest: Nest, from source: Operand, to target: Operand
-  ) throws(CoalitionError) {
-    try check(nest)
-    emit(CopyStep(input: source, output: target, nest: nest))
-  }
-
+  /// The nest over views that are known to have one.
   /// - Throws: `unsupported` for a nest with more axes than the engine walks.
-  func check(_ nest: Nest) throws(CoalitionError) {
+  func nest(over views: [View]) throws(CoalitionError) -> Nest {
+    guard let nest = Nest(over: views) else {
+      throw CoalitionError(
+        .internalFault, "no loop nest goes over \(views.first?.shape ?? [])", node: currentLabel)
+    }
     guard nest.sizes.count <= Nest.axisLimit else {
       throw CoalitionError(
-        .unsupported, "an element order of so many axes is not supported", node: node.label,
+        .unsupported, "an element order of so many axes is not supported", node: currentLabel,
         expected: "at most \(Nest.axisLimit)", found: "\(nest.sizes.count)")
     }
+    return nest
   }
 }

@@ -246,4 +246,13 @@ struct Nest: Sendable, Equatable {
   }
 
   var count: Int { sizes.reduce(1, *) }
+
+  /// A walked view, with an axis for each of the nest's; `axes` picks some of them.
+  func view(_ index: Int, of operand: Operand, axes: [Int]? = nil) -> View {
+    View(
+      operand,
+      axes: (axes ?? Array(sizes.indices)).map {
+        [Digit(size: sizes[$0], stride: strides[index][$0])]
+      })
+  }
 }

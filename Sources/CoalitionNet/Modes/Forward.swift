@@ -19,11 +19,7 @@ enum ForwardMode {
     _ analysis: Analysis, outputs: [String]
   ) throws(CoalitionError) -> (draft: Draft, outputSlots: [String: Int]) {
     var lowering = Lowering(analysis.values, named: Set(analysis.graph.constants.keys))
-    for (slot, input) in usedInputs(analysis) {
-      lowering.set(
-        value: input.name,
-        try lowering.input(input.name, shape: input.shape, order: input.order, slot: slot))
-    }
+    try feed(usedInputs(analysis), &lowering)
     try lower(analysis, &lowering)
     var slots: [String: Int] = [:]
     for name in outputs where analysis.values[name]?.constant == nil && slots[name] == nil {
@@ -53,6 +49,23 @@ enum ForwardMode {
         info.shape.count > 2 && isReadByWindows(port.name, graph, uses)
         ? channelsLast(rank: info.shape.count) : Array(info.shape.indices)
       return (slot, UsedInput(name: port.name, shape: info.shape, order: order))
+    }
+  }
+
+  /// Brings the inputs' rows into lanes, each from the slot of its place in the graph.
+  /// - Parameter change: what becomes of an input before nodes read it.
+  static func feed(
+    _ inputs: [(slot: Int, input: UsedInput)], _ lowering: inout Lowering,
+    through change: (
+      _ view: View, _ input: UsedInput, _ slot: Int, _ lowering: inout Lowering
+    ) throws(CoalitionError) -> View = { view, _, _, _ in view }
+  ) throws(CoalitionError) {
+    for (slot, input) in inputs {
+      let rows = try lowering.input(
+        input.name, shape: input.shape, order: input.order, slot: slot)
+      lowering.label = input.name
+      lowering.set(value: input.name, try change(rows, input, slot, &lowering))
+      lowering.label = nil
     }
   }
 

@@ -46,10 +46,9 @@ enum MaskedMode {
   ) throws(CoalitionError) -> Draft {
     let slots = Slots(inputs: analysis.graph.inputs.count)
     var lowering = Lowering(analysis.values, named: Set(analysis.graph.constants.keys))
-    for (slot, input) in ForwardMode.usedInputs(analysis) {
-      lowering.set(
-        value: input.name,
-        try lowering.masked(input, by: masking, slots, index: slot))
+    try ForwardMode.feed(ForwardMode.usedInputs(analysis), &lowering) {
+      present, input, slot, lowering throws(CoalitionError) in
+      try lowering.masked(present, input, by: masking, slots, index: slot)
     }
     try ForwardMode.lower(analysis, &lowering)
     try lowering.output(output, try lowering.view(of: output), slot: 0)
@@ -60,10 +59,10 @@ enum MaskedMode {
 extension Lowering {
   /// An input behind its mask; `index` is its place in the graph.
   fileprivate mutating func masked(
-    _ input: ForwardMode.UsedInput, by masking: Masking, _ slots: MaskedMode.Slots, index: Int
+    _ present: View, _ input: ForwardMode.UsedInput, by masking: Masking,
+    _ slots: MaskedMode.Slots, index: Int
   ) throws(CoalitionError) -> View {
     let (name, shape, order) = (input.name, input.shape, input.order)
-    let present = try self.input(name, shape: shape, order: order, slot: slots.input(index))
     switch masking {
     case .coalitions(let players, let words):
       guard let players = players[name] else { return present }
@@ -79,48 +78,15 @@ extension Lowering {
       emit(
         MaskStep(
           present: present.operand, absent: absent.operand, players: ids, output: result.operand,
-          slot: slots.mask, count: present.count, words: words), label: name)
+          slot: slots.mask, count: present.count, words: words))
       return result
     case .weights(let wanted, let axes):
       guard name == wanted else { return present }
       let absent = try self.input(name, shape: shape, order: order, slot: slots.baseline(index))
-      let weights = try weights(name, shape: shape, order: order, axes: axes, slot: slots.mask)
-      let difference = try combine(.subtract, present, absent, label: name)
-      let part = try combine(.multiply, difference, weights, label: name)
-      return try combine(.add, part, absent, label: name)
+      let weights = try self.input(
+        name, shape: shape, order: order, slot: slots.mask, rowAxes: axes)
+      return try interpolated(from: absent, to: present, by: weights).view
     }
-  }
-
-  /// A row of numbers over the last axes, repeated over the others.
-  fileprivate mutating func weights(
-    _ name: String, shape: [Int], order: [Int], axes: Int, slot: Int
-  ) throws(CoalitionError) -> View {
-    let rowShape = Array(shape.suffix(axes))
-    let rows = View(Operand(space: .constant(0)), shape: rowShape).broadcast(to: shape)
-    let view = View(buffer(shape.reduce(1, *)), shape: shape, order: order)
-    guard let nest = Nest(over: [view, rows]) else {
-      throw CoalitionError(.internalFault, "a mask has no loop nest", node: name)
-    }
-    try check(nest)
-    emit(
-      InputStep(slot: slot, output: view.operand, rowCount: rowShape.reduce(1, *), nest: nest),
-      label: name)
-    return view
-  }
-
-  /// A function of two views of the same order.
-  fileprivate mutating func combine(
-    _ function: BinaryFunction, _ left: View, _ right: View, label: String
-  ) throws(CoalitionError) -> View {
-    let result = left.denseLike(buffer(left.count))
-    guard let nest = Nest(over: [result, left, right]) else {
-      throw CoalitionError(.internalFault, "a mask has no loop nest", node: label)
-    }
-    emit(
-      BinaryStep(
-        function: function, left: left.operand, right: right.operand, output: result.operand,
-        nest: nest), label: label)
-    return result
   }
 }
 

@@ -219,12 +219,19 @@ extension Lowering {
       b = right.operand.isConstant ? b : try copied(right).broadcast(to: shape)
       output = View(place, shape: shape)
     }
-    guard let nest = Nest(over: [output, a, b]) else {
-      throw CoalitionError(.internalFault, "no loop nest goes over \(shape)")
-    }
-    try check(nest)
+    let nest = try nest(over: [output, a, b])
     emit(
       BinaryStep(function: function, left: a.operand, right: b.operand, output: place, nest: nest))
     return output
+  }
+
+  /// start + weight (end - start), and end - start; the weight may be broadcast.
+  mutating func interpolated(
+    from start: View, to end: View, by weight: View
+  ) throws(CoalitionError) -> (view: View, change: View) {
+    let shape = end.shape
+    let change = try combined(.subtract, end, start, shape: shape)
+    let part = try combined(.multiply, change, weight, shape: shape)
+    return (try combined(.add, start, part, shape: shape), change)
   }
 }

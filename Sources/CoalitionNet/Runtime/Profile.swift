@@ -52,12 +52,6 @@ extension ReversePlan {
     return try routine.profile(
       call, lanes: lanes, instructionSet: instructionSet, repetitions: repetitions)
   }
-
-  /// Lanes that a run of `examples` examples takes by default.
-  package func chooseLanes(examples: Int, threads: Int) -> Int {
-    let lanes = routine.chooseLanes(examples: examples, threads: threads)
-    return request.isSummed ? max(lanes, 16) : lanes
-  }
 }
 
 extension Routine {

@@ -1,6 +1,7 @@
 // Gradients against central differences of the forward pass, for every operator that a signal goes back through.
 
 import CoalitionBase
+import TestSupport
 import Testing
 
 @testable import CoalitionNet

@@ -2,6 +2,7 @@
 
 import CoalitionBase
 import CoalitionNet
+import TestSupport
 
 /// A network of one output, and where its inputs are drawn from.
 struct ReverseNet: Sendable, CustomStringConvertible {

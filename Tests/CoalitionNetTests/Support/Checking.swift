@@ -2,6 +2,7 @@
 
 import CoalitionBase
 import CoalitionNet
+import TestSupport
 import Testing
 
 /// Examples of all inputs, drawn at random; the axis of examples is `axis`.
@@ -110,19 +111,4 @@ func rows(_ tensor: Tensor, _ range: Range<Int>) -> Tensor {
     case .bool(let values): .bool(Array(values[part]))
     }
   return Tensor(filling: [range.count] + tensor.shape.dropFirst(), with: elements)
-}
-
-/// The error that a body throws.
-func failure(
-  _ body: () async throws -> Void, location: SourceLocation = #_sourceLocation
-) async -> CoalitionError {
-  do {
-    try await body()
-  } catch let error as CoalitionError {
-    return error
-  } catch {
-    Issue.record("\(error)", sourceLocation: location)
-  }
-  Issue.record("nothing was thrown", sourceLocation: location)
-  return CoalitionError(.internalFault, "nothing was thrown")
 }

@@ -1,6 +1,7 @@
 // A row-major array of doubles for the reference: indexed by tuples, without strides or views.
 
 import CoalitionBase
+import TestSupport
 
 struct Grid: Equatable {
   var shape: [Int]
@@ -98,20 +99,7 @@ extension Tensor {
   }
 }
 
-/// A small generator with a seed (SplitMix64): the same nets and numbers in every run.
-struct Seeded: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(_ seed: Int) { state = UInt64(truncatingIfNeeded: seed) &* 0x9E37_79B9_7F4A_7C15 &+ 1 }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-
+extension Seeded {
   /// Numbers that single precision holds exactly, so that both sides start from the same ones.
   mutating func grid(_ shape: [Int], _ range: ClosedRange<Double> = -1...1) -> Grid {
     Grid(

@@ -13,7 +13,7 @@ extension ConvolutionStep: ReversibleStep {
 
   func reverse(_ reversal: inout Reversal) throws(CoalitionError) {
     guard reversal.wants(input), var signal = reversal.signal(written)?.operand else { return }
-    if let rule = reversal.rules.relevanceRule(reversal.label) {
+    if let rule = reversal.rules.relevanceRule(reversal.lowering.currentLabel) {
       return try share(rule, signal, &reversal)
     }
     // Only functions whose slope can be told from their output are fused (ReverseMode.draft).
@@ -33,32 +33,12 @@ extension ConvolutionStep: ReversibleStep {
   ) throws(CoalitionError) {
     let outputs = [geometry.outputCount]
     let inputs = [inputCount]
+    var lensed = LensedAffine(step: self)
     var total: View?
     for group in rule.groups {
-      var denominator: View?
-      for pass in group.passes {
-        let product = View(try forward(pass, &reversal), shape: outputs)
-        if let sum = denominator {
-          denominator = try reversal.lowering.combined(
-            pass.sign > 0 ? .add : .subtract, sum, product, shape: outputs)
-        } else {
-          denominator =
-            pass.sign > 0
-            ? product
-            : try reversal.lowering.applied(Function(LN_FUNCTION_negative), to: product)
-        }
-      }
-      guard let denominator else { continue }
+      guard let denominator = try lensed.sum(of: group.passes, &reversal.lowering) else { continue }
       var numerator = View(relevance, shape: outputs)
-      if group.gate != .open {
-        let z = View(
-          try forward(RelevancePass(.identity, .identity, bias: .identity), &reversal),
-          shape: outputs)
-        let zero = View(reversal.lowering.constant(Tensor(.float64([0]))), shape: [])
-        let open =
-          group.gate == .positive
-          ? try reversal.lowering.combined(.greater, z, zero, shape: outputs)
-          : try reversal.lowering.combined(.greater, zero, z, shape: outputs)
+      if let open = try lensed.open(group.gate, &reversal.lowering) {
         numerator = try reversal.lowering.combined(.multiply, numerator, open, shape: outputs)
       }
       let stable = try reversal.lowering.applied(
@@ -69,7 +49,7 @@ extension ConvolutionStep: ReversibleStep {
           try reversal.lowering.transposedConvolution(
             geometry, weights: weights, lens: pass.weight, signal: share.operand),
           shape: inputs)
-        let x = try reversal.lowering.seen(View(input, shape: inputs), through: pass.input)
+        let x = try lensed.input(pass.input, &reversal.lowering)
         var part = try reversal.lowering.combined(.multiply, back, x, shape: inputs)
         let factor = group.coefficient * pass.sign
         if factor != 1 {
@@ -84,24 +64,78 @@ extension ConvolutionStep: ReversibleStep {
     }
     if let total { try reversal.send(total, to: View(input, shape: inputs)) }
   }
+}
+
+/// An affine step seen through lenses. What several passes of a rule need is computed once.
+private struct LensedAffine {
+  let step: ConvolutionStep
+  private var inputs: [Lens: View] = [:]
+  private var preactivation: View?
+
+  init(step: ConvolutionStep) { self.step = step }
+
+  /// lens(x).
+  mutating func input(_ lens: Lens, _ lowering: inout Lowering) throws(CoalitionError) -> View {
+    if let known = inputs[lens] { return known }
+    let view = try lowering.seen(View(step.input, shape: [step.inputCount]), through: lens)
+    inputs[lens] = view
+    return view
+  }
 
   /// lens(W) lens(x) [+ lens(bias)].
-  private func forward(
-    _ pass: RelevancePass, _ reversal: inout Reversal
-  ) throws(CoalitionError) -> Operand {
-    let x = try reversal.lowering.seen(View(input, shape: [inputCount]), through: pass.input)
-    let seenWeights = try reversal.lowering.weights(weights, seenThrough: pass.weight)
+  private mutating func product(
+    _ pass: RelevancePass, _ lowering: inout Lowering
+  ) throws(CoalitionError) -> View {
+    let x = try input(pass.input, &lowering)
+    let weights = try lowering.weights(step.weights, seenThrough: pass.weight)
     var seenBias: Operand?
-    if let bias, let lens = pass.bias {
-      let source = try reversal.lowering.constantSource(bias)
-      seenBias = reversal.lowering.constant(source.tensor.seen(through: lens))
+    if let bias = step.bias, let lens = pass.bias {
+      let source = try lowering.constantSource(bias)
+      seenBias = lowering.constant(source.tensor.seen(through: lens))
     }
-    let output = reversal.lowering.buffer(geometry.outputCount)
-    reversal.lowering.emit(
+    let output = lowering.buffer(step.geometry.outputCount)
+    lowering.emit(
       ConvolutionStep(
-        geometry: geometry, input: x.operand, output: output, weights: seenWeights, bias: seenBias,
-        fusion: Lowering.Fusion()))
-    return output
+        geometry: step.geometry, input: x.operand, output: output, weights: weights,
+        bias: seenBias, fusion: Lowering.Fusion()))
+    return View(output, shape: [step.geometry.outputCount])
+  }
+
+  /// The sum of sign * product: nil for no passes.
+  mutating func sum(
+    of passes: [RelevancePass], _ lowering: inout Lowering
+  ) throws(CoalitionError) -> View? {
+    var sum: View?
+    for pass in passes {
+      let product = try product(pass, &lowering)
+      if let terms = sum {
+        sum = try lowering.combined(
+          pass.sign > 0 ? .add : .subtract, terms, product, shape: product.shape)
+      } else {
+        sum =
+          pass.sign > 0
+          ? product : try lowering.applied(Function(LN_FUNCTION_negative), to: product)
+      }
+    }
+    return sum
+  }
+
+  /// 1 at the outputs that a gate lets through, else 0: nil when it lets all of them through.
+  mutating func open(
+    _ gate: RelevanceGroup.Gate, _ lowering: inout Lowering
+  ) throws(CoalitionError) -> View? {
+    if gate == .open { return nil }
+    let z: View
+    if let known = preactivation {
+      z = known
+    } else {
+      z = try product(RelevancePass(.identity, .identity, bias: .identity), &lowering)
+      preactivation = z
+    }
+    let zero = View(lowering.constant(Tensor(.float64([0]))), shape: [])
+    return gate == .positive
+      ? try lowering.combined(.greater, z, zero, shape: z.shape)
+      : try lowering.combined(.greater, zero, z, shape: z.shape)
   }
 }
 

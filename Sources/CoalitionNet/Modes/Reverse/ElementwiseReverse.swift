@@ -83,21 +83,12 @@ extension PointwiseStep: ReversibleStep {
 }
 
 extension BinaryStep: ReversibleStep {
-  private func view(_ operand: Operand, _ index: Int) -> View {
-    View(
-      operand,
-      axes: nest.sizes.indices.map {
-        [Digit(size: nest.sizes[$0], stride: nest.strides[index][$0])]
-      }
-    )
-  }
-
-  var written: View { view(output, 0) }
+  var written: View { nest.view(0, of: output) }
 
   func reverse(_ reversal: inout Reversal) throws(CoalitionError) {
     guard let signal = reversal.signal(written) else { return }
-    let a = view(left, 1)
-    let b = view(right, 2)
+    let a = nest.view(1, of: left)
+    let b = nest.view(2, of: right)
     if case .relevance = reversal.rules.signal { return try share(signal, a, b, &reversal) }
     if reversal.wants(left), let sent = try sent(to: a, other: b, signal, isLeft: true, &reversal) {
       try reversal.send(sent, to: a)
@@ -219,7 +210,7 @@ extension BinaryStep: ReversibleStep {
     let shape = nest.sizes
     switch function {
     case .add, .subtract:
-      guard let rule = reversal.rules.relevanceRule(reversal.label) else { return }
+      guard let rule = reversal.rules.relevanceRule(reversal.lowering.currentLabel) else { return }
       let total = try reversal.lowering.copied(written)
       let stable = try reversal.lowering.applied(
         Function(LN_FUNCTION_stabilize, rule.epsilon), to: total)

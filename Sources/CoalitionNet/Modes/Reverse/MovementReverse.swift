@@ -4,20 +4,11 @@ import CLanes
 import CoalitionBase
 
 extension CopyStep: ReversibleStep {
-  private func view(_ operand: Operand, _ index: Int) -> View {
-    View(
-      operand,
-      axes: nest.sizes.indices.map {
-        [Digit(size: nest.sizes[$0], stride: nest.strides[index][$0])]
-      }
-    )
-  }
-
-  var written: View { view(output, 0) }
+  var written: View { nest.view(0, of: output) }
 
   func reverse(_ reversal: inout Reversal) throws(CoalitionError) {
     guard reversal.wants(input), let signal = reversal.signal(written) else { return }
-    try reversal.send(signal, to: view(input, 1))
+    try reversal.send(signal, to: nest.view(1, of: input))
   }
 }
 
@@ -72,7 +63,7 @@ extension PoolStep: ReversibleStep {
     case .winner: return
     }
     let isSum = kind == .average || kind == .sum
-    if isSum, let rule = reversal.rules.relevanceRule(reversal.label) {
+    if isSum, let rule = reversal.rules.relevanceRule(reversal.lowering.currentLabel) {
       let stable = try reversal.lowering.applied(
         Function(LN_FUNCTION_stabilize, rule.epsilon), to: written)
       signal = try reversal.lowering.combined(
@@ -129,28 +120,22 @@ extension SoftmaxStep: ReversibleStep {
   /// The sum along the axis, of size 1 there.
   private func total(_ view: View, _ reversal: inout Reversal) throws(CoalitionError) -> View {
     let dense = try reversal.lowering.copied(view)
-    var rows = PlacedWindow.point
-    rows.size = axis
-    rows.kernel = axis
-    let output = reversal.lowering.buffer(outer * inner)
-    reversal.lowering.emit(
-      PoolStep(
-        kind: .sum, countsPadding: false, images: outer, channels: inner, vertical: rows,
-        horizontal: .point, input: dense.operand, output: output))
-    return View(output, shape: [outer, 1, inner])
+    let sums = reversal.lowering.sum(
+      dense.operand, blocks: outer, rows: axis, columns: inner)
+    return View(sums, shape: [outer, 1, inner])
   }
 }
 
 extension Lowering {
-  /// Sums of `rows` x `columns` positions over the rows.
-  mutating func sum(_ operand: Operand, rows: Int, columns: Int) -> Operand {
+  /// Sums of `blocks` x `rows` x `columns` positions over the rows.
+  mutating func sum(_ operand: Operand, blocks: Int = 1, rows: Int, columns: Int) -> Operand {
     var window = PlacedWindow.point
     window.size = rows
     window.kernel = rows
-    let output = buffer(columns)
+    let output = buffer(blocks * columns)
     emit(
       PoolStep(
-        kind: .sum, countsPadding: false, images: 1, channels: columns, vertical: window,
+        kind: .sum, countsPadding: false, images: blocks, channels: columns, vertical: window,
         horizontal: .point, input: operand, output: output))
     return output
   }
@@ -169,10 +154,7 @@ extension Lowering {
   ) throws(CoalitionError) {
     var right = right
     if Nest(over: [target, left, right]) == nil { right = try copied(right) }
-    guard let nest = Nest(over: [target, left, right]) else {
-      throw CoalitionError(.internalFault, "no loop nest goes over \(target.shape)")
-    }
-    try check(nest)
+    let nest = try nest(over: [target, left, right])
     emit(
       BinaryStep(
         function: function, left: left.operand, right: right.operand, output: target.operand,

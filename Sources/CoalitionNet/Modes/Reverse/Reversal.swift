@@ -34,7 +34,6 @@ struct Reversal {
   let soleAffine: [Operand: ConvolutionStep]
   /// The residual of every step, when it is asked for.
   var ledger: Ledger?
-  var label = ""
 
   init(
     _ lowering: Lowering, rules: ReverseRules, wanted: Set<Int>, referenced: [Int] = [],
@@ -138,25 +137,18 @@ struct Reversal {
   ) throws(CoalitionError) -> (View, View) {
     guard target.digits.contains(where: { $0.stride == 0 }) else { return (target, contribution) }
     guard let nest = Nest(over: [contribution, target]) else {
-      throw CoalitionError(.internalFault, "a repeated value has no loop nest", node: label)
+      throw CoalitionError(
+        .internalFault, "a repeated value has no loop nest", node: lowering.currentLabel)
     }
     let repeats = nest.sizes.indices.filter { nest.strides[1][$0] == 0 }
     let kept = nest.sizes.indices.filter { nest.strides[1][$0] != 0 }
     let times = repeats.reduce(1) { $0 * nest.sizes[$1] }
     let count = kept.reduce(1) { $0 * nest.sizes[$1] }
-    let order = repeats + kept
-    let walked = View(
-      contribution.operand,
-      axes: order.map { [Digit(size: nest.sizes[$0], stride: nest.strides[0][$0])] })
-    let rows = try lowering.copied(walked)
+    let rows = try lowering.copied(
+      nest.view(0, of: contribution.operand, axes: repeats + kept))
     let sum = lowering.sum(rows.operand, rows: times, columns: count)
     let shape = kept.map { nest.sizes[$0] }
-    return (
-      View(
-        target.operand,
-        axes: kept.map { [Digit(size: nest.sizes[$0], stride: nest.strides[1][$0])] }),
-      View(sum, shape: shape)
-    )
+    return (nest.view(1, of: target.operand, axes: kept), View(sum, shape: shape))
   }
 
   // MARK: Reference values
@@ -172,7 +164,7 @@ struct Reversal {
       let index = referenced.firstIndex(of: buffer) ?? referenced.count
       if index == referenced.count { referenced.append(buffer) }
       place = try lowering.input(
-        label, shape: [count], order: [0], slot: firstReferenceSlot + index
+        lowering.currentLabel, shape: [count], order: [0], slot: firstReferenceSlot + index
       ).operand
       references[buffer] = place
     }
@@ -196,7 +188,6 @@ struct Reversal {
       throw CoalitionError(
         .unsupported, "nothing goes back through this step: \(step.summary)", node: label)
     }
-    self.label = label
     lowering.label = label
     do throws(CoalitionError) {
       if let signal = signal(step.written) { try record(signal, at: step.written, sign: 1) }
@@ -215,12 +206,13 @@ struct Reversal {
     var change: View?
     if case .multiplier = rules.signal {
       change = target
-      if rules.needsReference {
+      if rules.isComplete {
         change = try lowering.combined(
           .subtract, target, try reference(target), shape: target.shape)
       }
     }
-    try ledger.record(signal, times: change, sign: sign, label: label, &lowering)
+    try ledger.record(
+      signal, times: change, sign: sign, label: lowering.currentLabel, &lowering)
     self.ledger = ledger
   }
 }

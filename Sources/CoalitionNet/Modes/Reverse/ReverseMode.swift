@@ -23,6 +23,9 @@ package struct ReverseRequest: Sendable, Hashable {
   }
 
   package var target: String
+  /// The inputs that signals go to: nil for all of floating-point numbers. Others keep the example's values at
+  /// every baseline.
+  package var sources: [String]?
   package var rules: ReverseRules
   package var product: Product
   package var feeding: Feeding
@@ -33,10 +36,11 @@ package struct ReverseRequest: Sendable, Hashable {
   package var keepsLedger: Bool
 
   package init(
-    target: String, rules: ReverseRules, product: Product, feeding: Feeding = .rows,
-    seeds: Int = 1, isSummed: Bool = false, keepsLedger: Bool = false
+    target: String, sources: [String]? = nil, rules: ReverseRules, product: Product,
+    feeding: Feeding = .rows, seeds: Int = 1, isSummed: Bool = false, keepsLedger: Bool = false
   ) {
     self.target = target
+    self.sources = sources
     self.rules = rules
     self.product = product
     self.feeding = feeding
@@ -48,14 +52,16 @@ package struct ReverseRequest: Sendable, Hashable {
 
 /// The slots of a reverse program.
 ///
-/// Inputs: the rows of all inputs of the graph; the seeds; for paths the baselines of all inputs and the alphas; the
-/// reference values. Outputs: per seed the results of all sources, and the residuals; the target's values last.
+/// Inputs: the rows of all inputs of the graph; the seeds; for paths places for the baselines of all inputs, of which
+/// those of sources are read, and the alphas; the reference values. Outputs: per seed the results of all sources, and the residuals; the target's values last.
 struct ReverseSlots: Sendable {
   var inputs: Int
   var seeds: Int
   var isPath: Bool
   /// Per source: its place among the graph's inputs.
   var sources: [Int]
+  /// Whether inputs are read that are no sources.
+  var holdsInputs: Bool
   var hasLedger: Bool
 
   func seed(_ index: Int) -> Int { inputs + index }
@@ -88,22 +94,27 @@ enum ReverseMode {
   ) throws(CoalitionError) -> ReverseDraft {
     let inputs = ForwardMode.usedInputs(analysis)
     // Indices and other whole numbers have no slopes.
-    let sources = inputs.filter {
-      analysis.values[$0.input.name].map { [.float32, .float64].contains($0.elementType) } ?? false
+    let sources = inputs.filter { _, input in
+      guard let type = analysis.values[input.name]?.elementType else { return false }
+      return [.float32, .float64].contains(type) && request.sources?.contains(input.name) ?? true
     }
     let slots = ReverseSlots(
       inputs: analysis.graph.inputs.count, seeds: request.seeds, isPath: request.feeding == .path,
-      sources: sources.map(\.slot), hasLedger: request.keepsLedger)
+      sources: sources.map(\.slot), holdsInputs: sources.count < inputs.count,
+      hasLedger: request.keepsLedger)
     var lowering = Lowering(analysis.values, named: Set(analysis.graph.constants.keys))
 
     var changes: [String: View] = [:]
-    for (slot, input) in inputs {
-      var view = try lowering.input(
-        input.name, shape: input.shape, order: input.order, slot: slot)
-      if request.feeding == .path && slots.sources.contains(slot) {
-        (view, changes[input.name]) = try path(to: view, input, slot, slots, &lowering)
-      }
-      lowering.set(value: input.name, view)
+    try ForwardMode.feed(inputs, &lowering) {
+      end, input, slot, lowering throws(CoalitionError) in
+      guard request.feeding == .path && slots.sources.contains(slot) else { return end }
+      let baseline = try lowering.input(
+        input.name, shape: input.shape, order: input.order, slot: slots.baseline(slot))
+      let alpha = try lowering.input(input.name, shape: [1], order: [0], slot: slots.alpha)
+      let path = try lowering.interpolated(
+        from: baseline, to: end, by: View(alpha.operand, shape: []))
+      changes[input.name] = path.change
+      return path.view
     }
     let firstForward = lowering.draft.steps.count
     try ForwardMode.lower(
@@ -132,6 +143,7 @@ enum ReverseMode {
         lowering, rules: request.rules, wanted: wanted, referenced: referenced,
         firstReferenceSlot: slots.firstReference, soleAffine: soleAffine,
         ledger: request.keepsLedger ? Ledger() : nil)
+      reversal.lowering.label = request.target
       var start = try reversal.lowering.input(
         request.target, shape: target.shape, order: target.memoryOrder, slot: slots.seed(seed))
       // What is shared out is the score itself.
@@ -145,7 +157,7 @@ enum ReverseMode {
       for (index, source) in sources.enumerated() {
         let result = try product(
           request, at: sourceViews[index], change: changes[source.input.name], &reversal)
-        try reversal.lowering.result(
+        try reversal.lowering.output(
           source.input.name, result, slot: slots.result(seed: seed, source: index),
           isSummed: request.isSummed)
       }
@@ -179,20 +191,6 @@ enum ReverseMode {
       throw CoalitionError(.unsupported, "the value is the same for all inputs", node: name)
     }
     return try lowering.view(of: name)
-  }
-
-  /// baseline + alpha (input - baseline), and input - baseline.
-  private static func path(
-    to end: View, _ input: ForwardMode.UsedInput, _ slot: Int, _ slots: ReverseSlots,
-    _ lowering: inout Lowering
-  ) throws(CoalitionError) -> (view: View, change: View) {
-    let baseline = try lowering.input(
-      input.name, shape: input.shape, order: input.order, slot: slots.baseline(slot))
-    let alpha = try lowering.input(input.name, shape: [1], order: [0], slot: slots.alpha)
-    let scalar = View(alpha.operand, shape: [])
-    let change = try lowering.combined(.subtract, end, baseline, shape: input.shape)
-    let step = try lowering.combined(.multiply, change, scalar, shape: input.shape)
-    return (try lowering.combined(.add, baseline, step, shape: input.shape), change)
   }
 
   private static func product(
@@ -238,11 +236,7 @@ enum ReverseMode {
     target: String
   ) throws(CoalitionError) -> (Draft, [Int]) {
     var lowering = Lowering(analysis.values, named: Set(analysis.graph.constants.keys))
-    for (slot, input) in inputs {
-      lowering.set(
-        value: input.name,
-        try lowering.input(input.name, shape: input.shape, order: input.order, slot: slot))
-    }
+    try ForwardMode.feed(inputs, &lowering)
     try ForwardMode.lower(analysis, &lowering, fusing: .nothing)
     var counts: [Int] = []
     for (slot, buffer) in wanted.enumerated() {
@@ -260,47 +254,9 @@ enum ReverseMode {
 extension Reversal {
   /// Puts the first signal at the target.
   mutating func start(_ signal: View, at target: View) throws(CoalitionError) {
-    label = "target"
     var silent = ledger
     swap(&silent, &ledger)
     try send(signal, to: target)
     swap(&silent, &ledger)
-  }
-}
-
-/// Sums of rows over examples (csrc/ops/sum.c).
-struct SumStep: Step {
-  var slot: Int
-  var input: Operand
-  var rowCount: Int
-  /// Over row elements (row-major), input.
-  var nest: Nest
-
-  var reads: [Operand] { [input] }
-  var writes: Operand? { nil }
-  var summary: String { "sums \(slot): \(nest.sizes)" }
-
-  func encoded(_ places: Places) -> ln_step {
-    var step = ln_step()
-    step.family = Int32(LN_sum.rawValue)
-    step.sum = ln_sum(
-      in: places(input), slot: Int32(slot), row_count: Int64(rowCount), nest: nest.encoded,
-      stride: nest.encodedStrides(1))
-    return step
-  }
-}
-
-extension Lowering {
-  /// Writes a value to the caller's rows, one per example or one per segment of examples.
-  fileprivate mutating func result(
-    _ name: String, _ view: View, slot: Int, isSummed: Bool
-  ) throws(CoalitionError) {
-    guard isSummed else { return try output(name, view, slot: slot) }
-    let rows = View(Operand(space: .constant(0)), shape: view.shape)
-    guard let nest = Nest(over: [rows, view]) else {
-      throw CoalitionError(.internalFault, "an output has no loop nest")
-    }
-    try check(nest)
-    emit(SumStep(slot: slot, input: view.operand, rowCount: view.count, nest: nest), label: name)
   }
 }

@@ -46,11 +46,20 @@ package final class ReversePlan: Sendable {
   /// Bytes of packed weights and of the arenas of all threads in a run over so many examples and variants of them.
   package func programByteCount(examples: Int, threads: Int) -> Int {
     [routine, reference].compactMap { $0 }.reduce(0) { bytes, routine in
-      // As `run` chooses them.
-      let chosen = routine.chooseLanes(examples: examples, threads: threads)
-      let lanes = request.isSummed ? max(16, chosen) : chosen
+      let lanes = lanes(of: routine, examples: examples, threads: threads)
       return bytes + routine.constantByteCount + threads * routine.arenaByteCount(lanes: lanes)
     }
+  }
+
+  /// Lanes that a run of `examples` examples takes by default.
+  package func chooseLanes(examples: Int, threads: Int) -> Int {
+    lanes(of: routine, examples: examples, threads: threads)
+  }
+
+  /// Sums need a tile that holds their longest segment.
+  private func lanes(of routine: Routine, examples: Int, threads: Int) -> Int {
+    let lanes = routine.chooseLanes(examples: examples, threads: threads)
+    return request.isSummed ? max(lanes, 16) : lanes
   }
 
   /// What a run works on. Rows are [R, one example's shape]; the indices say which row each example takes (nil: its
@@ -59,10 +68,12 @@ package final class ReversePlan: Sendable {
     package var examples: Int
     package var inputs: [String: Tensor] = [:]
     package var rowOf: [Int32]?
+    /// The same for sources whose rows are others.
+    package var rowOfInput: [String: [Int32]] = [:]
     /// Per seed: rows over the target's elements.
     package var seeds: [Tensor] = []
     package var seedOf: [Int32]?
-    /// Of all inputs; needed for paths and reference values.
+    /// Of all sources; needed for paths and reference values.
     package var baselines: [String: Tensor] = [:]
     package var baselineOf: [Int32]?
     /// Where on its path each example stands.
@@ -84,7 +95,7 @@ package final class ReversePlan: Sendable {
     package var target: Tensor?
     /// Per seed: a row of residuals per example.
     package var residuals: [Tensor] = []
-    /// The target's values at the baselines, when there are reference values.
+    /// The target's values at the baselines, when there are reference values and they are the same for all examples.
     package var baselineTarget: Tensor?
   }
 
@@ -96,9 +107,12 @@ package final class ReversePlan: Sendable {
       let threads = try Plan.threads(options.threads)
       options.lanes = chooseLanes(examples: work.examples, threads: threads)
     }
-    let (call, segments, baselineTarget) = try await call(work, options)
     let elements: [Tensor.Elements]
+    let segments: Segments?
+    let baselineTarget: Tensor?
     do throws(CoalitionError) {
+      let call: ProgramCall
+      (call, segments, baselineTarget) = try await self.call(work, options)
       elements = try await routine.run(call, options)
     } catch  where error.code == .notFinite {
       throw notFinite(in: work)
@@ -157,22 +171,29 @@ package final class ReversePlan: Sendable {
   ) async throws(CoalitionError) -> (ProgramCall, Segments?, baselineTarget: Tensor?) {
     let segments = request.isSummed ? Segments(work.groupOf, length: work.segmentLength) : nil
     var rows: [SlotRows] = []
-    for input in inputs { rows.append(try slot(input.name, work.inputs, work.rowOf)) }
+    for input in inputs {
+      rows.append(
+        try slot(input.name, work.inputs, work.rowOfInput[input.name] ?? work.rowOf))
+    }
     for seed in work.seeds { rows.append(SlotRows(seed, precision, rowOf: work.seedOf)) }
     if slots.isPath {
-      for input in inputs {
-        rows.append(try slot(input.name, work.baselines, work.baselineOf))
+      for (index, input) in inputs.enumerated() {
+        rows.append(
+          slots.sources.contains(index)
+            ? try slot(input.name, work.baselines, work.baselineOf) : SlotRows(words: []))
       }
       rows.append(SlotRows(Tensor(.float64(work.alphas)), precision))
     }
     var baselineTarget: Tensor?
     if let reference {
-      let values = try await referenceValues(reference, work, options)
+      let passes = slots.holdsInputs ? ReferencePasses(work) : nil
+      let values = try await referenceValues(reference, work, passes, options)
       for value in values.dropLast() {
-        rows.append(SlotRows(value, precision, rowOf: work.baselineOf))
+        rows.append(SlotRows(value, precision, rowOf: passes?.passOf ?? work.baselineOf))
       }
-      baselineTarget = try values.last.map { values throws(CoalitionError) in
-        try values.reshaped(to: [values.count / max(target.count, 1)] + target.shape)
+      if passes == nil, let last = values.last {
+        baselineTarget = try last.reshaped(
+          to: [last.count / max(target.count, 1)] + target.shape)
       }
     }
 
@@ -206,14 +227,24 @@ package final class ReversePlan: Sendable {
   }
 
   /// Rows of every buffer whose value at the baselines is needed, and of the target.
+  /// - Parameter passes: nil for one per baseline.
   private func referenceValues(
-    _ reference: Routine, _ work: Work, _ options: RunOptions
+    _ reference: Routine, _ work: Work, _ passes: ReferencePasses?, _ options: RunOptions
   ) async throws(CoalitionError) -> [Tensor] {
     var rows: [SlotRows] = []
-    var count = 1
-    for input in inputs {
-      rows.append(try slot(input.name, work.baselines, nil))
-      count = (work.baselines[input.name]?.count ?? 0) / max(input.count, 1)
+    var count = passes?.count ?? 1
+    for (index, input) in inputs.enumerated() {
+      guard slots.sources.contains(index) else {
+        rows.append(
+          try passes.map { passes throws(CoalitionError) in
+            try slot(input.name, work.inputs, passes.rowOf)
+          } ?? SlotRows(words: []))
+        continue
+      }
+      rows.append(try slot(input.name, work.baselines, passes?.baselineOf))
+      if passes == nil {
+        count = (work.baselines[input.name]?.count ?? 0) / max(input.count, 1)
+      }
     }
     var options = options
     options.lanes = nil
@@ -225,6 +256,42 @@ package final class ReversePlan: Sendable {
       tensors.append(try Tensor(shape: [count, size], elements: elements))
     }
     return tensors
+  }
+
+  /// Bytes of reference values that an example has for itself: 0 where all share those of the baselines.
+  package var ownReferenceByteCount: Int {
+    slots.holdsInputs ? referenceCounts.reduce(0, +) * precision.byteCount : 0
+  }
+}
+
+/// The forward passes that reference values come from where inputs keep the examples' values: one for each row of
+/// the inputs and baseline that occur together.
+private struct ReferencePasses {
+  /// Per pass.
+  private(set) var rowOf: [Int32] = []
+  private(set) var baselineOf: [Int32] = []
+  /// Per example its pass.
+  private(set) var passOf: [Int32] = []
+
+  var count: Int { rowOf.count }
+
+  init(_ work: ReversePlan.Work) {
+    struct Pair: Hashable {
+      var row: Int32
+      var baseline: Int32
+    }
+    var known: [Pair: Int32] = [:]
+    for example in 0..<work.examples {
+      let pair = Pair(
+        row: work.rowOf?[example] ?? Int32(example),
+        baseline: work.baselineOf?[example] ?? Int32(example))
+      if known[pair] == nil {
+        known[pair] = Int32(count)
+        rowOf.append(pair.row)
+        baselineOf.append(pair.baseline)
+      }
+      passOf.append(known[pair] ?? 0)
+    }
   }
 }
 

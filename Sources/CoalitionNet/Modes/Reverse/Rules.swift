@@ -127,11 +127,9 @@ package struct ReverseRules: Hashable, Sendable {
   /// values, instead of following the gradient.
   var isComplete: Bool { slope.needsReference }
 
-  var needsReference: Bool { slope.needsReference }
-
   /// Whether a function may be done inside of the step before it when it only keeps its output: the slope of a
   /// rectifier can be told from that.
-  var allowsFusedRectifiers: Bool { !needsReference }
+  var allowsFusedRectifiers: Bool { !isComplete }
 
   func relevanceRule(_ label: String) -> RelevanceRule? {
     guard case .relevance(let rule) = signal else { return nil }

@@ -4,22 +4,26 @@ import CoalitionBase
 import Glibc
 
 /// Removed with everything in it when the test ends.
-final class TemporaryFolder {
-  let path: String
+package final class TemporaryFolder {
+  package let path: String
 
-  init() throws {
+  package init() throws {
     var template = Array("/tmp/coalition-XXXXXX".utf8CString)
     guard let made = mkdtemp(&template) else { throw CoalitionError(.cannotCreate, "mkdtemp") }
     path = String(cString: made)
   }
 
-  func write(_ name: String, _ bytes: [UInt8]) throws -> String {
+  package func write(_ name: String, _ bytes: [UInt8]) throws -> String {
     try Files.writeAtomically(bytes, to: "\(path)/\(name)")
     return "\(path)/\(name)"
   }
 
   /// What is in it, sorted.
-  var names: [String] {
+  package var names: [String] { Self.names(path).sorted() }
+
+  deinit { Self.remove(path) }
+
+  private static func names(_ path: String) -> [String] {
     guard let folder = opendir(path) else { return [] }
     defer { closedir(folder) }
     var names: [String] = []
@@ -29,11 +33,13 @@ final class TemporaryFolder {
       }
       if name != "." && name != ".." { names.append(name) }
     }
-    return names.sorted()
+    return names
   }
 
-  deinit {
-    for name in names { unlink("\(path)/\(name)") }
+  /// Removes a file, a link, or a folder with its content.
+  private static func remove(_ path: String) {
+    guard Glibc.remove(path) != 0, errno != ENOENT else { return }
+    for name in names(path) { remove("\(path)/\(name)") }
     rmdir(path)
   }
 }
