@@ -76,8 +76,9 @@ let package = Package(
 
     // MARK: Benchmarks
     .executableTarget(
-      name: "Bench", dependencies: ["Coalition", "CoalitionNet"], path: "Benchmarks/Harness",
-      swiftSettings: swift),
+      name: "Bench",
+      dependencies: ["Coalition", "CoalitionData", "CoalitionFigures", "CoalitionNet"],
+      path: "Benchmarks/Harness", swiftSettings: swift),
 
     // MARK: Tests
     .target(

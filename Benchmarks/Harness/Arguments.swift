@@ -5,6 +5,8 @@ import Foundation
 struct Arguments {
   /// In the order of `Workload.all`.
   var workloads: [Workload] = []
+  /// What error is measured on against time.
+  var problems: [ErrorProblem] = []
   /// nil: those of each workload.
   var peers: [String]?
   var threads = 2
@@ -18,15 +20,18 @@ struct Arguments {
   var showsLayers = false
   /// Examples in a tile; nil: what the plan chooses.
   var lanes: Int?
+  /// Whether the table of estimators' errors is all that is asked for.
+  var showsErrorConstants = false
   /// Whether everything is measured, so that the results can be kept.
   var isComplete = false
 
   static let usage = """
     usage: Bench [WORKLOAD ...] [--peers a,b|none] [--threads N] [--rounds N] [--seconds S]
                  [--python PATH] [--folder DIR] [--layers]
-                 [--lanes 1|16|32|48|64]
-    A workload is named in full or by the beginning of its path: forward, explain/lenet.
-    RESULTS.md and results.json are written when none is named.
+                 [--lanes 1|16|32|48|64] [--error-constants]
+    A workload is named in full or by the beginning of its path: forward, explain/lenet, shapley/error.
+    RESULTS.md, results.json and figures are written when none is named.
+    --error-constants only prints what estimators make of an evaluation, relative to plain permutations.
     """
 
   init(_ words: [String]) throws {
@@ -52,9 +57,13 @@ struct Arguments {
       case "--python": python = try value(of: word)
       case "--folder": folder = URL(filePath: try value(of: word))
       case "--layers": showsLayers = true
+      case "--error-constants": showsErrorConstants = true
       case "--lanes": lanes = try number(word) as Int
       default:
-        guard !word.hasPrefix("-"), Workload.all.contains(where: { $0.isNamed(by: word) }) else {
+        guard !word.hasPrefix("-"),
+          Workload.all.contains(where: { $0.isNamed(by: word) })
+            || ErrorProblem.curves.contains(where: { $0.isNamed(by: word) })
+        else {
           throw UsageError("unknown workload or option '\(word)'")
         }
         named.append(word)
@@ -63,6 +72,9 @@ struct Arguments {
     isComplete = named.isEmpty
     workloads = Workload.all.filter { workload in
       named.isEmpty || named.contains(where: workload.isNamed)
+    }
+    problems = ErrorProblem.curves.filter { problem in
+      named.isEmpty || named.contains(where: problem.isNamed)
     }
   }
 }

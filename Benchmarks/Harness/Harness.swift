@@ -15,21 +15,35 @@ struct Harness {
 
   func run() async throws {
     var report = Report(
-      machine: Machine.current(instructionSet: set, threads: arguments.threads), results: [])
+      machine: Machine.current(instructionSet: set, threads: arguments.threads), results: [],
+      curves: [])
     print(report.machine.line)
+    if arguments.showsErrorConstants {
+      let constants = ErrorConstants(options: options, threads: arguments.threads)
+      return print(try await constants.tables().joined(separator: "\n"))
+    }
     for workload in arguments.workloads {
       let result = try await measure(workload)
       print(result.lines.joined(separator: "\n"))
       fflush(nil)
       report.results.append(result)
     }
+    for problem in arguments.problems {
+      let curves = try await measure(problem)
+      print(curves.lines.joined(separator: "\n"))
+      fflush(nil)
+      report.curves.append(curves)
+    }
     if arguments.isComplete { try report.write(to: arguments.folder) }
+  }
+
+  private var options: EngineOptions {
+    EngineOptions(instructionSet: set, lanes: arguments.lanes, folder: arguments.folder)
   }
 
   private func measure(_ workload: Workload) async throws -> WorkloadResult {
     let network = workload.network()
     let threads = workload.threads ?? arguments.threads
-    let options = EngineOptions(instructionSet: set, lanes: arguments.lanes)
     let ours = try await workload.engine(network, options)
     let (peers, missing) = try startPeers(workload, network, threads: threads)
     defer { peers.forEach { $0.quit() } }
@@ -46,6 +60,9 @@ struct Harness {
       } else if threads > 1 {
         rates["one thread", default: []].append(
           try await ours.rate(threads: 1, seconds: arguments.seconds / 2))
+      }
+      for (name, rate) in try await ours.otherRates(threads: threads, seconds: arguments.seconds) {
+        rates[name, default: []].append(rate)
       }
       for peer in peers {
         if let rate = peer.rate(seconds: arguments.seconds) {
@@ -74,6 +91,35 @@ struct Harness {
     return result
   }
 
+  private func measure(_ problem: ErrorProblem) async throws -> ErrorCurves {
+    let loaded = try await problem.load(options, threads: arguments.threads)
+    let inputs = FileManager.default.temporaryDirectory
+      .appending(path: "coalition-inputs-\(getpid()).f32")
+    defer { try? FileManager.default.removeItem(at: inputs) }
+    try RawFloats.write(loaded.inputs, to: inputs)
+    let script = arguments.folder.appending(path: "Peers/curve_peers.py").path
+    var ready: [Peer] = []
+    var missing: [String: String] = [:]
+    for name in ErrorMeasurement.peerNames where arguments.peers?.contains(name) ?? true {
+      let outcome = Peer.start(
+        name, python: arguments.python,
+        [
+          script, "--model", loaded.path, "--inputs", inputs.path, "--peer", name, "--players",
+          problem.playersText, "--threads", "\(arguments.threads)", "--targets",
+          loaded.targets.map(String.init).joined(separator: ","),
+        ])
+      switch outcome {
+      case .ready(let peer): ready.append(peer)
+      case .missing(let reason): missing[name] = reason
+      }
+    }
+    defer { ready.forEach { $0.quit() } }
+    let (curves, difference) = try await ErrorMeasurement(problem: loaded, peers: ready).measure()
+    return ErrorCurves(
+      name: problem.name, curves: curves, peers: ready.map(\.description), missing: missing,
+      exactDifference: difference)
+  }
+
   private func startPeers(
     _ workload: Workload, _ network: Network, threads: Int
   ) throws -> (ready: [Peer], missing: [String: String]) {
@@ -86,13 +132,21 @@ struct Harness {
     try ONNX.write(network.graph, to: model.path)
     // A peer has read the model when it says that it is ready.
     defer { try? FileManager.default.removeItem(at: model) }
+    let inputs = model.appendingPathExtension("f32")
+    defer { try? FileManager.default.removeItem(at: inputs) }
+    var words = workload.peers.arguments
+    if let task = workload.shapley {
+      let tensor = try task.inputs.load(network.inputShape, folder: arguments.folder)
+      try RawFloats.write(tensor, to: inputs)
+      words += ["--inputs", inputs.path]
+    }
     let script = arguments.folder.appending(path: "Peers").appending(path: workload.peers.script)
     for name in names {
       let outcome = Peer.start(
         name, python: arguments.python,
         [
           script.path, "--model", model.path, "--peer", name, "--threads", "\(threads)",
-        ] + workload.peers.arguments)
+        ] + words)
       switch outcome {
       case .ready(let peer): ready.append(peer)
       case .missing(let reason): missing[name] = reason

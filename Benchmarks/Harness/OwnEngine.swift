@@ -10,7 +10,9 @@ protocol OwnEngine {
   func rate(threads: Int, seconds: Double) async throws -> Double
   /// The same for the network's passes alone: nil where the workload adds nothing to them, or they are not asked for.
   func passRate(threads: Int, seconds: Double) async throws -> Double?
-  /// What peers answer to `check`: for the examples of `Examples.check`.
+  /// The same for other ways to do the work, by name.
+  func otherRates(threads: Int, seconds: Double) async throws -> [String: Double]
+  /// What peers answer to `check`: for the examples of `Examples.check`, or those of the workload.
   func checkOutputs() async throws -> [Double]
   /// Variants in a tile of a run with `threads` threads.
   func lanes(threads: Int) -> Int
@@ -22,6 +24,7 @@ protocol OwnEngine {
 
 extension OwnEngine {
   func passRate(threads: Int, seconds: Double) async throws -> Double? { nil }
+  func otherRates(threads: Int, seconds: Double) async throws -> [String: Double] { [:] }
   func profile(instructionSet: InstructionSet) async throws -> EngineProfile? { nil }
 }
 
@@ -43,6 +46,8 @@ struct EngineOptions {
   var instructionSet: InstructionSet
   /// Variants in a tile; nil: what the plan chooses.
   var lanes: Int?
+  /// Where the benchmarks' files are.
+  var folder: URL
 
   func run(threads: Int) -> RunOptions {
     var options = RunOptions()

@@ -1,6 +1,7 @@
 // A peer library in a process of its own (Benchmarks/Peers: peers.py and scripts that speak its protocol), driven over
 // pipes.
 
+import Coalition
 import Foundation
 
 /// What a report says of a peer.
@@ -17,6 +18,8 @@ struct PeerDescription: Codable {
 /// One library on one model. It sleeps between measurements, so that runs can be interleaved.
 final class Peer {
   private(set) var description: PeerDescription
+  /// Those that `estimate` knows, of peers that estimate run by run.
+  private(set) var estimators: [String] = []
   var name: String { description.name }
   private let process = Process()
   private let toProcess = Pipe()
@@ -46,6 +49,7 @@ final class Peer {
     peer.description = PeerDescription(
       name: name, version: reply["version"] as? String ?? "", batch: reply["batch"] as? Int ?? 0,
       requests: reply["requests"] as? Int ?? 1, note: reply["note"] as? String ?? "")
+    peer.estimators = reply["estimators"] as? [String] ?? []
     return .ready(peer)
   }
 
@@ -60,7 +64,18 @@ final class Peer {
     return examples / time
   }
 
-  /// The outputs for four examples x[i] = sin(0.1 i).
+  /// The values that an estimator of the peer gives an input: nil where its budget is too small.
+  func estimate(
+    _ estimator: String, evaluations: Int, seed: Int, input: Int
+  ) -> (values: [Double], seconds: Double)? {
+    send("estimate \(estimator) \(evaluations) \(seed) \(input)")
+    guard let reply = reply(), let values = reply["values"] as? [Double],
+      let seconds = reply["seconds"] as? Double
+    else { return nil }
+    return (values, seconds)
+  }
+
+  /// The outputs for four examples x[i] = sin(0.1 i), or for what the workload compares.
   func checkOutputs() -> [Double]? {
     send("check")
     return reply()?["outputs"] as? [Double]
@@ -90,5 +105,12 @@ final class Peer {
       if more.isEmpty { return nil }
       unread.append(more)
     }
+  }
+}
+
+/// Inputs for peers: little-endian float32 without a header.
+enum RawFloats {
+  static func write(_ tensor: Tensor, to file: URL) throws {
+    try tensor.floats.withUnsafeBytes { try Data($0).write(to: file) }
   }
 }

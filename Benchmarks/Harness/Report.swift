@@ -5,6 +5,7 @@ import Foundation
 struct Report: Codable {
   var machine: Machine
   var results: [WorkloadResult]
+  var curves: [ErrorCurves]
 
   func write(to folder: URL) throws {
     let encoder = JSONEncoder()
@@ -12,6 +13,7 @@ struct Report: Codable {
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
     try encoder.encode(self).write(to: folder.appending(path: "results.json"), options: .atomic)
+    try ErrorCurves.writeFigures(curves, to: folder)
     try Data(text.utf8).write(to: folder.appending(path: "RESULTS.md"), options: .atomic)
   }
 
@@ -26,6 +28,8 @@ struct Report: Codable {
     lines += ["", "## Forward passes, examples per second", ""] + forwardTable
     lines += ["", "## Explanations and their evaluation", ""] + explanationTable
     lines += [""] + notes
+    lines += ["", "## Shapley values by sampling and enumeration", ""] + shapleyTable
+    lines += ["", "## Shapley values: time to an error", ""] + curveTable
     for result in results where !result.layers.isEmpty {
       lines += ["", "## Steps of \(result.name), one thread, \(result.lanes) lanes", ""]
       lines += ["| step | share of time | of FMA peak |", "|---|---:|---:|"]
@@ -55,7 +59,7 @@ struct Report: Codable {
   }
 
   private var explanationTable: [String] {
-    let results = results.filter { $0.naive == nil }
+    let results = results.filter { $0.naive == nil && !$0.isShapley }
     let peers = peerNames(results)
     return table(
       [
@@ -73,6 +77,41 @@ struct Report: Codable {
             result.largestDifference.map(scientific) ?? "",
           ]
       })
+  }
+
+  private var shapleyTable: [String] {
+    let results = results.filter(\.isShapley)
+    let peers = peerNames(results)
+    return table(
+      [
+        "workload", "unit", "Coalition", "1 -> \(machine.threads) threads",
+        "Coalition, permutations",
+      ] + peers + ["to the fastest", "differs by"],
+      results.map { result in
+        [
+          result.name, result.unit.rawValue, result.text(result.ours),
+          result.scaling.map { "\(fixed($0, 2))x" } ?? "",
+          result.rates["permutations"].map(result.text) ?? "",
+        ] + peers.map { peerCell($0, result) }
+          + [
+            result.fastestPeer.map { "\(fixed(result.ours / $0.rate, 2))x" } ?? "not measured",
+            result.largestDifference.map(scientific) ?? "",
+          ]
+      }) + [
+        "",
+        "One input, output 0, zero baseline; captum-N explains N inputs at a time. A marginal contribution is one player joining one",
+        "coalition; Coalition samples by toggles (docs/Methods.md), peers by permutations. \"Differs by\": the largest difference of the",
+        "contributions along one order (or of exact values) from a peer's, relative to the largest.",
+      ]
+  }
+
+  private var curveTable: [String] {
+    table(ErrorCurves.titles, curves.flatMap(\.rows)) + [
+      "",
+      "Milliseconds for one input until the root mean square of the errors is that share of the root mean square of the exact values",
+      "(medians over runs and inputs, straight lines between budgets in logarithms); in brackets by which estimator. All curves are in",
+      "results.json, drawn in figures/.",
+    ]
   }
 
   private var notes: [String] {

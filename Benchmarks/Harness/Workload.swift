@@ -7,6 +7,8 @@ struct Workload: Sendable {
   enum Unit: String, Codable {
     case examples = "examples/s"
     case evaluations = "evaluations/s"
+    /// Marginal contributions of players.
+    case marginals = "marginals/s"
     /// Of one example: a rate told by its inverse.
     case microseconds = "us"
   }
@@ -34,8 +36,10 @@ struct Workload: Sendable {
   var listsSteps = false
   /// Whether differences from peers are relative to the largest number: attributions have no scale of their own.
   var comparesRelatively = true
+  /// Of workloads whose peers get the harness's inputs.
+  var shapley: ShapleyTask?
 
-  static let all = forward + explanations + [occlusion] + latencies + [sensitivity]
+  static let all = forward + explanations + [occlusion] + latencies + [sensitivity] + shapley
 
   /// Whether a word of the command line names this workload or a folder that it is in.
   func isNamed(by word: String) -> Bool { name == word || name.hasPrefix(word + "/") }

@@ -33,6 +33,7 @@ struct WorkloadResult: Codable {
   var backwardShareOfPeak: Double?
   var layers: [Layer] = []
 
+  var isShapley: Bool { name.hasPrefix("shapley/") }
   var ours: Double { rates["ours"] ?? .nan }
   var operationsPerSecond: Double { ours * operationsPerUnit }
   var shareOfPeak: Double { operationsPerSecond / (rates["peak"] ?? .nan) }
@@ -71,6 +72,9 @@ struct WorkloadResult: Codable {
     }
     if let fastest = fastestPeer {
       facts.append("\(fixed(ours / fastest.rate, 2))x the fastest peer, \(fastest.name)")
+    }
+    if let permutations = rates["permutations"] {
+      facts.append("\(text(permutations)) \(unit.rawValue) by permutations")
     }
     var lines = ["", "\(name): " + facts.joined(separator: ", ")]
     for peer in peers {

@@ -17,6 +17,7 @@ A peer that is not installed answers {"ready": false, "peer", "reason"}. Prepari
 """
 
 import argparse
+import importlib.metadata
 import os
 import sys
 import time
@@ -102,7 +103,9 @@ class Shap(FunctionPeer):
         if evaluations < 2 * self.players.count + 1:
             return None
         explainer = self.library.explainers.Permutation(game, self.nobody, seed=seed)
-        return explainer(self.everybody, max_evals=evaluations, batch_size=ROWS, silent=True).values[0]
+        return explainer(
+            self.everybody, max_evals=evaluations, batch_size=ROWS, silent=True
+        ).values[0]
 
     def kernel(self, game, evaluations, seed):
         np.random.seed(seed)
@@ -118,7 +121,7 @@ class Shapiq(FunctionPeer):
         import shapiq
 
         super().__init__(*arguments)
-        self.version = shapiq.__version__
+        self.version = importlib.metadata.version("shapiq")
         library = shapiq.approximator
         paired = {"pairing_trick": True}
         self.estimators = {
@@ -138,7 +141,12 @@ class Shapiq(FunctionPeer):
 
         def estimate(game, evaluations, seed):
             made = kind(n=count, random_state=seed, **options)
-            found = made.approximate(evaluations, lambda masks: game(masks).astype(float), **settings)
+            # It asks for the value of nobody with a mask of one dimension.
+            found = made.approximate(
+                evaluations,
+                lambda masks: game(np.atleast_2d(masks)).astype(float),
+                **settings,
+            )
             values = found.dict_values
             return np.array([values.get((player,), 0.0) for player in range(count)])
 

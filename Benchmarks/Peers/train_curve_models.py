@@ -84,9 +84,9 @@ def one_of_each(labels):
 
 
 def small(images):
-    """28 x 28 bytes to 64 numbers from 0 to 1."""
+    """28 x 28 bytes to 8 x 8 numbers from 0 to 1."""
     inner = images[:, 2:26, 2:26].reshape(-1, 8, 3, 8, 3).astype(np.float32)
-    return torch.from_numpy(inner.mean((2, 4)).reshape(-1, 64) / np.float32(255))
+    return torch.from_numpy(inner.mean((2, 4)) / np.float32(255)).unsqueeze(1)
 
 
 def digits(data, name):
@@ -100,7 +100,7 @@ def digits(data, name):
     labels = torch.from_numpy(labels.astype(np.int64))
     if name == "digits":
         model, shape, epochs, count, prepare = (
-            perceptron([64, 128, 128, 10]), [64], 8, 60_000, small,
+            nn.Sequential(nn.Flatten(), *perceptron([64, 128, 128, 10])), [1, 8, 8], 8, 60_000, small,
         )  # fmt: skip
     else:
         model, shape, epochs, count, prepare = convolutional(), [1, 28, 28], 2, 20_000, scaled

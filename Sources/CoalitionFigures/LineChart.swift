@@ -1,4 +1,4 @@
-// Line charts: curves over a linear or logarithmic axis, with bands of uncertainty.
+// Line charts: curves over linear or logarithmic axes, with bands of uncertainty.
 //
 // What is here says what is drawn; LineChartLayout says where. Numbers that are not finite (or past 1e300 in
 // magnitude), and on a logarithmic axis those that are not positive, are gaps in a line.
@@ -39,16 +39,18 @@ public struct LineChart: Hashable, Sendable {
   public var xLabel: String
   public var yLabel: String
   public var xScale: AxisScale
+  public var yScale: AxisScale
   public var series: [Series]
 
   public init(
     title: String = "", xLabel: String = "", yLabel: String = "", xScale: AxisScale = .linear,
-    series: [Series] = []
+    yScale: AxisScale = .linear, series: [Series] = []
   ) {
     self.title = title
     self.xLabel = xLabel
     self.yLabel = yLabel
     self.xScale = xScale
+    self.yScale = yScale
     self.series = series
   }
 
@@ -80,7 +82,7 @@ public struct LineChart: Hashable, Sendable {
       throw CoalitionError(
         .invalidData, "the chart has no point to draw",
         expected: "a series with a finite number"
-          + (xScale == .logarithmic ? " at a positive place" : ""),
+          + (xScale == .logarithmic || yScale == .logarithmic ? " at a positive place" : ""),
         found: "\(series.count) series")
     }
     return Figure(page: layout.page())

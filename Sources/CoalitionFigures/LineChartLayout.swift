@@ -24,19 +24,22 @@ struct LineChartLayout {
     var xs: [Double] = []
     var ys: [Double] = []
     let isLogarithmic = chart.xScale == .logarithmic
+    let isHeightLogarithmic = chart.yScale == .logarithmic
     for series in chart.series {
       for index in series.x.indices {
         let (x, y) = (series.x[index], series.y[index])
         guard Scale.isDrawable(x), !isLogarithmic || x > 0 else { continue }
         let band = series.band.map { [$0.lower[index], $0.upper[index]] } ?? []
         let heights = ([y] + (band.allSatisfy(Scale.isDrawable) ? band : []))
-          .filter(Scale.isDrawable)
+          .filter { Scale.isDrawable($0) && (!isHeightLogarithmic || $0 > 0) }
         guard !heights.isEmpty else { continue }
         xs.append(x)
         ys += heights
       }
     }
-    guard let yScale = Scale.linear(ys, room: 0.05),
+    guard
+      let yScale = isHeightLogarithmic
+        ? Scale.logarithmic(ys, room: 0.05) : Scale.linear(ys, room: 0.05),
       let xScale = isLogarithmic
         ? Scale.logarithmic(xs, room: 0.03) : Scale.linear(xs, room: 0.03)
     else { return nil }
@@ -100,12 +103,16 @@ struct LineChartLayout {
     for tick in yScale.ticks {
       guard let position = yScale.position(tick.value) else { continue }
       let place = snapped(y(position))
-      let isZero = tick.value == 0
-      page.shapes.append(
-        .line(
-          [Point(plot.x, place), Point(plot.right, place)],
-          isZero ? Stroke(color: Color(gray: 150), width: 1) : thin))
-      page.shapes.append(.line([Point(plot.x - 5, place), Point(plot.x, place)], axis))
+      let isZero = tick.value == 0 && !yScale.isLogarithmic
+      if !tick.text.isEmpty {
+        page.shapes.append(
+          .line(
+            [Point(plot.x, place), Point(plot.right, place)],
+            isZero ? Stroke(color: Color(gray: 150), width: 1) : thin))
+      }
+      let length = tick.text.isEmpty ? 3.0 : 5
+      page.shapes.append(.line([Point(plot.x - length, place), Point(plot.x, place)], axis))
+      guard !tick.text.isEmpty else { continue }
       page.shapes.append(
         .label(
           Label(

@@ -179,7 +179,7 @@ import Testing
 
     let all = [
       Fixtures.model("cnn"), "--input", Fixtures.input("cnn"), "--players", "patch:14x14",
-      "--estimator", "permutation", "--samples", "70", "--target", "all",
+      "--estimator", "leverage", "--interactions", "2", "--samples", "70", "--target", "all",
     ]
     let targets = try place.result(all, "targets.npz")
     for index in 1...2 { _ = try place.result(all + ["--shard", "\(index)/2"], "t\(index).npz") }

@@ -115,6 +115,48 @@ import Testing
     #expect(try banzhaf.doubles("residual").contains { abs($0) > 1e-3 })
   }
 
+  @Test("Interactions of a program are those of the definition, sampled ones come close")
+  func interactions() throws {
+    try place.writeGame()
+    let players = 6
+    // |S|^3 alone makes pairs interact: its second difference at t others is 6 t + 6, by chances p(t).
+    let game = ShellGame.options(players) + ["--interactions", "2"]
+    let exact = try place.result(game, "exact.npz")
+    #expect(try exact.shape("interactions") == [1, players, players])
+    // Of the Shapley index every t in 0 ... P - 2 has the same chance.
+    let expected = (0...players - 2).map { 6.0 * Double($0) + 6 }.reduce(0, +) / Double(players - 1)
+    for (place, value) in try exact.doubles("interactions").enumerated() {
+      let isDiagonal = place / players == place % players
+      #expect(abs(value - (isDiagonal ? 0 : expected)) < 1e-9)
+    }
+    #expect(relativeDifference(try exact.doubles("values"), ShellGame.values(players)) < 1e-12)
+    let faithful = try place.result(
+      game + ["--index", "faith-sii", "--estimator", "leverage", "--evaluations", "600"], "f.npz")
+    #expect(faithful.metadata("options", "interactions") == "faith-sii")
+    let numbers = try faithful.doubles("interactions")
+    for row in 0..<players {
+      for column in 0..<players {
+        #expect(numbers[row * players + column] == numbers[column * players + row])
+      }
+      #expect(numbers[row * players + row] == 0)
+    }
+    let alone = try place.shapley(game.dropLast(2) + ["--index", "sii"])
+    #expect(alone.code == 64 && alone.error.contains("--interactions 2"))
+    let other = try place.shapley(game + ["--estimator", "permutation", "--samples", "10"])
+    #expect(other.code == 64 && other.error.contains("leverage"))
+  }
+
+  @Test("explain has the same values, in equal parts on elements")
+  func explained() throws {
+    let common = ["--players", "patch:14x14", "--target", "3"]
+    let shapley = try place.result(model() + common, "s.npz")
+    let explained = try place.explained(
+      "mlp-relu", "shapley", "--players", "patch:14x14", "--target", "3")
+    for name in ["values", "attributions", "standard_errors", "output", "residual"] {
+      #expect(try explained.tensor(name) == shapley.tensor(name), "\(name)")
+    }
+  }
+
   @Test("Without --output the largest values are printed with their errors")
   func summary() throws {
     let outcome = try place.shapley(
@@ -174,7 +216,11 @@ import Testing
       (["--estimator", "permutaton"], "did you mean permutation?"),
       (["--estimator", "dasp"], "not there yet"),
       (["--estimator", "moment-gradient"], "not there yet"),
-      (["--shrink", "dasp"], "--shrink"),
+      (["--shrink", "dasp"], "--shrink is not there yet"),
+      (["--rank", "4"], "--rank is not there yet"),
+      (["--nodes", "8"], "--nodes is not there yet"),
+      (["--sizes", "8"], "--sizes is not there yet"),
+      (["--interactions", "3"], "2, for pairs"),
       (["--estimator", "toggle", "--antithetic"], "--antithetic"),
       (["--value", "owen"], "--groups"),
       (["--samples", "0"], "a whole number from 1"),

@@ -23,6 +23,21 @@ import Testing
 
   private func texts(_ svg: XMLCheck) -> [String] { svg.all("text").map(\.text) }
 
+  @Test(
+    "Heights on a logarithmic axis: equal ratios are equal steps, what is not positive is a gap")
+  func logarithmicHeights() throws {
+    var chart = chart(
+      .init("error", x: [0, 1, 2, 3], y: [100, 10, 0, 1]), .init("other", x: [0, 3], y: [100, 1]))
+    chart.yScale = .logarithmic
+    let svg = try XMLCheck(chart.figure().svg())
+    let lines = curves(svg)
+    let (first, other) = (try #require(lines.first?.points), try #require(lines.last?.points))
+    #expect(first.count == 2 && other.count == 2)
+    // From 100 to 10 is half of the way from 100 to 1.
+    #expect(abs((first[1].y - first[0].y) * 2 - (other[1].y - other[0].y)) < 0.05)
+    for value in ["1", "10", "100"] { #expect(texts(svg).contains(value)) }
+  }
+
   @Test("Points stand where their numbers are, and the PNG has ink of that colour there")
   func places() throws {
     let figure = try chart(

@@ -14,6 +14,11 @@ struct ShapleyFlags: Sendable {
     "value", "V", "shapley, owen (with --groups) or banzhaf", default: "shapley", as: .choice)
   static let groupsOption = Option(
     "groups", "FILE", "owen: whole numbers [P], the group of each player", as: .text)
+  static let interactionsOption = Option(
+    "interactions", "2", "also what pairs of players add together, beyond what each adds",
+    as: ValueFormat(expecting: "2, for pairs") { $0 == "2" ? 2 : nil })
+  static let indexOption = Option<InteractionIndex>(
+    "index", "INDEX", "interactions: sii, k-sii or faith-sii", default: "sii", as: .choice)
   static let evaluationsOption = Option(
     "evaluations", "N", "stops at N values of coalitions per example", as: .integer(1...(1 << 50)))
   static let samplesOption = Option(
@@ -50,15 +55,13 @@ struct ShapleyFlags: Sendable {
     Option("rank", "R", "of the factor of moments", as: .text).declaration,
     Option("nodes", "K", "of the quadrature of moments", as: .text).declaration,
     Option("sizes", "K", "coalition sizes of moments", as: .text).declaration,
-    Option("interactions", "2", "values of pairs of players", as: .text).declaration,
-    Option("index", "WHICH", "of interactions", as: .text).declaration,
   ]
 
   static let estimation = OptionGroup(
     title: "Estimation",
     options: [
       estimatorOption.declaration, antitheticFlag.declaration, valueOption.declaration,
-      groupsOption.declaration,
+      groupsOption.declaration, interactionsOption.declaration, indexOption.declaration,
     ])
   static let stopping = OptionGroup(
     title:
@@ -101,6 +104,11 @@ struct ShapleyFlags: Sendable {
         found: options.estimator.rawValue)
     }
     options.value = arguments[Self.valueOption] ?? .shapley
+    if arguments[Self.interactionsOption] != nil {
+      options.interactions = arguments[Self.indexOption] ?? .sii
+    } else if arguments.isGiven(Self.indexOption.declaration) {
+      throw CoalitionError(.usage, "--index is one of interactions: it needs --interactions 2")
+    }
     options.samples = arguments[Self.samplesOption]
     options.evaluations = arguments[Self.evaluationsOption]
     options.tolerance = arguments[Self.toleranceOption]
@@ -198,6 +206,7 @@ extension ShapleyOptions {
       .init("antithetic", .bool(antithetic)),
       .init("value", .string(value.rawValue)),
       .init("groups", groups.map { .array($0.map { .integer($0) }) } ?? .null),
+      .init("interactions", interactions.map { .string($0.rawValue) } ?? .null),
       .init("evaluations", integer(evaluations)),
       .init("samples", integer(samples)),
       .init("tolerance", number(tolerance)),
@@ -226,6 +235,10 @@ extension ShapleyOptions {
     guard case .bool(let antithetic)? = record["antithetic"] else { throw broken("antithetic") }
     (self.estimator, self.value, self.antithetic) = (estimator, value, antithetic)
     (samples, evaluations) = (integer("samples"), integer("evaluations"))
+    if let name = record["interactions"]?.text {
+      interactions = InteractionIndex(rawValue: name)
+      if interactions == nil { throw broken("interactions") }
+    }
     switch seed {
     case .integer(let number) where number >= 0: self.seed = UInt64(number)
     case .string(let text):

@@ -49,6 +49,8 @@ struct ShapleyArrays {
   let residual: Tensor
   /// As `output`.
   let evaluations: [Int]
+  /// [N, (T,) P, P]
+  var interactions: Tensor?
   let warnings: [String]
 }
 
@@ -67,6 +69,9 @@ extension ShapleyLayout {
       residual: try numbers(estimate.residuals),
       evaluations: estimate.evaluations.flatMap { [Int](repeating: $0, count: targets ?? 1) },
       warnings: ShapleyResult.warnings(estimate))
+    if !estimate.interactions.isEmpty {
+      arrays.interactions = try numbers(estimate.interactions, [playerCount, playerCount])
+    }
     if let players {
       arrays.attributions = try players.attributions(of: arrays.values, targets: targets)
     }
@@ -93,6 +98,9 @@ enum ShapleyResult {
     }
     try result.append("values", arrays.values)
     try result.append("standard_errors", arrays.standardErrors)
+    if let interactions = arrays.interactions {
+      try result.append("interactions", interactions)
+    }
     try result.append("output", arrays.output)
     try result.append("baseline_output", arrays.baselineOutput)
     try result.append("residual", arrays.residual)

@@ -17,6 +17,10 @@ struct EstimatorChoice {
   init(
     _ options: ShapleyOptions, playerCount: Int, targetCount: Int, cost: GameCost
   ) throws(CoalitionError) {
+    if let index = options.interactions {
+      (estimator, reason, scheme) = try Self.ofInteractions(index, options, playerCount)
+      return
+    }
     if options.estimator == .auto {
       (estimator, reason) = Self.best(options, playerCount, cost)
     } else {
@@ -26,6 +30,29 @@ struct EstimatorChoice {
       for: estimator, value: options.value, playerCount: playerCount, groups: options.groups,
       antithetic: options.antithetic || options.estimator == .auto, seed: options.seed,
       rows: options.samples ?? options.evaluations)
+  }
+
+  /// All coalitions where they fit into the budget, else pairs of complements by leverage scores.
+  private static func ofInteractions(
+    _ index: InteractionIndex, _ options: ShapleyOptions, _ players: Int
+  ) throws(CoalitionError) -> (Estimator, String?, any SamplingScheme) {
+    let budget = options.samples ?? options.evaluations
+    if options.estimator != .leverage {
+      let isGiven = options.estimator == .exact
+      if isGiven || players <= 20 && 1 << players <= budget ?? .max {
+        let scheme = try ExactInteractions(playerCount: players, index: index)
+        let reason = "interactions from all \(1 << players) coalitions"
+        return (.exact, isGiven ? nil : reason, scheme)
+      }
+    }
+    let scheme: any SamplingScheme =
+      index == .faithSII
+      ? try FaithfulRegression(playerCount: players, seed: options.seed, budget: budget)
+      : SampledInteractions(
+        playerCount: players, index: index, seed: options.seed, budget: budget)
+    return (
+      .leverage, options.estimator == .auto ? "interactions from pairs of complements" : nil, scheme
+    )
   }
 
   /// What is known of an estimator.

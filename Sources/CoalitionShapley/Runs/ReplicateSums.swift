@@ -60,6 +60,8 @@ struct Jackknife {
     /// 0 for exact values; NaN where there are fewer than two replicates.
     var standardErrors: [Double] = []
     var replicates = 0
+    /// [target][player][player] for schemes that have them.
+    var interactions: [Double] = []
   }
 
   /// - Parameter samples: all samples; every block but the last is whole.
@@ -71,6 +73,10 @@ struct Jackknife {
       let own = target * scheme.sumCount..<(target + 1) * scheme.sumCount
       let values = scheme.values(Array(all[own]), samples: samples, ends: ends[target])
       outcome.values += values
+      if let scheme = scheme as? any InteractionScheme {
+        outcome.interactions += scheme.interactions(
+          Array(all[own]), samples: samples, ends: ends[target])
+      }
       if scheme.sampleLimit == samples {
         outcome.standardErrors += [Double](repeating: 0, count: values.count)
       } else {

@@ -10,6 +10,8 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
   public var values: [Double]
   /// [N, T, P]: 0 for exact values, NaN where there are too few samples.
   public var standardErrors: [Double]
+  /// [N, T, P, P], symmetric with zeros on the diagonal, where they were asked for; else empty.
+  public var interactions: [Double]
   /// The values of nobody and of everybody, [N, T].
   public var emptyValues: [Double]
   public var fullValues: [Double]
@@ -26,16 +28,24 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
   /// What values are off by in expectation; nil when they are not.
   public var bias: String?
 
+  private let interactionCount: Int
+
   /// Of no examples yet.
-  init(playerCount: Int, targetCount: Int, estimator: Estimator, choice: String?, bias: String?) {
+  init(
+    playerCount: Int, targetCount: Int, estimator: Estimator, choice: String?,
+    scheme: any SamplingScheme
+  ) {
     exampleCount = 0
     self.targetCount = targetCount
     self.playerCount = playerCount
     (values, standardErrors, emptyValues, fullValues) = ([], [], [], [])
     (evaluations, samples, replicates, stops) = ([], [], [], [])
+    interactions = []
     self.estimator = estimator
     self.choice = choice
-    self.bias = bias
+    bias = scheme.bias
+    interactionCount =
+      scheme is any InteractionScheme ? targetCount * playerCount * playerCount : 0
   }
 
   /// Adds an example; nil for what is not known yet.
@@ -47,6 +57,8 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
     exampleCount += 1
     values += outcome?.values ?? unknown
     standardErrors += outcome?.standardErrors ?? unknown
+    interactions +=
+      outcome?.interactions ?? [Double](repeating: .nan, count: interactionCount)
     replicates.append(outcome?.replicates ?? 0)
     for target in 0..<targetCount {
       emptyValues.append(ends?[target].empty ?? .nan)

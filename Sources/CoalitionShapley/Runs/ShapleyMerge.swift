@@ -24,7 +24,7 @@ extension ShapleyRun {
     }
     var estimate = ShapleyEstimate(
       playerCount: playerCount, targetCount: targetCount, estimator: choice.estimator,
-      choice: choice.reason, bias: scheme.bias)
+      choice: choice.reason, scheme: scheme)
     for example in first.examples.indices {
       let progress = try states.map { state throws(CoalitionError) in
         guard case .summed(let progress) = state.examples[example] else {

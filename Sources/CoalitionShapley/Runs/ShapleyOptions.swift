@@ -40,6 +40,8 @@ public struct ShapleyOptions: Sendable {
   /// Each permutation with its reverse.
   public var antithetic = true
   public var seed: UInt64 = 0
+  /// Interactions of two players, beside Shapley values: nil for none.
+  public var interactions: InteractionIndex?
 
   /// Samples per example: permutations (a pair is 2), toggled coalitions, or rows of coalitions.
   public var samples: Int?
@@ -119,6 +121,15 @@ public struct ShapleyOptions: Sendable {
       try require(value == .owen, "groups of players are for Owen values", value.rawValue)
     } else {
       try require(value != .owen, "Owen values need groups of players", "none")
+    }
+    if interactions != nil {
+      try require(players >= 2, "an interaction is of two players", "\(players)")
+      try require(
+        value == .shapley, "interactions come with Shapley values", value.rawValue)
+      try require(
+        [.auto, .exact, .leverage].contains(estimator),
+        "interactions come from all coalitions or from pairs of them: exact, leverage or auto",
+        estimator.rawValue)
     }
     guard shard != nil else { return }
     try require(

@@ -222,7 +222,8 @@ public struct ShapleyRun: Sendable {
         progress.examples[example] = .done(
           ShapleyState.Result(
             values: outcome.values, standardErrors: outcome.standardErrors,
-            replicates: outcome.replicates, samples: samples, stop: stop))
+            replicates: outcome.replicates, samples: samples, stop: stop,
+            interactions: outcome.interactions))
         looks[example] = nil
         continue
       }
@@ -244,14 +245,14 @@ public struct ShapleyRun: Sendable {
   public var estimate: ShapleyEstimate {
     var estimate = ShapleyEstimate(
       playerCount: game.playerCount, targetCount: game.targetCount, estimator: estimator,
-      choice: choice, bias: scheme.bias)
+      choice: choice, scheme: scheme)
     for (index, example) in progress.examples.enumerated() {
       var look = looks[index]
       var stop: StopReason?
       if case .done(let result) = example {
         let outcome = Jackknife.Outcome(
           values: result.values, standardErrors: result.standardErrors,
-          replicates: result.replicates)
+          replicates: result.replicates, interactions: result.interactions)
         look = (outcome, result.samples)
         stop = result.stop
       }

@@ -20,6 +20,8 @@ public struct ShapleyState: Sendable {
     var replicates: Int
     var samples: Int
     var stop: StopReason
+    /// [target][player][player], or nothing.
+    var interactions: [Double] = []
   }
 
   enum Example: Sendable {
@@ -78,9 +80,12 @@ extension ShapleyState {
             isSummed ? 3 : 1, 0, 0, 0, Int64(adaptation.count), Int64(progress.history.count),
           ]
         case .done(let result):
-          results += result.values + result.standardErrors
+          results += result.values + result.standardErrors + result.interactions
           let reason = StopReason.ordered.firstIndex(of: result.stop) ?? 0
-          stages += [2, Int64(result.samples), Int64(result.replicates), Int64(reason), 0, 0]
+          stages += [
+            2, Int64(result.samples), Int64(result.replicates), Int64(reason),
+            Int64(result.interactions.count), 0,
+          ]
         }
       }
       func numbers(_ values: [Double], _ shape: [Int]? = nil) throws(CoalitionError) -> Tensor {
@@ -209,7 +214,8 @@ extension ShapleyState {
             Result(
               values: try take(perExample, "results", from: &results),
               standardErrors: try take(perExample, "results", from: &results),
-              replicates: stage[2], samples: stage[1], stop: StopReason.ordered[stage[3]])))
+              replicates: stage[2], samples: stage[1], stop: StopReason.ordered[stage[3]],
+              interactions: try take(stage[4], "results", from: &results))))
       default: throw broken("stages")
       }
     }
