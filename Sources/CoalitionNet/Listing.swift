@@ -51,7 +51,8 @@ extension ReversePlan {
 }
 
 extension Routine {
-  fileprivate func listing(lanes: Int) throws(CoalitionError) -> Plan.Listing {
+  /// - Parameter steps: those that are listed; nil: all.
+  func listing(lanes: Int, steps: [Int]? = nil) throws(CoalitionError) -> Plan.Listing {
     guard Program.isValid(lanes: lanes) else {
       throw CoalitionError(.usage, "lanes are 1, 16, 32, 48 or 64", found: "\(lanes)")
     }
@@ -66,9 +67,10 @@ extension Routine {
         .constant(block: id, size: ConstantBlock.byteCount(draft.constants[id], precision))
       }
     }
-    let lines = zip(draft.steps, draft.labels).map { step, label in
-      Plan.Listing.Line(
-        node: label, summary: step.summary,
+    let lines = (steps ?? Array(draft.steps.indices)).map { index in
+      let step = draft.steps[index]
+      return Plan.Listing.Line(
+        node: draft.labels[index], summary: step.summary,
         reads: step.reads.map(place),
         writes: step.writes.map(place), operations: step.operations)
     }

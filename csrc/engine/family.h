@@ -30,6 +30,24 @@ typedef struct ln__family {
   ln__run run[LN_ISA_COUNT][LN_TYPE_COUNT];
 } ln__family;
 
+// How many steps after a guard are passed over on this tile: the guard's count, or none.
+size_t ln__guarded(const ln_step *step, const ln__frame *frame);
+
+// The coalition of a lane's example in an input slot; lanes past the last example repeat it.
+static inline const uint32_t *ln__coalition(const ln__frame *frame, int slot, int64_t words,
+                                            size_t lane) {
+  const ln_call *call = frame->call;
+  const size_t example = frame->first + (lane < frame->count ? lane : frame->count - 1);
+  const int32_t *row_of = call->row_of ? call->row_of[slot] : NULL;
+  const size_t row = row_of ? (size_t)row_of[example] : example;
+  return (const uint32_t *)call->inputs[slot] + row * (size_t)words;
+}
+
+// Whether a coalition holds a player.
+static inline int ln__holds(const uint32_t *coalition, int32_t player) {
+  return coalition[player / 32] >> (player % 32) & 1;
+}
+
 #define X(name) extern const ln__family ln__family_##name;
 LN_FAMILIES(X)
 #undef X

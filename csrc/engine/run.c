@@ -60,6 +60,10 @@ static void run_private_tiles(job *j, int thread) {
     const ln__frame frame = frame_for(j, tile, thread, arena);
     for (size_t i = 0; i < p->step_count; i++) {
       const ln_step *step = &p->steps[i];
+      if (step->family == LN_guard) {
+        i += ln__guarded(step, &frame);
+        continue;
+      }
       const ln__family *family = families[step->family];
       family->run[j->call->isa][p->type](step, &frame, 0, family->units(step, p->lanes));
     }
@@ -77,6 +81,10 @@ static void run_shared_tiles(job *j, int thread, int threads) {
     const ln__frame frame = frame_for(j, tile, thread, j->call->arenas);
     for (size_t i = 0; i < p->step_count; i++) {
       const ln_step *step = &p->steps[i];
+      if (step->family == LN_guard) {
+        i += ln__guarded(step, &frame); // the same for all threads
+        continue;
+      }
       const ln__family *family = families[step->family];
       const size_t units = family->units(step, p->lanes);
       const size_t begin = units * (size_t)thread / (size_t)threads;
@@ -127,6 +135,10 @@ void ln_profile(const ln_program *p, const ln_call *call, double *seconds) {
     double before = now();
     for (size_t i = 0; i < p->step_count; i++) {
       const ln_step *step = &p->steps[i];
+      if (step->family == LN_guard) {
+        i += ln__guarded(step, &frame);
+        continue;
+      }
       const ln__family *family = families[step->family];
       family->run[call->isa][p->type](step, &frame, 0, family->units(step, p->lanes));
       const double after = now();

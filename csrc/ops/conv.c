@@ -61,20 +61,6 @@ typedef struct layer {
   finish finish;
 } layer;
 
-// The function as a write-out of the kernel; others than these four are applied by themselves.
-static finish LN_NAME(finish_of)(const ln_function *f, int *applied) {
-  *applied = 0;
-  switch (f->id) {
-  case LN_FUNCTION_relu: return (finish){.kind = LN_NAME(FINISH_FLOOR), .low = 0};
-  case LN_FUNCTION_clip:
-    return (finish){.kind = LN_NAME(FINISH_CLAMP), .low = (real)f->a, .high = (real)f->b};
-  case LN_FUNCTION_leaky_relu: return (finish){.kind = LN_NAME(FINISH_LEAKY), .slope = (real)f->a};
-  case LN_FUNCTION_identity: break;
-  default: *applied = 1;
-  }
-  return (finish){.kind = LN_NAME(FINISH_NONE)};
-}
-
 static layer LN_NAME(layer_of)(const ln_step *step, const ln__frame *frame) {
   const ln_conv *s = &step->conv;
   layer y = {

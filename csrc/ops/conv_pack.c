@@ -15,23 +15,41 @@ size_t ln_conv_packed_count(const ln_conv *s) {
   return (size_t)s->groups * (size_t)s->out_channels * depth + LN__CONV_BLOCK;
 }
 
+size_t ln_conv_plain_count(const ln_conv *s) {
+  return (size_t)s->groups * (size_t)s->out_channels * (size_t)ln__conv_depth(s) + LN__CONV_BLOCK;
+}
+
+int ln_conv_is_plain(const ln_conv *s) {
+  return ln__conv_form(s) == LN__DIRECT && !ln__conv_is_depthwise(s);
+}
+
+double ln_conv_cost(const ln_conv *s) { return s->groups * ln__form_cost(s, ln__conv_form(s)); }
+
 int ln_conv_takes_pool(const ln_conv *s) {
   return ln__form_takes_pool(ln__conv_form(s), s->pool_h, s->pool_w);
 }
 
 #define LN__REAL float
 #define LN__PACK ln_conv_pack_float32
+#define LN__PACK_PLAIN ln_conv_pack_plain_float32
+#define LN__PACK_DIRECT pack_direct_float32
 #define LN__PACK_WINOGRAD pack_winograd_float32
 #include "conv_pack.c"
 #undef LN__REAL
 #undef LN__PACK
+#undef LN__PACK_PLAIN
+#undef LN__PACK_DIRECT
 #undef LN__PACK_WINOGRAD
 #define LN__REAL double
 #define LN__PACK ln_conv_pack_float64
+#define LN__PACK_PLAIN ln_conv_pack_plain_float64
+#define LN__PACK_DIRECT pack_direct_float64
 #define LN__PACK_WINOGRAD pack_winograd_float64
 #include "conv_pack.c"
 #undef LN__REAL
 #undef LN__PACK
+#undef LN__PACK_PLAIN
+#undef LN__PACK_DIRECT
 #undef LN__PACK_WINOGRAD
 
 #else
@@ -58,15 +76,10 @@ static void LN__PACK_WINOGRAD(const ln_conv *s, ln__form form, const LN__REAL *w
   for (int i = 0; i < LN__CONV_BLOCK; i++) end[i] = 0;
 }
 
-void LN__PACK(const ln_conv *s, const LN__REAL *weight, LN__REAL *packed) {
-  const ln__form form = ln__conv_form(s);
-  if (form != LN__DIRECT) {
-    LN__PACK_WINOGRAD(s, form, weight, packed);
-    return;
-  }
+static void LN__PACK_DIRECT(const ln_conv *s, int depthwise, const LN__REAL *weight,
+                            LN__REAL *packed) {
   const size_t taps = (size_t)s->kernel_h * (size_t)s->kernel_w, C = (size_t)s->in_channels;
   const size_t O = (size_t)s->out_channels, G = (size_t)s->groups;
-  const int depthwise = ln__conv_is_depthwise(s);
   // The order of the loops is the layout. Depthwise: one "group" of O slices of G channels.
   const size_t outer = depthwise ? O : G, inner = depthwise ? G : O;
   const size_t block = depthwise ? G : LN__CONV_BLOCK;
@@ -79,6 +92,18 @@ void LN__PACK(const ln_conv *s, const LN__REAL *weight, LN__REAL *packed) {
             *packed++ = weight[(channel * C + c) * taps + tap];
           }
   for (int i = 0; i < LN__CONV_BLOCK; i++) *packed++ = 0;
+}
+
+void LN__PACK_PLAIN(const ln_conv *s, const LN__REAL *weight, LN__REAL *packed) {
+  LN__PACK_DIRECT(s, 0, weight, packed);
+}
+
+void LN__PACK(const ln_conv *s, const LN__REAL *weight, LN__REAL *packed) {
+  const ln__form form = ln__conv_form(s);
+  if (form != LN__DIRECT)
+    LN__PACK_WINOGRAD(s, form, weight, packed);
+  else
+    LN__PACK_DIRECT(s, ln__conv_is_depthwise(s), weight, packed);
 }
 
 #endif

@@ -25,7 +25,7 @@ static const ln_mask *mask_of(const ln_step *step) { return &step->mask; }
 
 // Whether a coalition holds a player; players below 0 are in every one.
 static int holds(const uint32_t *coalition, int64_t player) {
-  return player < 0 || (coalition[player / WORD_BITS] >> (player % WORD_BITS) & 1) != 0;
+  return player < 0 || ln__holds(coalition, (int32_t)player);
 }
 
 #define LN_TEMPLATE "../ops/mask.c"
@@ -75,14 +75,9 @@ static void LN_NAME(run_mask)(const ln_step *step, const ln__frame *frame, size_
   const int absent_constant = s->absent.block != LN_ARENA;
   const int players_constant = s->players.block != LN_ARENA;
   real *out = arena_values(frame, s->out);
-  const int32_t *row_of = frame->call->row_of ? frame->call->row_of[s->slot] : NULL;
   const uint32_t *coalitions[LN_LANE_LIMIT];
-  for (int l = 0; l < lanes; l++) {
-    const size_t used = (size_t)l < frame->count ? (size_t)l : frame->count - 1;
-    const size_t example = frame->first + used;
-    const size_t row = row_of ? (size_t)row_of[example] : example;
-    coalitions[l] = (const uint32_t *)frame->call->inputs[s->slot] + row * (size_t)s->words;
-  }
+  for (int l = 0; l < lanes; l++)
+    coalitions[l] = ln__coalition(frame, s->slot, s->words, (size_t)l);
   if (lanes == 1 || !players_constant) {
     const int present_step = present_constant ? 1 : lanes,
               absent_step = absent_constant ? 1 : lanes;

@@ -9,6 +9,8 @@
 // order (ky, kx, c). Then the write-out: bias, function, and the running maximum of a pooling
 // window, in registers.
 
+#include "finish.h"
+
 // Most sums that stay in registers beside the operands.
 #define LN_SUMS (LN_REGISTERS == 32 ? 24 : 12)
 
@@ -19,38 +21,6 @@ typedef struct walk {
   ptrdiff_t b_step, b_hop, b_row;
   int32_t rows, hops, run;
 } walk;
-
-// What is done to a finished sum x, once the bias is in:
-//   FINISH_NONE    x
-//   FINISH_FLOOR   max(x, low)
-//   FINISH_CLAMP   min(max(x, low), high)
-//   FINISH_LEAKY   x < 0 ? slope * x : x
-enum { LN_NAME(FINISH_NONE), LN_NAME(FINISH_FLOOR), LN_NAME(FINISH_CLAMP), LN_NAME(FINISH_LEAKY) };
-#define finish LN_NAME(finish)
-typedef struct finish {
-  int kind;
-  real low, high, slope;
-} finish;
-
-#define LN_UNROLL _Pragma("clang loop unroll(full)")
-
-// All n sums; the kind is looked at once.
-#define v_finish LN_NAME(v_finish)
-LN_INLINE void v_finish(vec *sum, const int n, const finish *f) {
-  const vec low = v_set(f->low), high = v_set(f->high), slope = v_set(f->slope);
-  switch (f->kind) {
-  case LN_NAME(FINISH_FLOOR):
-    LN_UNROLL for (int s = 0; s < n; s++) sum[s] = v_max(low, sum[s]);
-    break;
-  case LN_NAME(FINISH_CLAMP):
-    LN_UNROLL for (int s = 0; s < n; s++) sum[s] = v_min(high, v_max(low, sum[s]));
-    break;
-  case LN_NAME(FINISH_LEAKY):
-    LN_UNROLL for (int s = 0; s < n; s++) sum[s] = v_select(sum[s] < 0, slope * sum[s], sum[s]);
-    break;
-  default: break;
-  }
-}
 
 // a_at, b_at: offsets of the na vectors and nb scalars; b_at is NULL for `adjacent` scalars.
 // Scalars that are not adjacent are a step of one element.
@@ -160,9 +130,10 @@ LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
   X(1, 1)                                                                                          \
   X(1, 2)                                                                                          \
   X(1, 3)                                                                                          \
-  X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12) X(1, 13) X(1, 14)     \
-      X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1)    \
-          X(3, 2) X(3, 3) X(3, 4) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
+  X(1, 4)                                                                                          \
+  X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12) X(1, 13) X(1, 14) X(1, 15)    \
+      X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1) X(3, 2)     \
+          X(3, 3) X(3, 4) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
 #else
 #define LN_WIDE_CHANNELS 6
 #define LN_WIDE_VECTORS(nb) ((nb) <= 3 ? 4 : 2)
@@ -258,18 +229,20 @@ LN_INLINE void LN_NAME(narrow)(const narrow_tile *t, const int na, const int nb)
   X(1, 1)                                                                                          \
   X(1, 2)                                                                                          \
   X(1, 3)                                                                                          \
-  X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12) X(1, 13) X(1, 14)     \
-      X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1)    \
-          X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6)  \
-              X(5, 1) X(6, 1) X(7, 1) X(8, 1)
+  X(1, 4)                                                                                          \
+  X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12) X(1, 13) X(1, 14) X(1, 15)    \
+      X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1) X(3, 2)     \
+          X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6) X(5, 1)  \
+              X(6, 1) X(7, 1) X(8, 1)
 #else
 #define LN_NARROW_POSITIONS(na) ((na) == 1 ? 8 : (na) == 2 ? 6 : (na) <= 4 ? 3 : 1)
 #define LN_NARROW_SHAPES(X)                                                                        \
   X(1, 1)                                                                                          \
   X(1, 2)                                                                                          \
   X(1, 3)                                                                                          \
-  X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(3, 1)  \
-      X(3, 2) X(3, 3) X(4, 1) X(4, 2) X(4, 3) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
+  X(1, 4)                                                                                          \
+  X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(3, 1) X(3, 2)  \
+      X(3, 3) X(4, 1) X(4, 2) X(4, 3) X(5, 1) X(6, 1) X(7, 1) X(8, 1)
 #endif
 
 #define X(na, nb)                                                                                  \

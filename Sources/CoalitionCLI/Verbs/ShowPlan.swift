@@ -15,7 +15,7 @@ extension Command {
         title: "Options",
         options: [
           ShowPlan.modeOption.declaration, ExplainMethod.option.declaration,
-          ShowPlan.lanesOption.declaration,
+          PlayerFlags.option.declaration, ShowPlan.lanesOption.declaration,
           RuntimeOptions.precisionOption.declaration, ModelFile.shapeOption.declaration,
           RuntimeOptions.memoryOption.declaration,
         ])
@@ -23,9 +23,11 @@ extension Command {
     examples: [
       "coalition plan model.onnx --mode forward --lanes 64",
       "coalition plan model.onnx --mode reverse --method deeplift",
+      "coalition plan model.onnx --mode delta --players patch:4x4",
     ],
     notes: [
-      "Places are bytes from the start of a thread's arena (@offset+size) or a block of constants (c0, c1, ...)."
+      "--mode delta shows a masked pass and the steps that follow when the first player changes sides.",
+      "Places are bytes from the start of a thread's arena (@offset+size) or a block of constants (c0, c1, ...).",
     ]
   ) { arguments throws(CoalitionError) in
     let mode = arguments[ShowPlan.modeOption] ?? "forward"
@@ -41,6 +43,13 @@ extension Command {
     options.memoryLimit = memoryLeft
     let model = try Model(file.graph)
     let lanes = arguments[ShowPlan.lanesOption] ?? 16
+    guard mode == "delta" || arguments.all(PlayerFlags.option).isEmpty else {
+      throw CoalitionError(.usage, "--players needs --mode delta")
+    }
+    if mode == "delta" {
+      return try Terminal.write(
+        try ShowPlan.deltas(try Plan(model, options), arguments, lanes: lanes, memoryLeft))
+    }
     let listing: Plan.Listing
     var title = mode
     let multiplyAdds: Int
@@ -71,7 +80,7 @@ extension Command {
 
 enum ShowPlan {
   /// The modes that exist.
-  static let modes = ["forward", "reverse"]
+  static let modes = ["forward", "reverse", "delta"]
 
   static let modeOption = Option(
     "mode", "MODE", modes.joined(separator: ", "), default: "forward", as: .text)

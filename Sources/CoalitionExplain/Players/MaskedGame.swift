@@ -6,6 +6,7 @@
 
 public import CoalitionBase
 public import CoalitionNet
+import Synchronization
 
 /// Coalitions of players in, scores out. Immutable and safe to share.
 public final class MaskedGame: Sendable {
@@ -14,10 +15,12 @@ public final class MaskedGame: Sendable {
   public let exampleCount: Int
   /// Scores per example.
   public let targetCount: Int
-  private let masked: MaskedPlan
-  private let subject: MaskedPlan.Subject
-  private let targets: [[Int]]
-  private let isDifference: Bool
+  let masked: MaskedPlan
+  let subject: MaskedPlan.Subject
+  let targets: [[Int]]
+  let isDifference: Bool
+  /// The plan that toggles players, once it has been asked for.
+  let toggles = Mutex<Toggling>(.unknown)
 
   /// - Parameters:
   ///   - output: which of the plan's outputs; nil: its only one.
@@ -30,13 +33,7 @@ public final class MaskedGame: Sendable {
     _ plan: Plan, output: String? = nil, players: PlayerSet, inputs: [String: Tensor],
     baselines: [String: Tensor] = [:], targets: [[Int]], isDifference: Bool = false
   ) throws(CoalitionError) {
-    var ids: [String: Masking.ElementPlayers] = [:]
-    for (name, map) in zip(players.names, players.maps) {
-      ids[name] = Masking.ElementPlayers(ids: map.ids, hasRows: map.exampleCount != nil)
-    }
-    let words = Coalitions(playerCount: players.playerCount).wordCount
-    let masked = try MaskedPlan(
-      plan, output: output, masking: .coalitions(players: ids, words: words))
+    let masked = try MaskedPlan(plan, output: output, masking: players.masking)
     let subject = try masked.subject(inputs, baselines: baselines)
     for (name, map) in zip(players.names, players.maps)
     where (map.exampleCount ?? subject.examples) != subject.examples {

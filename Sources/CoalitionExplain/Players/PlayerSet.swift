@@ -5,6 +5,7 @@
 // after those of the maps, input by input.
 
 public import CoalitionBase
+package import CoalitionNet
 
 /// The players of all inputs of a model.
 public struct PlayerSet: Sendable, Hashable {
@@ -72,6 +73,15 @@ public struct PlayerSet: Sendable, Hashable {
     maps = zip(divisions, offsets).map { division, offset in
       division.map.renumbered(by: offset, playerCount: next)
     }
+  }
+
+  /// How coalitions of these players mask a model.
+  package var masking: Masking {
+    var ids: [String: Masking.ElementPlayers] = [:]
+    for (name, map) in zip(names, maps) {
+      ids[name] = Masking.ElementPlayers(ids: map.ids, hasRows: map.exampleCount != nil)
+    }
+    return .coalitions(players: ids, words: Coalitions(playerCount: playerCount).wordCount)
   }
 
   /// Whether examples are divided differently.

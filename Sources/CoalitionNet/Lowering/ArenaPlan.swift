@@ -41,11 +41,26 @@ struct ArenaPlan: Sendable {
     }
 
     starts = [Int](repeating: 0, count: draft.buffers.count)
+    func places(_ buffer: Int) -> Bool { root[buffer] == buffer && last[buffer] >= 0 }
+    let scoped = draft.scopes.map { $0.filter(places) }
+    let inScope = Set(scoped.joined())
+    place(
+      draft.buffers.indices.filter { places($0) && !inScope.contains($0) }, from: 0, draft, first,
+      last)
+    // Parts of the program run one after the other: they share what lies behind the common buffers.
+    let common = size
+    for buffers in scoped { place(buffers, from: common, draft, first, last) }
+    for buffer in draft.buffers.indices { starts[buffer] = starts[root[buffer]] }
+  }
+
+  /// Gives places from `origin` on, the largest buffers first.
+  private mutating func place(
+    _ buffers: [Int], from origin: Int, _ draft: Draft, _ first: [Int], _ last: [Int]
+  ) {
     var placed: [(start: Int, end: Int, buffer: Int)] = []
-    let roots = draft.buffers.indices.filter { root[$0] == $0 && last[$0] >= 0 }
-    for buffer in roots.sorted(by: { (draft.buffers[$0], $1) > (draft.buffers[$1], $0) }) {
+    for buffer in buffers.sorted(by: { (draft.buffers[$0], $1) > (draft.buffers[$1], $0) }) {
       let size = (draft.buffers[buffer] + Self.alignment - 1) / Self.alignment * Self.alignment
-      var start = 0
+      var start = origin
       // `placed` is sorted by start: the first gap that is wide enough among those alive at the same time.
       for other in placed
       where first[other.buffer] <= last[buffer] && first[buffer] <= last[other.buffer] {
@@ -57,6 +72,5 @@ struct ArenaPlan: Sendable {
       starts[buffer] = start
       self.size = max(self.size, start + size)
     }
-    for buffer in draft.buffers.indices { starts[buffer] = starts[root[buffer]] }
   }
 }

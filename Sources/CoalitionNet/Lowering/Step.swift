@@ -63,6 +63,8 @@ struct ConstantSource: Sendable {
   enum Layout: Hashable, Sendable {
     case rowMajor
     case convolution(ConvolutionGeometry)
+    /// The weights of a convolution as deltas read them, whatever its own algorithm.
+    case plain(ConvolutionGeometry)
   }
 
   /// Names the numbers of a block within a model: which constant of the graph, and what was done to it.
@@ -85,6 +87,8 @@ struct Draft: Sendable {
   var steps: [any Step] = []
   /// Per step: the node that it belongs to.
   var labels: [String] = []
+  /// Buffers that only the steps of one part of the program use, part by part. Parts share memory.
+  var scopes: [Range<Int>] = []
 }
 
 // MARK: - C forms

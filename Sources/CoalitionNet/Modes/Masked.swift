@@ -66,20 +66,7 @@ extension Lowering {
     switch masking {
     case .coalitions(let players, let words):
       guard let players = players[name] else { return present }
-      let absent = try self.input(name, shape: shape, order: order, slot: slots.baseline(index))
-      let ids: Operand
-      if players.hasRows {
-        ids = try self.input(name, shape: shape, order: order, slot: slots.players(index)).operand
-      } else {
-        let tensor = try Tensor(shape: shape, elements: .int32(players.ids))
-        ids = constant(HostView(tensor).transposed(order).materialised())
-      }
-      let result = present.denseLike(buffer(present.count))
-      emit(
-        MaskStep(
-          present: present.operand, absent: absent.operand, players: ids, output: result.operand,
-          slot: slots.mask, count: present.count, words: words))
-      return result
+      return try selected(present, input, players, words: words, slots, index: index).view
     case .weights(let wanted, let axes):
       guard name == wanted else { return present }
       let absent = try self.input(name, shape: shape, order: order, slot: slots.baseline(index))
@@ -87,6 +74,28 @@ extension Lowering {
         name, shape: shape, order: order, slot: slots.mask, rowAxes: axes)
       return try interpolated(from: absent, to: present, by: weights).view
     }
+  }
+
+  /// An input of which coalitions are present, and what it is made from.
+  mutating func selected(
+    _ present: View, _ input: ForwardMode.UsedInput, _ players: Masking.ElementPlayers, words: Int,
+    _ slots: MaskedMode.Slots, index: Int
+  ) throws(CoalitionError) -> (view: View, absent: View, players: Operand) {
+    let (name, shape, order) = (input.name, input.shape, input.order)
+    let absent = try self.input(name, shape: shape, order: order, slot: slots.baseline(index))
+    let ids: Operand
+    if players.hasRows {
+      ids = try self.input(name, shape: shape, order: order, slot: slots.players(index)).operand
+    } else {
+      let tensor = try Tensor(shape: shape, elements: .int32(players.ids))
+      ids = constant(HostView(tensor).transposed(order).materialised())
+    }
+    let result = present.denseLike(buffer(present.count))
+    emit(
+      MaskStep(
+        present: present.operand, absent: absent.operand, players: ids, output: result.operand,
+        slot: slots.mask, count: present.count, words: words))
+    return (result, absent, ids)
   }
 }
 

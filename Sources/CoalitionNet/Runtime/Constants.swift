@@ -20,8 +20,10 @@ final class ConstantBlock: Sendable {
     memory = try AlignedMemory(byteCount: Self.byteCount(source, precision), zeroed: true)
     let tensor = source.tensor
     switch precision {
-    case .single: fill(source, tensor.floats, ln_conv_pack_float32)
-    case .double: fill(source, tensor.doubles, ln_conv_pack_float64)
+    case .single:
+      fill(source, tensor.floats, ln_conv_pack_float32, ln_conv_pack_plain_float32)
+    case .double:
+      fill(source, tensor.doubles, ln_conv_pack_float64, ln_conv_pack_plain_float64)
     }
   }
 
@@ -31,12 +33,19 @@ final class ConstantBlock: Sendable {
     case .convolution(let geometry):
       var shape = geometry.encoded
       return ln_conv_packed_count(&shape) * precision.byteCount
+    case .plain(let geometry):
+      var shape = geometry.encoded
+      return ln_conv_plain_count(&shape) * precision.byteCount
     }
   }
 
+  private typealias Packing<Number> = (
+    UnsafePointer<ln_conv>?, UnsafePointer<Number>?, UnsafeMutablePointer<Number>?
+  ) -> Void
+
   private func fill<Number>(
-    _ source: ConstantSource, _ numbers: [Number],
-    _ pack: (UnsafePointer<ln_conv>?, UnsafePointer<Number>?, UnsafeMutablePointer<Number>?) -> Void
+    _ source: ConstantSource, _ numbers: [Number], _ pack: Packing<Number>,
+    _ packPlain: Packing<Number>
   ) {
     let target = memory.address.bindMemory(to: Number.self, capacity: numbers.count)
     numbers.withUnsafeBufferPointer { numbers in
@@ -46,6 +55,9 @@ final class ConstantBlock: Sendable {
       case .convolution(let geometry):
         var shape = geometry.encoded
         pack(&shape, start, target)
+      case .plain(let geometry):
+        var shape = geometry.encoded
+        packPlain(&shape, start, target)
       }
     }
   }

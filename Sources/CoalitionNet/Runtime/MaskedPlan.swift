@@ -10,7 +10,7 @@ package final class MaskedPlan: Sendable {
   package let plan: Plan
   /// The value that is computed, for one example.
   package let output: Plan.Value
-  private let masking: Masking
+  let masking: Masking
   private let routine: Routine
 
   /// - Parameter output: one of the plan's outputs; nil: its only one.
@@ -89,8 +89,9 @@ package final class MaskedPlan: Sendable {
     package let examples: Int
     package let baselines: Int
     /// Per input of the graph, in the plan's precision.
-    fileprivate let inputs: [Tensor]
-    fileprivate let baselineRows: [Tensor?]
+    let inputs: [Tensor]
+    /// nil for inputs that are not masked.
+    let baselineRows: [Tensor?]
   }
 
   /// - Parameters:
@@ -209,6 +210,15 @@ package final class MaskedPlan: Sendable {
   package func outputs(
     _ subject: Subject, _ variants: Variants, _ masks: Masks, _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> Tensor.Elements {
+    let call = ProgramCall(
+      inputs: slotRows(subject, variants, masks),
+      outputs: [SlotResult(count: variants.count * output.count, plan.options.precision)],
+      examples: variants.count)
+    return try await routine.run(call, options)[0]
+  }
+
+  /// The rows of all slots of a masked program.
+  func slotRows(_ subject: Subject, _ variants: Variants, _ masks: Masks) -> [SlotRows] {
     let slots = MaskedMode.Slots(inputs: subject.inputs.count)
     let precision = plan.options.precision
     let unused = SlotRows(words: [])
@@ -231,9 +241,6 @@ package final class MaskedPlan: Sendable {
     case .weights(let weights):
       rows[slots.mask] = SlotRows(Tensor(.float32(weights)), precision, rowOf: variants.mask)
     }
-    let call = ProgramCall(
-      inputs: rows, outputs: [SlotResult(count: variants.count * output.count, precision)],
-      examples: variants.count)
-    return try await routine.run(call, options)[0]
+    return rows
   }
 }

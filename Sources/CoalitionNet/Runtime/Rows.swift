@@ -65,7 +65,7 @@ package struct SlotRows: Sendable {
   }
 }
 
-/// Room for the rows of one output slot. The program writes every element of it.
+/// Room for the rows of one output slot. The program writes every element of it, unless it holds sums.
 package struct SlotResult: Sendable {
   private let precision: Precision
   // Of the precision's type the elements, of the other one nothing: an array inside an enum would be copied when it is
@@ -79,6 +79,12 @@ package struct SlotResult: Sendable {
     case .single: floats = [Float](unsafeUninitializedCapacity: count) { $1 = count }
     case .double: doubles = [Double](unsafeUninitializedCapacity: count) { $1 = count }
     }
+  }
+
+  /// Sums in double, for programs that do not write all of them: the others are 0.
+  package init(sums count: Int) {
+    precision = .double
+    doubles = [Double](repeating: 0, count: count)
   }
 
   package var elements: Tensor.Elements {

@@ -1,0 +1,151 @@
+// The steps of the delta mode (csrc/ops/toggle.c, delta.c, marginal.c, guard.c).
+
+import CLanes
+
+/// A box of an input when one player changes sides.
+struct ToggleStep: Step {
+  var present: Operand
+  var absent: Operand
+  /// The masked input.
+  var now: Operand
+  /// Who owns the positions; nil: this player owns all of the box.
+  var owners: Operand?
+  var output: Operand
+  var player: Int
+  var slot: Int
+  var words: Int
+  /// Over the output, and the others.
+  var nest: Nest
+
+  var reads: [Operand] { [present, absent, now] + (owners.map { [$0] } ?? []) }
+  var writes: Operand? { output }
+  var summary: String { "toggle player \(player): \(nest.sizes)" }
+
+  func encoded(_ places: Places) -> ln_step {
+    var step = ln_step()
+    step.family = Int32(LN_toggle.rawValue)
+    step.toggle = ln_toggle(
+      present: places(present), absent: places(absent), now: places(now), owners: places(owners),
+      out: places(output), slot: Int32(slot), player: Int32(player), words: Int64(words),
+      nest: nest.encoded, stride: nest.encodedStrides(1))
+    return step
+  }
+}
+
+/// A convolution or dense layer from the change of its input.
+struct DeltaStep: Step {
+  var layer: DeltaLayer
+  /// The values before, of the whole map.
+  var before: Operand
+  /// The new values of the box.
+  var after: Operand
+  /// The layer's sums before, of the whole map.
+  var sums: Operand
+  var output: Operand
+  /// Ranges of rows, columns and channels.
+  var inputs: (y: Range<Int>, x: Range<Int>, channels: Range<Int>)
+  /// Ranges of rows and columns of the sums.
+  var outputs: (y: Range<Int>, x: Range<Int>)
+  var function: Function
+  var pool: (height: Int, width: Int)
+
+  var reads: [Operand] { [before, after, sums, layer.weights] }
+  var writes: Operand? { output }
+  var operations: Int { 2 * layer.multiplyAdds(inputs, outputs) }
+  var summary: String {
+    var text = "delta \(inputs.channels.count)x\(inputs.y.count)x\(inputs.x.count) -> "
+    text += "\(layer.groups * layer.outChannels)x\(outputs.y.count)x\(outputs.x.count)"
+    if function != .identity { text += ", \(function.name)" }
+    if pool != (1, 1) { text += ", max pool \(pool.height)x\(pool.width)" }
+    return text
+  }
+
+  func encoded(_ places: Places) -> ln_step {
+    let (v, h) = (layer.vertical, layer.horizontal)
+    var delta = ln_delta()
+    delta.before = places(before)
+    delta.after = places(after)
+    delta.sums = places(sums)
+    delta.weights = places(layer.weights)
+    delta.out = places(output)
+    delta.groups = Int32(layer.groups)
+    delta.in_channels = Int32(layer.inChannels)
+    delta.out_channels = Int32(layer.outChannels)
+    delta.width = Int32(h.size)
+    delta.out_width = Int32(h.outputSize)
+    delta.kernel_h = Int32(v.kernel)
+    delta.kernel_w = Int32(h.kernel)
+    delta.stride_h = Int32(v.stride)
+    delta.stride_w = Int32(h.stride)
+    delta.dilation_h = Int32(v.dilation)
+    delta.dilation_w = Int32(h.dilation)
+    delta.pad_top = Int32(v.padBegin)
+    delta.pad_left = Int32(h.padBegin)
+    delta.in_y = Int32(inputs.y.lowerBound)
+    delta.in_x = Int32(inputs.x.lowerBound)
+    delta.first_channel = Int32(inputs.channels.lowerBound)
+    delta.in_h = Int32(inputs.y.count)
+    delta.in_w = Int32(inputs.x.count)
+    delta.in_c = Int32(inputs.channels.count)
+    delta.out_y = Int32(outputs.y.lowerBound)
+    delta.out_x = Int32(outputs.x.lowerBound)
+    delta.out_h = Int32(outputs.y.count)
+    delta.out_w = Int32(outputs.x.count)
+    delta.pool_h = Int32(pool.height)
+    delta.pool_w = Int32(pool.width)
+    delta.function = function.encoded
+    var step = ln_step()
+    step.family = Int32(LN_delta.rawValue)
+    step.delta = delta
+    return step
+  }
+}
+
+/// Sums of a player's marginal contributions to elements that follow each other.
+struct MarginalStep: Step {
+  var before: Operand
+  var after: Operand
+  var count: Int
+  var player: Int
+  /// Place of the first sum in a row of `rowCount`.
+  var first: Int
+  var rowCount: Int
+  /// The input slot of the coalitions.
+  var coalitions: Int
+  var words: Int
+
+  var reads: [Operand] { [before, after] }
+  var writes: Operand? { nil }
+  var summary: String { "marginal contributions of player \(player): \(count)" }
+
+  func encoded(_ places: Places) -> ln_step {
+    var step = ln_step()
+    step.family = Int32(LN_marginal.rawValue)
+    step.marginal = ln_marginal(
+      before: places(before), after: places(after), slot: 0, coalitions: Int32(coalitions),
+      words: Int64(words), player: Int32(player), count: Int32(count), row_count: Int64(rowCount),
+      first: Int64(first))
+    return step
+  }
+}
+
+/// Passes over the steps of a player that no lane has.
+struct GuardStep: Step {
+  var player: Int
+  var slot: Int
+  var words: Int
+  /// Steps behind this one.
+  var count: Int
+
+  var reads: [Operand] { [] }
+  var writes: Operand? { nil }
+  var summary: String { "only where player \(player) differs from the baseline: \(count) steps" }
+
+  func encoded(_ places: Places) -> ln_step {
+    var step = ln_step()
+    step.family = Int32(LN_guard.rawValue)
+    step.guard = ln_guard(
+      slot: Int32(slot), player: Int32(player), words: Int64(words), count: Int32(count))
+    return step
+  }
+}
