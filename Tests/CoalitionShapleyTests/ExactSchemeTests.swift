@@ -100,7 +100,7 @@ import Testing
     let game = DefinedGame(playerCount: 12) { _ in 0.1 }
     let scheme = try ExactScheme(playerCount: 12, isBanzhaf: false)
     #expect(try await scheme.estimate(game, samples: 1 << 12) == [Double](repeating: 0, count: 12))
-    #expect(try await scheme.estimate(game, samples: 4095).allSatisfy(\.isNaN))
+    #expect(try await scheme.estimate(game, samples: 4095).allSatisfy { $0.isNaN })
   }
 
   @Test func `Too many players are refused`() throws {

@@ -1,6 +1,7 @@
 // The schemes that sample, by what they estimate, as arguments of tests.
 
 import CoalitionShapley
+import Testing
 
 /// A scheme to make for any players and seed.
 struct NamedScheme: Sendable, CustomTestStringConvertible {

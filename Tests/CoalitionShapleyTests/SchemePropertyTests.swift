@@ -99,7 +99,7 @@ import Testing
     }
     let samples = min(named.minSamples(2000), 16)
     let values = try await named.make(2000, 2).estimate(game, samples: samples)
-    #expect(values.count == 2000 && values.allSatisfy(\.isFinite))
+    #expect(values.count == 2000 && values.allSatisfy { $0.isFinite })
     if named.value == .shapley { #expect(abs(values.reduce(0, +) - 4000.0.squareRoot()) < 1e-9) }
   }
 

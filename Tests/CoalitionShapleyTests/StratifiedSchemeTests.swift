@@ -80,10 +80,10 @@ import Testing
     let ends = try await game.ends()
     let scheme = StratifiedScheme(playerCount: 8, seed: 4)
     let few = try await Self.sums(scheme, 0..<6, game, ends)
-    #expect(scheme.values(few, samples: 6, ends: ends[0][0]).allSatisfy(\.isNaN))
+    #expect(scheme.values(few, samples: 6, ends: ends[0][0]).allSatisfy { $0.isNaN })
     #expect(scheme.adaptation(few, samples: 6, ends: ends[0]) == nil)
     let enough = try await Self.sums(scheme, 0..<7, game, ends)
-    #expect(scheme.values(enough, samples: 7, ends: ends[0][0]).allSatisfy(\.isFinite))
+    #expect(scheme.values(enough, samples: 7, ends: ends[0][0]).allSatisfy { $0.isFinite })
   }
 
   @Test func `Fewer windows than players leave the mean where it is`() async throws {

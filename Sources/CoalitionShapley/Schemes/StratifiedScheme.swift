@@ -27,9 +27,9 @@ package struct StratifiedScheme: CoalitionScheme {
   package let playerCount: Int
   private let seed: UInt64
   /// Sizes of coalitions, by bin.
-  let bins: [Range<Int>]
+  package let bins: [Range<Int>]
   /// Share of later samples that each bin gets: they add up to 1.
-  private(set) var allocation: [Double]
+  package private(set) var allocation: [Double]
 
   private static let maxBins = 16
   private static let maxWindows = 128
