@@ -115,7 +115,7 @@ let package = Package(
       dependencies: [
         "CoalitionBase", "CoalitionExplain", "CoalitionNet", "CoalitionONNX", "CoalitionShapley",
       ],
-      swiftSettings: swift),
+      exclude: ["Fixtures", "make_fixtures.py"], swiftSettings: swift),
     .testTarget(name: "CLanesTests", dependencies: ["CLanes"], swiftSettings: swift),
     .testTarget(
       name: "CoalitionDataTests", dependencies: ["CoalitionBase", "CoalitionData", "TestSupport"],

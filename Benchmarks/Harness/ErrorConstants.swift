@@ -16,45 +16,47 @@ struct ErrorConstants {
     .kernelUnbiased, .leverage, .oddRegression,
   ]
 
-  /// Tables in Markdown: a row per estimator, a column per game.
-  func tables() async throws -> [String] {
-    var columns: [[String: [Int: Double]]] = []
-    var names: [String] = []
+  /// Prints a table in Markdown, a row per game and budget as they are measured, geometric means last.
+  func printTable() async throws {
+    print(
+      "| game | evaluations per player | "
+        + Self.estimators.map(\.rawValue).joined(separator: " | ") + " |")
+    print("|---|---:|" + String(repeating: "---:|", count: Self.estimators.count))
+    var logarithms: [Int: [[Double?]]] = [:]
     for problem in ErrorProblem.constants {
       let loaded = try await problem.load(options, threads: threads)
-      names.append(problem.name.split(separator: "/").last.map(String.init) ?? problem.name)
-      columns.append(try await ratios(loaded))
+      for budget in Self.budgets {
+        let ratios = try await ratios(loaded, budget * loaded.players.playerCount)
+        logarithms[budget, default: []].append(ratios.map { $0.map(log) })
+        let name = problem.name.split(separator: "/").last.map(String.init) ?? problem.name
+        printRow(name, budget, ratios)
+      }
     }
-    return Self.budgets.flatMap { budget in
-      [
-        "", "### \(budget) evaluations per player", "",
-        "| estimator | \(names.joined(separator: " | ")) | geometric mean |",
-        "|---|" + String(repeating: "---:|", count: names.count + 1),
-      ]
-        + Self.estimators.map { estimator in
-          let found = columns.map { $0[estimator.rawValue]?[budget] }
-          let known = found.compactMap { $0 }
-          let mean = exp(known.reduce(0) { $0 + log($1) } / Double(known.count))
-          let cells = found.map { $0.map { fixed($0, 3) } ?? "" }
-          return "| \(estimator.rawValue) | \(cells.joined(separator: " | ")) | "
-            + "\(known.count == found.count ? fixed(mean, 3) : "") |"
-        }
+    for budget in Self.budgets {
+      let rows = logarithms[budget] ?? []
+      printRow(
+        "geometric mean", budget,
+        Self.estimators.indices.map { column in
+          // Of all games or of none: means over different games cannot be compared.
+          let known = rows.compactMap { $0[column] }
+          return known.count == rows.count ? exp(known.reduce(0, +) / Double(known.count)) : nil
+        })
     }
   }
 
-  /// By estimator and budget, relative to plain permutations.
-  private func ratios(_ problem: LoadedProblem) async throws -> [String: [Int: Double]] {
-    var ratios: [String: [Int: Double]] = [:]
-    for budget in Self.budgets {
-      let evaluations = budget * problem.players.playerCount
-      guard
-        let plain = try await constant(.permutation, antithetic: false, evaluations, problem)
-      else { continue }
-      for estimator in Self.estimators {
-        if let own = try await constant(estimator, antithetic: true, evaluations, problem) {
-          ratios[estimator.rawValue, default: [:]][budget] = own / plain
-        }
-      }
+  private func printRow(_ name: String, _ budget: Int, _ ratios: [Double?]) {
+    let cells = ratios.map { $0.map { fixed($0, 3) } ?? "" }
+    print("| \(name) | \(budget) | \(cells.joined(separator: " | ")) |")
+    fflush(nil)
+  }
+
+  /// Per estimator, relative to plain permutations.
+  private func ratios(_ problem: LoadedProblem, _ evaluations: Int) async throws -> [Double?] {
+    let plain = try await constant(.permutation, antithetic: false, evaluations, problem)
+    var ratios: [Double?] = []
+    for estimator in Self.estimators {
+      let own = try await constant(estimator, antithetic: true, evaluations, problem)
+      ratios.append(own.flatMap { own in plain.map { own / $0 } })
     }
     return ratios
   }

@@ -19,8 +19,7 @@ struct Harness {
       curves: [])
     print(report.machine.line)
     if arguments.showsErrorConstants {
-      let constants = ErrorConstants(options: options, threads: arguments.threads)
-      return print(try await constants.tables().joined(separator: "\n"))
+      return try await ErrorConstants(options: options, threads: arguments.threads).printTable()
     }
     for workload in arguments.workloads {
       let result = try await measure(workload)
