@@ -124,7 +124,8 @@ import Testing
     let exact = try place.result(game, "exact.npz")
     #expect(try exact.shape("interactions") == [1, players, players])
     // Of the Shapley index every t in 0 ... P - 2 has the same chance.
-    let expected = (0...players - 2).map { 6.0 * Double($0) + 6 }.reduce(0, +) / Double(players - 1)
+    let differences: [Double] = (0...players - 2).map { Double(6 * $0 + 6) }
+    let expected: Double = differences.reduce(0, +) / Double(players - 1)
     for (place, value) in try exact.doubles("interactions").enumerated() {
       let isDiagonal = place / players == place % players
       #expect(abs(value - (isDiagonal ? 0 : expected)) < 1e-9)

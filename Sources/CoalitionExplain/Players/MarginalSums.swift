@@ -3,8 +3,8 @@
 // What toggling a player changes is computed by deltas (TogglePlan) where counted arithmetic says that this is less
 // work than passes over whole coalitions; else by such passes. Which one depends on the game alone.
 
-package import CoalitionBase
-package import CoalitionNet
+public import CoalitionBase
+public import CoalitionNet
 
 extension MaskedGame {
   /// Whether deltas serve a game.
@@ -16,7 +16,7 @@ extension MaskedGame {
   }
 
   /// Coalitions of one block, at most: their sums are one row of the engine.
-  package static let blockLimit = 16
+  static let blockLimit = 16
 
   /// The elements of the output that some example is explained by.
   private var elements: [Int] { Set(targets.joined()).sorted() }
@@ -52,7 +52,7 @@ extension MaskedGame {
   ///   - blocks: rows of `coalitions`, at most `blockLimit` each.
   ///   - examples: by number, in any order.
   /// - Throws: `usage` for what does not fit, and what `values` throws.
-  package func marginalSums(
+  public func marginalSums(
     _ coalitions: Coalitions, blocks: [Range<Int>], examples: [Int],
     _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> [Double] {

@@ -1,8 +1,16 @@
 // The game of players on a model, as every estimator plays it.
 
-import CoalitionBase
 public import CoalitionExplain
 
 extension MaskedGame: Game {
   public var playerCount: Int { players.playerCount }
+
+  /// A marginal contribution by deltas, with its share of the pass that all players of a coalition have in common;
+  /// that of a game without deltas is an evaluation.
+  public var cost: GameCost {
+    guard let work = (try? togglePlan())?.arithmetic, work.base > 0 else { return GameCost() }
+    let toggles = work.perPlayer.reduce(0) { $0 + Double($1) } + Double(work.base)
+    return GameCost(
+      marginal: toggles / Double(playerCount) / Double(work.base), arithmetic: Double(work.base))
+  }
 }

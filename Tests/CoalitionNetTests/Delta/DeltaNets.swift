@@ -2,6 +2,7 @@
 
 import CoalitionBase
 import CoalitionNet
+import TestSupport
 
 struct DeltaNet: Sendable, CustomStringConvertible {
   var name: String

@@ -2,6 +2,7 @@
 
 import CoalitionBase
 import CoalitionNet
+import TestSupport
 import Testing
 
 /// Players of a graph's inputs: how elements are divided, and how many there are.
