@@ -7,10 +7,10 @@ import Synchronization
 
 /// Another game, and the number of coalitions that were asked for.
 final class CountingGame: Game {
-  private let game: TableGame
+  private let game: DefinedGame
   private let asked = Mutex(0)
 
-  init(_ game: TableGame) { self.game = game }
+  init(_ game: DefinedGame) { self.game = game }
 
   var playerCount: Int { game.playerCount }
   var targetCount: Int { game.targetCount }

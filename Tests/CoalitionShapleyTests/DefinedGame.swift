@@ -54,6 +54,26 @@ struct DefinedGame: Game {
   }
 }
 
+extension DefinedGame {
+  /// Interactions of two players behind a kink: no noise, so that what estimators know of smooth games helps them.
+  static func smooth(players: Int, targets: Int = 1, seed: UInt64) -> DefinedGame {
+    var random = CounterRandom(seed: seed, purpose: .init(rawValue: 1001), index: 1)
+    let tables = (0..<targets).map { _ in
+      let weights = (0..<players).map { _ in random.normal() }
+      let pairs = (0..<players * players).map { _ in random.normal() }
+      return (0..<1 << players).map { mask in
+        let present = (0..<players).filter { mask >> $0 & 1 == 1 }
+        var value = present.reduce(0.5) { $0 + weights[$1] }
+        for i in present {
+          for j in present where j < i { value += 0.5 * pairs[i * players + j] }
+        }
+        return value + abs(value - 1) * 0.7
+      }
+    }
+    return DefinedGame(playerCount: players, tables: [tables])
+  }
+}
+
 /// Values by definition of a game of one example and target.
 struct DefinedValues {
   let game: DefinedGame

@@ -162,7 +162,8 @@ struct ProcessGameTests {
       ("echo; cat > /dev/null", .invalidData),
     ])
   func garbled(_ command: String, _ code: CoalitionError.Code) async throws {
-    #expect(try await error(of: command)?.code == code)
+    let found = try await error(of: command)
+    #expect(found?.code == code, "\(String(describing: found))")
   }
 
   @Test("A surplus value is found at the next batch or at the end")

@@ -22,7 +22,7 @@ struct ShapleyRunTests {
   func `Shards merged in any order are the whole run`(estimator: Estimator) async throws {
     // Exact values of 13 players are 8 blocks: every shard has some.
     let players = estimator == .exact ? 13 : 7
-    let game = TableGame.random(players: players, targets: 2, seed: 3)
+    let game = DefinedGame.smooth(players: players, targets: 2, seed: 3)
     let options = options(estimator, evaluations: 5000)
     let whole = try await Shapley(game, options).result()
     for count in [1, 3, 7] {
@@ -49,7 +49,7 @@ struct ShapleyRunTests {
 
   @Test(arguments: samplers + [.exact])
   func `A run resumed after every slice is the whole run`(estimator: Estimator) async throws {
-    let game = TableGame.random(players: 6, targets: 2, seed: 8)
+    let game = DefinedGame.smooth(players: 6, targets: 2, seed: 8)
     var options = options(estimator, evaluations: 6000)
     if estimator != .exact { options.rankStability = 1 }
     let whole = try await Shapley(game, options).result()
@@ -65,7 +65,7 @@ struct ShapleyRunTests {
   }
 
   @Test func `A stop by time is repeated by its number of samples`() async throws {
-    let game = TableGame.random(players: 10, seed: 4)
+    let game = DefinedGame.smooth(players: 10, seed: 4)
     var options = options(.permutation)
     options.seconds = 0.05
     let timed = try await Shapley(game, options).result()
@@ -82,8 +82,8 @@ struct ShapleyRunTests {
   @Test(arguments: samplers)
   func `Intervals hold the exact values 95 times in 100`(estimator: Estimator) async throws {
     let players = 7
-    let game = TableGame.random(players: players, seed: 12)
-    let exact = game.shapleyValues
+    let game = DefinedGame.smooth(players: players, seed: 12)
+    let exact = DefinedValues(game: game).shapley
     var covered = 0
     var trials = 0
     for seed in 0..<UInt64(300) {
@@ -106,7 +106,7 @@ struct ShapleyRunTests {
   // MARK: Stops
 
   @Test func `A tolerance is kept`() async throws {
-    let game = TableGame.random(players: 9, seed: 2)
+    let game = DefinedGame.smooth(players: 9, seed: 2)
     var options = options(.permutation)
     options.tolerance = 0.01
     let estimate = try await Shapley(game, options).result()
@@ -116,12 +116,12 @@ struct ShapleyRunTests {
   }
 
   @Test func `The top players are resolved`() async throws {
-    let game = TableGame.random(players: 9, seed: 2)
+    let game = DefinedGame.smooth(players: 9, seed: 2)
     var options = options(.permutation)
     options.top = 3
     let estimate = try await Shapley(game, options).result()
     #expect(estimate.stops == [.top])
-    let exact = game.shapleyValues
+    let exact = DefinedValues(game: game).shapley
     let best = Set((0..<9).sorted { exact[$0] > exact[$1] }.prefix(3))
     #expect(Set((0..<9).sorted { estimate.values[$0] > estimate.values[$1] }.prefix(3)) == best)
   }
@@ -129,19 +129,19 @@ struct ShapleyRunTests {
   @Test func `Ranks that stay end a run`() async throws {
     var options = options(.permutation)
     options.rankStability = 0.99
-    let estimate = try await Shapley(TableGame.random(players: 9, seed: 2), options).result()
+    let estimate = try await Shapley(DefinedGame.smooth(players: 9, seed: 2), options).result()
     #expect(estimate.stops == [.rank])
   }
 
   @Test func `A constant game is constant, rare contributions are not`() async throws {
     var options = options(.toggle)
     options.tolerance = 0.01
-    let constant = try await Shapley(TableGame(players: 9) { _ in 3 }, options).result()
+    let constant = try await Shapley(DefinedGame(playerCount: 9) { _ in 3 }, options).result()
     #expect(constant.stops == [.constant])
     #expect(constant.values.allSatisfy { $0 == 0 })
     // Players 0 to 7 of 12 must all be there: hardly a sample sees it.
     options.evaluations = 40_000
-    let rare = TableGame(players: 12) { $0 & 0xff == 0xff ? 1 : 0 }
+    let rare = DefinedGame(playerCount: 12) { $0 & 0xff == 0xff ? 1 : 0 }
     let estimate = try await Shapley(rare, options).result()
     #expect(estimate.stops != [.constant])
     for player in 0..<12 {
@@ -152,7 +152,7 @@ struct ShapleyRunTests {
   }
 
   @Test func `A budget counts the evaluations that are asked for`() async throws {
-    let counter = CountingGame(TableGame.random(players: 6, seed: 1))
+    let counter = CountingGame(DefinedGame.smooth(players: 6, seed: 1))
     for estimator in Self.samplers {
       counter.reset()
       let estimate = try await Shapley(counter, options(estimator, evaluations: 3000)).result()
@@ -163,7 +163,7 @@ struct ShapleyRunTests {
   }
 
   @Test func `Options that do not go together are refused`() throws {
-    let game = TableGame.random(players: 4, seed: 1)
+    let game = DefinedGame.smooth(players: 4, seed: 1)
     func refuse(_ change: (inout ShapleyOptions) throws -> Void) throws {
       var options = ShapleyOptions()
       try change(&options)
@@ -191,7 +191,7 @@ struct ShapleyRunTests {
   // MARK: Sequences
 
   @Test func `Estimates improve and end`() async throws {
-    let game = TableGame.random(players: 8, seed: 6)
+    let game = DefinedGame.smooth(players: 8, seed: 6)
     var samples: [Int] = []
     for try await estimate in try Shapley(game, options(.permutation, evaluations: 20_000))
       .estimates
@@ -208,7 +208,7 @@ struct ShapleyRunTests {
       var options = ShapleyOptions()
       options.estimator = .permutation
       options.tolerance = 1e-9
-      for try await _ in try Shapley(TableGame.random(players: 8, seed: 6), options).estimates {}
+      for try await _ in try Shapley(DefinedGame.smooth(players: 8, seed: 6), options).estimates {}
     }
     try await Task.sleep(for: .milliseconds(50))
     task.cancel()

@@ -5,6 +5,7 @@
 // goes through the pipes is GameConversation's subject.
 
 import CoalitionBase
+import Synchronization
 
 #if canImport(Glibc)
   @preconcurrency import Glibc
@@ -40,27 +41,38 @@ final class ChildProcess {
   /// Starts `/bin/sh -c command`. Standard error is ours.
   /// - Throws: `unavailable` when no process can be had.
   init(shell command: String) throws(CoalitionError) {
-    let toChild = try Self.pipe()
+    // No two at a time: a process that is started between the making of a pipe and its marking inherits the ends.
+    let started = Self.starting.withLock { _ in
+      Result { () throws(CoalitionError) in try Self.start(command) }
+    }
+    (process, input, output) = try started.get()
+  }
+
+  private static let starting = Mutex(())
+
+  /// A process, and our ends of its pipes.
+  private static func start(
+    _ command: String
+  ) throws(CoalitionError) -> (process: pid_t, input: Int32, output: Int32) {
+    let toChild = try pipe()
     let fromChild: (reading: Int32, writing: Int32)
     do throws(CoalitionError) {
-      fromChild = try Self.pipe()
+      fromChild = try pipe()
     } catch {
       _ = (close(toChild.reading), close(toChild.writing))
       throw error
     }
-    let (started, problem) = Self.spawn(
+    let (process, problem) = spawn(
       ["/bin/sh", "-c", command], input: toChild.reading, output: fromChild.writing)
     _ = (close(toChild.reading), close(fromChild.writing))
     guard problem == 0 else {
       _ = (close(toChild.writing), close(fromChild.reading))
-      throw Self.unavailable("the game's program cannot be started", problem)
+      throw unavailable("the game's program cannot be started", problem)
     }
     for end in [toChild.writing, fromChild.reading] {
       _ = fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK)
     }
-    process = started
-    input = toChild.writing
-    output = fromChild.reading
+    return (process, toChild.writing, fromChild.reading)
   }
 
   deinit {
@@ -116,7 +128,6 @@ final class ChildProcess {
 
   private static func pipe() throws(CoalitionError) -> (reading: Int32, writing: Int32) {
     var ends: [Int32] = [-1, -1]
-    // Without a call that does both at once, a process that another thread starts in between inherits the ends.
     let status = openPipe(&ends)
     for end in ends where status == 0 { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
     guard status == 0 else {
