@@ -29,7 +29,10 @@ extension ShapleyRun {
       }
       return (limit, .exact)
     }
-    var budget = options.samples.map { (samples: $0, reason: StopReason.samples) }
+    var budget = options.samples.map {
+      // A pair that is begun is finished.
+      (samples: $0 / scheme.rowsPerSample + $0 % scheme.rowsPerSample, reason: StopReason.samples)
+    }
     if let evaluations = options.evaluations {
       let size = scheme.blockSamples
       let rest = evaluations - 2

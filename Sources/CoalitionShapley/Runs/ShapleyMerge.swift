@@ -47,7 +47,7 @@ extension ShapleyRun {
       let ends = first.ends[example]
       let outcome = Jackknife(scheme: scheme, ends: ends).outcome(sums, samples: budget.samples)
       estimate.append(
-        outcome, ends: ends, samples: budget.samples,
+        outcome, ends: ends, samples: budget.samples * scheme.rowsPerSample,
         evaluations: evaluations(budget.samples, scheme), stop: budget.reason)
     }
     return estimate

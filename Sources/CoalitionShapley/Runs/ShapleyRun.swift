@@ -258,7 +258,8 @@ public struct ShapleyRun: Sendable {
       }
       let samples = look?.samples ?? 0
       estimate.append(
-        look?.outcome, ends: progress.ends.isEmpty ? nil : progress.ends[index], samples: samples,
+        look?.outcome, ends: progress.ends.isEmpty ? nil : progress.ends[index],
+        samples: samples * scheme.rowsPerSample,
         evaluations: progress.ends.isEmpty ? 0 : evaluations(samples: samples), stop: stop)
     }
     return estimate

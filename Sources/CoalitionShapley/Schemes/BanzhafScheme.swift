@@ -33,6 +33,7 @@ package struct BanzhafScheme: CoalitionScheme {
     return rows
   }
   package var sumCount: Int { playerCount }
+  package var rowsPerSample: Int { 2 }
   package func evaluations(samples: Int) -> Int { 2 * samples }
 
   /// Returns the coalitions that are not complements.

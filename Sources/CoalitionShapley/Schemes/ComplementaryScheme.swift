@@ -30,6 +30,7 @@ package struct ComplementaryScheme: CoalitionScheme {
 
   package var blockSamples: Int { 8 }
   package var sumCount: Int { playerCount }
+  package var rowsPerSample: Int { 2 }
   package func evaluations(samples: Int) -> Int { playerCount > 1 ? 2 * samples : 0 }
 
   /// Returns the coalitions that are not complements.

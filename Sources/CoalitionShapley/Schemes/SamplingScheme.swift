@@ -36,6 +36,8 @@ package protocol SamplingScheme: Sendable {
   var playerCount: Int { get }
   /// Samples of a whole block.
   var blockSamples: Int { get }
+  /// What a sample counts where users count samples: 2 for a coalition and its complement, whose rows are counted.
+  var rowsPerSample: Int { get }
   /// Evaluations that this many samples of a block ask for, besides those of nobody and everybody.
   func evaluations(samples: Int) -> Int
   /// All samples there are, when the values are then exact: nil when they never end.
@@ -64,6 +66,7 @@ package protocol SamplingScheme: Sendable {
 
 extension SamplingScheme {
   package var sampleLimit: Int? { nil }
+  package var rowsPerSample: Int { 1 }
   package var bias: String? { nil }
   package func adaptation(_ sums: [Double], samples: Int, ends: [GameEnds]) -> [Double]? { nil }
   package func adapted(to adaptation: [Double]) -> Self { self }

@@ -34,6 +34,7 @@ package struct AdjustedInteractions: CoalitionScheme, InteractionScheme {
 
   package var playerCount: Int { fit.playerCount }
   package var blockSamples: Int { fit.blockSamples }
+  package var rowsPerSample: Int { 2 }
   package func evaluations(samples: Int) -> Int { fit.evaluations(samples: samples) }
   package var sumCount: Int {
     fit.sumCount + weighted.count + constants.count + products.count + singles.count

@@ -40,6 +40,7 @@ package struct FaithfulRegression: CoalitionScheme, InteractionScheme {
   package var index: InteractionIndex { .faithSII }
   package var playerCount: Int { regression.playerCount }
   package var blockSamples: Int { regression.blockSamples }
+  package var rowsPerSample: Int { 2 }
   package func evaluations(samples: Int) -> Int { regression.evaluations(samples: samples) }
   package var sumCount: Int { regression.sumCount + fourths.count + right.count }
   package var bias: String? { regression.bias }

@@ -35,6 +35,7 @@ package struct PairRegressionScheme: CoalitionScheme {
 
   package var playerCount: Int { design.playerCount }
   package var blockSamples: Int { design.blockPairs }
+  package var rowsPerSample: Int { 2 }
   package func evaluations(samples: Int) -> Int { design.evaluations(samples: samples) }
   /// The matrix by its distinct entries, then the right side.
   package var sumCount: Int { matrixSums.count + rightSums.count }

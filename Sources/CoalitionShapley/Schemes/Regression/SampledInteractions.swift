@@ -22,6 +22,7 @@ package struct SampledInteractions: CoalitionScheme, InteractionScheme {
 
   package var playerCount: Int { regression.playerCount }
   package var blockSamples: Int { regression.blockSamples }
+  package var rowsPerSample: Int { 2 }
   package func evaluations(samples: Int) -> Int { regression.evaluations(samples: samples) }
   package var sumCount: Int { regression.sumCount + pairs.count }
   package var bias: String? { regression.bias }

@@ -24,6 +24,7 @@ package struct UnbiasedKernelScheme: CoalitionScheme {
 
   package var playerCount: Int { design.playerCount }
   package var blockSamples: Int { design.blockPairs }
+  package var rowsPerSample: Int { 2 }
   package func evaluations(samples: Int) -> Int { design.evaluations(samples: samples) }
   /// One per player.
   package var sumCount: Int { playerCount }
