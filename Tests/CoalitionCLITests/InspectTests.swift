@@ -72,11 +72,13 @@ import Testing
     #expect(outcome.output.contains("64 examples in a tile"))
     #expect(outcome.output.contains("329 k multiply-adds"))
     for node in ["conv1", "conv2", "dense1", "logits"] { #expect(outcome.output.contains(node)) }
-    for mode in ["moments", "delta"] {
-      let refused = try place.coalition("plan", Digits.model, "--mode", mode)
-      #expect(refused.code == 64)
-      #expect(refused.error.contains("expected forward, reverse"))
-    }
+    let refused = try place.coalition("plan", Digits.model, "--mode", "moments")
+    #expect(refused.code == 64)
+    #expect(refused.error.contains("expected forward, reverse, delta"))
+    let delta = try place.coalition(
+      "plan", Digits.model, "--mode", "delta", "--players", "patch:4x4")
+    #expect(delta.code == 0, "\(delta.error)")
+    #expect(delta.output.contains("delta"))
   }
 
   @Test func demo() throws {

@@ -198,7 +198,9 @@ struct ShapleyPart {
 
   private init(_ file: ResultFile, path: String) throws(CoalitionError) {
     let metadata = file.metadata
-    guard metadata["verb"]?.text == "shapley", let shard = metadata["run"]?["shard"] else {
+    guard metadata["verb"]?.text == "shapley", let shard = metadata["run"]?["shard"],
+      shard != .null
+    else {
       throw CoalitionError(
         .invalidData, "not a part of a run", expected: "a file that shapley --shard I/N wrote",
         found: metadata["verb"]?.text.map { "a result of \($0)" })

@@ -136,7 +136,9 @@ package final class TogglePlan: Sendable {
     call.segments = segments
     call.weights = weights ?? [Double](repeating: 1, count: variants.count)
     var options = options
-    if options.memoryLimit < .max { options.memoryLimit = max(options.memoryLimit - programByteCount, 0) }
+    if options.memoryLimit < .max {
+      options.memoryLimit = max(options.memoryLimit - programByteCount, 0)
+    }
     options.lanes = try lanes(variants.count, options)
     return Tensor(try await routine.run(call, options)[0]).doubles
   }
