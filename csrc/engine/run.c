@@ -81,10 +81,6 @@ static void run_shared_tiles(job *j, int thread, int threads) {
     const ln__frame frame = frame_for(j, tile, thread, j->call->arenas);
     for (size_t i = 0; i < p->step_count; i++) {
       const ln_step *step = &p->steps[i];
-      if (step->family == LN_guard) {
-        i += ln__guarded(step, &frame); // the same for all threads
-        continue;
-      }
       const ln__family *family = families[step->family];
       const size_t units = family->units(step, p->lanes);
       const size_t begin = units * (size_t)thread / (size_t)threads;
@@ -112,8 +108,8 @@ int ln_run(const ln_program *program, const ln_call *call) {
   const size_t tiles = (call->examples + lanes - 1) / lanes;
   if (tiles == 0) return 1;
   job j = {program, call, tiles, tiles - tiles % threads, 0, 0};
+  if (threads == 1 || program->whole_tiles) j.private_tiles = tiles;
   if (threads == 1) {
-    j.private_tiles = tiles;
     run_private_tiles(&j, 0);
   } else {
     ln__team(call->threads, work, &j);

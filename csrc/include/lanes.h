@@ -445,6 +445,8 @@ typedef struct ln_program {
   const void *const *constants; // blocks, each LN_ALIGNMENT-aligned
   size_t arena_bytes;           // of one thread: values, then scratch
   size_t scratch_offset;        // bytes from the start of an arena, LN_ALIGNMENT-aligned
+  int32_t whole_tiles;          // no tile is shared, as for every program with guards: steps are too
+                                // small for threads to meet after each
 } ln_program;
 
 typedef struct ln_call {
@@ -465,7 +467,7 @@ typedef struct ln_call {
 
 // Runs the program over all examples. With at least as many tiles as threads each thread takes
 // whole tiles; the tiles left over, and a call with few tiles, are shared: all threads work on one
-// tile and each step is split. Returns 1, or 0 when it was cancelled (the outputs are then
+// tile and each step is split, unless the program says `whole_tiles`. Returns 1, or 0 when it was cancelled (the outputs are then
 // incomplete).
 int ln_run(const ln_program *program, const ln_call *call);
 

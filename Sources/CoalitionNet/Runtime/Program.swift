@@ -14,6 +14,7 @@ final class Program: Sendable {
   private let blocks: [ConstantBlock]
   private let steps: AlignedMemory
   private let stepCount: Int
+  private let hasGuards: Bool
   private let blockTable: AlignedMemory
   /// An arena that the last run left, for the next one.
   private let spareArena = Mutex<AlignedMemory?>(nil)
@@ -46,6 +47,7 @@ final class Program: Sendable {
     arenaByteCount = values + Self.rounded(scratch)
 
     stepCount = encoded.count
+    hasGuards = draft.steps.contains { $0 is GuardStep }
     steps = try AlignedMemory(
       byteCount: encoded.count * MemoryLayout<ln_step>.stride, zeroed: false)
     steps.address.initializeMemory(as: ln_step.self, from: encoded, count: encoded.count)
@@ -130,7 +132,8 @@ final class Program: Sendable {
                 step_count: stepCount,
                 constants: UnsafePointer(
                   blockTable.address.assumingMemoryBound(to: UnsafeRawPointer?.self)),
-                arena_bytes: arenaByteCount, scratch_offset: scratchOffset)
+                arena_bytes: arenaByteCount, scratch_offset: scratchOffset,
+                whole_tiles: hasGuards ? 1 : 0)
               var call = ln_call()
               call.inputs = rows.baseAddress
               call.row_of = rowOf.baseAddress
