@@ -94,8 +94,9 @@ static void LN_NAME(write_down)(const change *d, const real *before, const real 
   X(1, 5)                                                                                          \
   X(1, 6)                                                                                          \
   X(1, 7)                                                                                          \
-  X(1, 8) X(1, 9) X(1, 10) X(1, 11) X(1, 12) X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(4, 1) X(4, 2)   \
-      X(4, 3) X(4, 4)
+  X(1, 8)                                                                                          \
+  X(1, 9)                                                                                          \
+  X(1, 10) X(1, 11) X(1, 12) X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
 #else
 #define LN_DELTA_CHANNELS 6
 #define LN_DELTA_VECTORS 2
