@@ -225,4 +225,19 @@ import Testing
       try place.coalition("plan", Digits.model, "--mode=reverse", "--method=occlusion").code == 64)
     #expect(try place.coalition("plan", Digits.model, "--method=deeplift").code == 64)
   }
+
+  @Test("The delta program shows what toggling the first player changes, and what all of them take")
+  func deltaPlan() throws {
+    let outcome = try place.coalition(
+      "plan", Digits.model, "--mode", "delta", "--players", "patch:4x4")
+    #expect(outcome.code == 0, "\(outcome.error)")
+    #expect(outcome.output.hasPrefix("delta, the first of 49 players, single precision"))
+    for text in ["only where player 0 differs", "toggle player 0", "delta 1x4x4 -> ", "marginal"] {
+      #expect(outcome.output.contains(text), "\(text)")
+    }
+    #expect(!outcome.output.contains("toggle player 1"))
+    #expect(outcome.output.contains("all players toggled: "))
+    #expect(try place.coalition("plan", Digits.model, "--players=patch:4x4").code == 64)
+    #expect(try place.coalition("plan", Digits.model, "--mode=delta", "--lanes=1").code == 64)
+  }
 }

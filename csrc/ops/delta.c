@@ -78,112 +78,147 @@ static void LN_NAME(write_down)(const change *d, const real *before, const real 
   *first = count;
 }
 
-// Vectors of lanes and output channels that are summed together.
-#undef LN_DELTA_VECTORS
+// Shapes that exist: X(na, nb), na vectors of lanes of one position x nb output channels. Few
+// channels go with more vectors, where a tile has them, so that enough sums are under way.
 #undef LN_DELTA_CHANNELS
+#undef LN_DELTA_VECTORS
 #undef LN_DELTA_SHAPES
 #if LN_REGISTERS == 32
-#define LN_DELTA_VECTORS 1
 #define LN_DELTA_CHANNELS 16
+#define LN_DELTA_VECTORS 1
 #define LN_DELTA_SHAPES(X)                                                                         \
-  X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15) X(16)
+  X(1, 1)                                                                                          \
+  X(1, 2)                                                                                          \
+  X(1, 3)                                                                                          \
+  X(1, 4)                                                                                          \
+  X(1, 5)                                                                                          \
+  X(1, 6)                                                                                          \
+  X(1, 7)                                                                                          \
+  X(1, 8)                                                                                          \
+  X(1, 9)                                                                                          \
+  X(1, 10) X(1, 11) X(1, 12) X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
 #else
-#define LN_DELTA_VECTORS 2
 #define LN_DELTA_CHANNELS 6
-#define LN_DELTA_SHAPES(X) X(1) X(2) X(3) X(4) X(5) X(6)
+#define LN_DELTA_VECTORS 2
+#define LN_DELTA_SHAPES(X) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(4, 1) X(4, 2) X(4, 3)
 #endif
 
-// The taps of an output coordinate that fall into the box, and where in the box the first one does.
+static int LN_NAME(vectors_for)(int channels, int lanes) {
+  const int many = channels <= (LN_REGISTERS == 32 ? 4 : 3) && lanes % (4 * LN_WIDTH) == 0;
+  return many ? 4 : LN_DELTA_VECTORS;
+}
+
+// The taps begin .. end - 1 of an output coordinate that fall into the box, and where in the box
+// the first one does.
 #define reach LN_NAME(reach)
 typedef struct reach {
-  ln__taps taps;
-  int at;
+  int begin, end, at;
 } reach;
 
 LN_INLINE reach LN_NAME(reach_of)(int o, int stride, int dilation, int pad, int kernel, int from,
                                   int size) {
+  const int start = o * stride - pad - from;
+  if (dilation == 1) { // without divisions, which take longer than the sums of a small box
+    const int begin = ln__max(0, -start), end = ln__min(kernel, size - start);
+    return begin < end ? (reach){begin, end, start + begin} : (reach){0, 0, 0};
+  }
   const ln__taps taps = ln__taps_at(o, stride, dilation, pad + from, kernel, size);
-  return (reach){taps, o * stride - pad - from + taps.begin * dilation};
+  return (reach){taps.begin, taps.end, start + taps.begin * dilation};
 }
 
-// The sums of one output position for nb channels; weights: those of the channels at tap 0.
-LN_INLINE void LN_NAME(gather)(const change *d, vec *sum, reach y, reach x, int group, ptrdiff_t l,
-                               const real *weights, ptrdiff_t width, const int nb) {
+// Some output channels of a group.
+#define part LN_NAME(part)
+typedef struct part {
+  int group, channel;  // the first channel, counted over all groups
+  const real *weights; // of it, at tap 0
+  ptrdiff_t width;     // from one step of the weights to the next
+} part;
+
+// The sums of one output position, for lanes from l on.
+LN_INLINE void LN_NAME(gather)(const change *d, const part *p, vec *sum, reach y, reach x,
+                               ptrdiff_t l, const ptrdiff_t lanes, const int na, const int nb) {
   const ln_delta *s = d->shape;
-  const ptrdiff_t lanes = d->lanes, channels = s->in_channels;
-  const int columns = x.taps.end - x.taps.begin;
+  const ptrdiff_t channels = s->in_channels, width = p->width;
+  const int columns = x.end - x.begin;
   // Neighbouring taps read neighbouring positions: their entries are one run.
   const int joined = s->groups == 1 && s->dilation_w == 1;
   const int runs = joined ? columns > 0 : columns, length = joined ? columns : 1;
-  for (int ky = y.taps.begin, iy = y.at; ky < y.taps.end; ky++, iy += s->dilation_h)
+  for (int ky = y.begin, iy = y.at; ky < y.end; ky++, iy += s->dilation_h)
     for (int r = 0; r < runs; r++) {
-      const int kx = x.taps.begin + r, ix = x.at + r * s->dilation_w;
-      const int32_t *first = d->first + ((ptrdiff_t)iy * s->in_w + ix) * s->groups + group;
+      const int kx = x.begin + r, ix = x.at + r * s->dilation_w;
+      const int32_t *first = d->first + ((ptrdiff_t)iy * s->in_w + ix) * s->groups + p->group;
       const ptrdiff_t tap = ((ptrdiff_t)ky * s->kernel_w + kx - ix) * channels;
-      // A run is all of its positions' entries (joined: of the only group).
-      const int32_t end = first[joined ? length : 1];
+      const int32_t end = first[length];
       for (int32_t e = first[0]; e < end; e++) {
-        const real *row = weights + (tap + d->place[e]) * width;
-        vec value[LN_DELTA_VECTORS];
-        LN_UNROLL for (int a = 0; a < LN_DELTA_VECTORS; a++) value[a] =
-            v_load(d->values + e * lanes + l + a * LN_WIDTH);
+        const real *row = p->weights + (tap + d->place[e]) * width;
+        const real *value = d->values + e * lanes + l;
+        vec v[4];
+        LN_UNROLL for (int a = 0; a < na; a++) v[a] = v_load(value + a * LN_WIDTH);
         LN_UNROLL for (int j = 0; j < nb; j++) {
           const vec w = v_set(row[j]);
-          LN_UNROLL for (int a = 0; a < LN_DELTA_VECTORS; a++) sum[j * LN_DELTA_VECTORS + a] =
-              v_fma(value[a], w, sum[j * LN_DELTA_VECTORS + a]);
+          LN_UNROLL for (int a = 0; a < na; a++) sum[j * na + a] = v_fma(v[a], w, sum[j * na + a]);
         }
       }
     }
 }
 
-// nb channels from `channel` on (counted over all groups) at all outputs of the box.
-LN_INLINE void LN_NAME(channels)(const change *d, int group, int channel, const real *weights,
-                                 ptrdiff_t width, const int nb) {
-  const ln_delta *s = d->shape;
-  const ptrdiff_t lanes = d->lanes, all = (ptrdiff_t)s->groups * s->out_channels;
-  const int rows = s->out_h / s->pool_h, columns = s->out_w / s->pool_w;
-  for (int p = 0; p < rows * s->pool_h; p++) {
-    const int oy = s->out_y + p;
-    const reach y = LN_NAME(reach_of)(oy, s->stride_h, s->dilation_h, s->pad_top, s->kernel_h,
-                                      s->in_y, s->in_h);
-    for (int q = 0; q < columns * s->pool_w; q++) {
-      const int ox = s->out_x + q;
-      const reach x = LN_NAME(reach_of)(ox, s->stride_w, s->dilation_w, s->pad_left, s->kernel_w,
-                                        s->in_x, s->in_w);
-      const real *old = d->sums + (((ptrdiff_t)oy * s->out_width + ox) * all + channel) * lanes;
-      real *to =
-          d->out + (((ptrdiff_t)(p / s->pool_h) * columns + q / s->pool_w) * all + channel) * lanes;
-      const int merge = p % s->pool_h + q % s->pool_w > 0;
-      for (ptrdiff_t l = 0; l < lanes; l += LN_DELTA_VECTORS * LN_WIDTH) {
-        vec sum[LN_DELTA_VECTORS * LN_DELTA_CHANNELS];
-        // The old sums of a large map come from afar.
-        LN_UNROLL for (int j = 0; j < nb; j++) __builtin_prefetch(old + j * lanes + l);
-        LN_UNROLL for (int i = 0; i < nb * LN_DELTA_VECTORS; i++) sum[i] = v_set(0);
-        LN_NAME(gather)(d, sum, y, x, group, l, weights, width, nb);
-        LN_UNROLL for (int i = 0; i < nb * LN_DELTA_VECTORS; i++) sum[i] =
-            v_load(old + i / LN_DELTA_VECTORS * lanes + l + i % LN_DELTA_VECTORS * LN_WIDTH) +
-            sum[i];
-        v_finish(sum, nb * LN_DELTA_VECTORS, &d->finish);
-        LN_UNROLL for (int i = 0; i < nb * LN_DELTA_VECTORS; i++) {
-          real *at = to + i / LN_DELTA_VECTORS * lanes + l + i % LN_DELTA_VECTORS * LN_WIDTH;
-          v_store(at, merge ? v_pool_max(v_load(at), sum[i]) : sum[i]);
-        }
-      }
+// One output position; `merge`: its values join the maxima of a window that are in `to`.
+LN_INLINE void LN_NAME(position)(const change *d, const part *p, reach y, reach x, const real *old,
+                                 real *to, int merge, const ptrdiff_t lanes, const int na,
+                                 const int nb) {
+  for (ptrdiff_t l = 0; l < lanes; l += na * LN_WIDTH, old += na * LN_WIDTH, to += na * LN_WIDTH) {
+    vec sum[16];
+    // The old sums of a large map come from afar.
+    LN_UNROLL for (int j = 0; j < nb; j++) __builtin_prefetch(old + j * lanes);
+    LN_UNROLL for (int i = 0; i < na * nb; i++) sum[i] = v_set(0);
+    LN_NAME(gather)(d, p, sum, y, x, l, lanes, na, nb);
+    LN_UNROLL for (int i = 0; i < na * nb; i++) sum[i] =
+        v_load(old + i / na * lanes + i % na * LN_WIDTH) + sum[i];
+    v_finish(sum, na * nb, &d->finish);
+    LN_UNROLL for (int i = 0; i < na * nb; i++) {
+      real *at = to + i / na * lanes + i % na * LN_WIDTH;
+      v_store(at, merge ? v_pool_max(v_load(at), sum[i]) : sum[i]);
     }
   }
 }
 
-#define X(nb)                                                                                      \
-  static void LN_NAME(channels_##nb)(const change *d, int group, int channel, const real *weights, \
-                                     ptrdiff_t width) {                                            \
-    LN_NAME(channels)(d, group, channel, weights, width, nb);                                      \
+// All outputs of the box, window by window.
+LN_INLINE void LN_NAME(outputs)(const change *d, const part *p, const ptrdiff_t lanes, const int na,
+                                const int nb) {
+  const ln_delta *s = d->shape;
+  const ptrdiff_t pixel = (ptrdiff_t)s->groups * s->out_channels * lanes;
+  const ptrdiff_t first = p->channel * lanes;
+  real *to = d->out + first;
+  for (int y = 0; y < s->out_h; y += s->pool_h)
+    for (int x = 0; x < s->out_w; x += s->pool_w, to += pixel)
+      for (int dy = 0; dy < s->pool_h; dy++) {
+        const int oy = s->out_y + y + dy;
+        const reach rows = LN_NAME(reach_of)(oy, s->stride_h, s->dilation_h, s->pad_top,
+                                             s->kernel_h, s->in_y, s->in_h);
+        for (int dx = 0; dx < s->pool_w; dx++) {
+          const int ox = s->out_x + x + dx;
+          const reach columns = LN_NAME(reach_of)(ox, s->stride_w, s->dilation_w, s->pad_left,
+                                                  s->kernel_w, s->in_x, s->in_w);
+          const real *old = d->sums + ((ptrdiff_t)oy * s->out_width + ox) * pixel + first;
+          LN_NAME(position)(d, p, rows, columns, old, to, dy + dx > 0, lanes, na, nb);
+        }
+      }
+}
+
+// Where the lanes are one pass, addresses are plain numbers.
+#define X(na, nb)                                                                                  \
+  static void LN_NAME(outputs_##na##x##nb)(const change *d, const part *p) {                       \
+    if (d->lanes == na * LN_WIDTH)                                                                 \
+      LN_NAME(outputs)(d, p, na * LN_WIDTH, na, nb);                                               \
+    else                                                                                           \
+      LN_NAME(outputs)(d, p, d->lanes, na, nb);                                                    \
   }
 LN_DELTA_SHAPES(X)
 #undef X
 
-static void (*const LN_NAME(channel_kernels)[LN_DELTA_CHANNELS + 1])(const change *, int, int,
-                                                                     const real *, ptrdiff_t) = {
-#define X(nb) [nb] = LN_NAME(channels_##nb),
+static void (*const LN_NAME(output_kernels)[5][LN_DELTA_CHANNELS + 1])(const change *,
+                                                                       const part *) = {
+#define X(na, nb) [na][nb] = LN_NAME(outputs_##na##x##nb),
     LN_DELTA_SHAPES(X)
 #undef X
 };
@@ -212,10 +247,10 @@ static void LN_NAME(run_delta)(const ln_step *step, const ln__frame *frame, size
     const int width = ln__min(LN__CONV_BLOCK, s->out_channels - block);
     const ptrdiff_t channel = (ptrdiff_t)group * s->out_channels + block;
     const int parts = ln__ceil_div(width, LN_DELTA_CHANNELS);
-    for (int p = 0; p < parts; p++) {
-      const int from = width * p / parts, to = width * (p + 1) / parts;
-      LN_NAME(channel_kernels)
-      [to - from](&d, group, (int)channel + from, weights + channel * depth + from, width);
+    for (int i = 0; i < parts; i++) {
+      const int from = width * i / parts, count = width * (i + 1) / parts - from;
+      const part p = {group, (int)channel + from, weights + channel * depth + from, width};
+      LN_NAME(output_kernels)[LN_NAME(vectors_for)(count, frame->lanes)][count](&d, &p);
     }
   }
 }

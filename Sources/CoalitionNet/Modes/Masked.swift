@@ -94,7 +94,7 @@ extension Lowering {
     emit(
       MaskStep(
         present: present.operand, absent: absent.operand, players: ids, output: result.operand,
-        slot: slots.mask, count: present.count, words: words))
+        slot: slots.mask, count: present.count, words: words), label: name)
     return (result, absent, ids)
   }
 }
