@@ -208,6 +208,7 @@ struct LaneExperiment<Element: LaneElement> {
       program.lanes = Int32(variant.lanes)
       program.steps = steps.baseAddress
       program.step_count = steps.count
+      program.whole_tiles = steps.contains { $0.family == Int32(LN_guard.rawValue) } ? 1 : 0
       program.scratch_offset = aligned(builder.elements * width)
       program.arena_bytes = program.scratch_offset + aligned(scratch.max() ?? 0)
       return rows.withUnsafeBufferPointer { rows in

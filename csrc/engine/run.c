@@ -5,6 +5,7 @@
 #include "../include/lanes.h"
 #include "family.h"
 #include "threads.h"
+#include <assert.h>
 #include <time.h> // clock_gettime
 
 static const ln__family *const families[LN_FAMILY_COUNT] = {
@@ -81,6 +82,7 @@ static void run_shared_tiles(job *j, int thread, int threads) {
     const ln__frame frame = frame_for(j, tile, thread, j->call->arenas);
     for (size_t i = 0; i < p->step_count; i++) {
       const ln_step *step = &p->steps[i];
+      assert(step->family != LN_guard);
       const ln__family *family = families[step->family];
       const size_t units = family->units(step, p->lanes);
       const size_t begin = units * (size_t)thread / (size_t)threads;

@@ -83,10 +83,11 @@ struct EstimatorChoice {
     // Unknowns of a regression on all players and triples of them.
     let odd = players + players * (players - 1) * (players - 2) / 6
     let candidates = [
-      Candidate(estimator: .permutation, constant: 0.36, cost: 1, least: 2 * players),
-      Candidate(estimator: .toggle, constant: 0.31, cost: cost.marginal, least: 16 * players),
-      Candidate(estimator: .leverage, constant: 0.25, cost: 1, least: 8 * players),
-      Candidate(estimator: .oddRegression, constant: 0.1, cost: 1, least: 4 * odd),
+      Candidate(estimator: .permutation, constant: 0.55, cost: 1, least: 2 * players),
+      Candidate(estimator: .orthogonal, constant: 0.50, cost: 1, least: 32 * players),
+      Candidate(estimator: .toggle, constant: 0.53, cost: cost.marginal, least: 16 * players),
+      Candidate(estimator: .leverage, constant: 0.45, cost: 1, least: 8 * players),
+      Candidate(estimator: .oddRegression, constant: 0.15, cost: 1, least: 8 * odd),
     ]
     let possible = candidates.filter {
       $0.least <= budget && ($0.estimator != .leverage || players <= 256)
