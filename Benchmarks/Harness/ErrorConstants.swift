@@ -7,7 +7,9 @@ import Foundation
 struct ErrorConstants {
   let options: EngineOptions
   let threads: Int
-  var runs = 24
+  /// As many as fit into the seconds.
+  var runs = 6...24
+  var seconds = 2.0
 
   /// Budgets in evaluations per player.
   private static let budgets = [16, 64, 256]
@@ -66,7 +68,13 @@ struct ErrorConstants {
     _ estimator: Estimator, antithetic: Bool, _ evaluations: Int, _ problem: LoadedProblem
   ) async throws -> Double? {
     var sum = 0.0
-    for run in 0..<runs {
+    var count = 0
+    let clock = ContinuousClock()
+    let start = clock.now
+    while count < runs.lowerBound
+      || count < runs.upperBound && clock.now - start < .seconds(seconds)
+    {
+      let run = count
       let input = run % problem.targets.count
       let estimate: ShapleyEstimate
       do {
@@ -80,7 +88,8 @@ struct ErrorConstants {
       let error = problem.error(estimate.values, input: input)
       guard error.isFinite else { return nil }
       sum += error * error * Double(estimate.evaluations[0])
+      count += 1
     }
-    return (sum / Double(runs)).squareRoot()
+    return (sum / Double(count)).squareRoot()
   }
 }

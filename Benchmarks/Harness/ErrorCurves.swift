@@ -61,6 +61,8 @@ struct ErrorMeasurement {
   let problem: LoadedProblem
   let peers: [Peer]
   var runs = 6
+  /// Runs of a point after which the time of all of them is looked at.
+  var fewestRuns = 3
   /// Seconds of a run, and an error, past which a curve ends.
   var longest = 0.25
   var smallestError = 0.006
@@ -85,7 +87,8 @@ struct ErrorMeasurement {
       for run in 0..<runs {
         for index in curves.indices where active.contains(index) {
           let input = run % problem.targets.count
-          guard
+          let spent = (found[index] ?? []).reduce(0) { $0 + $1.seconds }
+          guard run < fewestRuns || spent < Double(runs) * longest,
             let outcome = try await values(curves[index], evaluations, seed: run, input: input)
           else { continue }
           found[index, default: []].append(

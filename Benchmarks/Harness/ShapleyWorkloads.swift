@@ -21,11 +21,11 @@ extension Workload {
     sampling("mlp-64/digits", Network.mlp, ShapleyTask(inputs: .digits), peers: many),
     sampling(
       "lenet-patches", Network.lenet, .patches(4), batches: "49,98,196",
-      peers: many + ["captum-16"], rounds: 3),
-    sampling("lenet-pixels", Network.lenet, ShapleyTask(), batches: "98,196", rounds: 3),
+      peers: many + ["captum-16"]),
+    sampling("lenet-pixels", Network.lenet, ShapleyTask(), batches: "98,196"),
     sampling("vgg16-patches", Network.vgg16, .patches(4), batches: "32,64", rounds: 2),
     sampling(
-      "tabular-18", Network.tabular, ShapleyTask(), batches: "18,288,1152,4608",
+      "tabular-18", Network.tabular, ShapleyTask(), batches: "288,1152,4608",
       peers: many + ["torch-compile", "captum-256"]),
     exact,
   ]
@@ -34,7 +34,7 @@ extension Workload {
 
   private static func sampling(
     _ name: String, _ network: @escaping @Sendable () -> Network, _ task: ShapleyTask,
-    batches: String = "64,256,1024,4096", peers: [String] = many, rounds: Int? = nil
+    batches: String = "256,1024,4096", peers: [String] = many, rounds: Int = 3
   ) -> Workload {
     Workload(
       name: "shapley/\(name)", unit: .marginals, network: network,
@@ -54,5 +54,5 @@ extension Workload {
       script: "shapley_peers.py",
       arguments: ["--exact", "--batches", "1024,4096,16384", "--sweep-seconds", "0.15"],
       names: ["torch-written", "torch-compile", "onnxruntime", "openvino"]),
-    shapley: ShapleyTask())
+    rounds: 3, shapley: ShapleyTask())
 }

@@ -6,8 +6,8 @@ players and adds up the marginal contributions that they give to output 0, from 
 unit is one marginal contribution. `check(order)` gives the contributions of one given order. The exact
 engines evaluate all coalitions of one input; their unit is an evaluation.
 
-The torch form of dense chains adds up contributions to the first layer along the permutation (prefix
-sums) and leaves null players out: they count, since their contributions are known.
+The hand-written forms leave null players out: they count, since their contributions are known. That of
+dense chains adds up contributions to the first layer along the permutation (prefix sums).
 """
 
 import numpy as np
@@ -198,10 +198,6 @@ class Masked:
         return self.permutations * self.players.count
 
     def requests(self, batch, workers, threads):
-        # Whole permutations in whole batches, unless one permutation is many batches.
-        self.permutations = int(np.lcm(batch, self.players.count)) // self.players.count
-        if self.permutations > 16:
-            self.permutations = max(1, batch // self.players.count)
         made = self.library.requests(batch, workers, threads)
         return [MaskedRequest(self, request) for request in made]
 
@@ -215,8 +211,10 @@ class MaskedRequest:
 
     def run(self):
         engine = self.engine
-        count = engine.players.count
-        orders = self.random.permuted(np.tile(np.arange(count), (engine.permutations, 1)), axis=1)
+        present = engine.players.present(self.input)
+        # As many as fill a batch, unless one permutation is several batches.
+        engine.permutations = max(1, len(self.inference.input) // len(present))
+        orders = self.random.permuted(np.tile(present, (engine.permutations, 1)), axis=1)
         self.latest = self.marginals(orders) / engine.permutations
 
     def check(self, order):
@@ -239,14 +237,15 @@ class MaskedRequest:
         return values
 
     def marginals(self, orders):
-        """The sum over orders."""
-        count = self.engine.players.count
-        ranks = np.argsort(orders, 1)
+        """The sum over orders; players who are in none are absent and contribute nothing."""
+        count, places = self.engine.players.count, np.arange(orders.shape[1])
+        ranks = np.full((len(orders), count), count)
+        np.put_along_axis(ranks, orders, places[None], 1)
         if self.empty is None:
             # The value of nobody is the same for every input.
             self.empty = self.values(ranks[:1], np.array([-1]))[0]
-        places = np.tile(np.arange(count), len(orders))
-        values = self.values(np.repeat(ranks, count, 0), places).reshape(orders.shape)
+        rows = np.repeat(ranks, len(places), 0)
+        values = self.values(rows, np.tile(places, len(orders))).reshape(orders.shape)
         differences = np.diff(values, axis=1, prepend=self.empty)
         return np.bincount(orders.ravel(), differences.ravel(), count)
 
