@@ -10,7 +10,8 @@ public struct ExplainerOptions: Sendable {
   public var scores: String?
   /// Explain the output itself, also behind a softmax.
   public var afterSoftmax = false
-  /// Inner values that attributions go to; none: the inputs, or the embeddings of inputs that are whole numbers.
+  /// Inner values and inputs that attributions go to, and to nothing else; none: the inputs, or the embeddings of inputs
+  /// that are whole numbers.
   public var sources: [String] = []
   public var plan = PlanOptions()
 
