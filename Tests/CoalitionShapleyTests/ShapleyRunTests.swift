@@ -197,6 +197,7 @@ struct ShapleyRunTests {
       .estimates
     {
       samples.append(estimate.samples[0])
+      #expect(estimate.relativeError.isFinite)
       #expect(estimate.isFinal == (estimate.stops[0] != nil))
     }
     #expect(samples.count > 2)

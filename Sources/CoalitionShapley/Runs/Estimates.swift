@@ -50,7 +50,9 @@ public struct Shapley: Sendable {
         while try await run.step() {
           if Task.isCancelled { throw CoalitionError(.cancelled, "the run was cancelled") }
           let estimate = run.estimate
-          guard estimate.samples != last else { continue }
+          guard estimate.samples != last, estimate.samples.contains(where: { $0 > 0 }) else {
+            continue
+          }
           last = estimate.samples
           return estimate
         }
