@@ -10,6 +10,8 @@
 SWIFT ?= swift
 # Python with the peer libraries (Benchmarks/Peers/requirements.txt); without them ratios print "not measured".
 PYTHON ?= python3
+# What the tests are built with besides; `make check` makes warnings errors.
+export SWIFT_FLAGS ?=
 
 .PHONY: demo test check bench format lint fuzz setup sanitize consumer symbols
 
@@ -17,8 +19,9 @@ demo: setup
 	$(SWIFT) run -c release coalition demo
 
 test: setup
-	$(SWIFT) test -c release --parallel
+	$(SWIFT) test -c release --parallel $(SWIFT_FLAGS)
 
+check: SWIFT_FLAGS = -Xswiftc -warnings-as-errors
 check: test lint symbols sanitize consumer
 
 bench: setup
