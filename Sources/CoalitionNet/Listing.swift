@@ -20,6 +20,8 @@ extension Plan {
       public let reads: [Place]
       /// nil for a step that writes to the caller's arrays.
       public let writes: Place?
+      /// What a step that writes several values writes besides.
+      public let alsoWrites: [Place]
       /// Floating-point operations for one example.
       public let operations: Int
     }
@@ -72,7 +74,8 @@ extension Routine {
       return Plan.Listing.Line(
         node: draft.labels[index], summary: step.summary,
         reads: step.reads.map(place),
-        writes: step.writes.map(place), operations: step.operations)
+        writes: step.writes.map(place), alsoWrites: step.alsoWrites.map(place),
+        operations: step.operations)
     }
     return Plan.Listing(
       lanes: lanes, precision: precision, lines: lines,

@@ -369,6 +369,8 @@ typedef struct ln_guard {
   int32_t count;
 } ln_guard;
 
+#include "lanes_moments.h" // ln_moments, ln_moment_slope, ln_clark, ln_unclark, ln_front
+
 #define LN_FAMILIES(X)                                                                             \
   X(input)                                                                                         \
   X(output)                                                                                        \
@@ -386,7 +388,12 @@ typedef struct ln_guard {
   X(toggle)                                                                                        \
   X(delta)                                                                                         \
   X(marginal)                                                                                      \
-  X(guard)
+  X(guard)                                                                                         \
+  X(moments)                                                                                       \
+  X(moment_slope)                                                                                  \
+  X(clark)                                                                                         \
+  X(unclark)                                                                                       \
+  X(front)
 
 typedef enum ln_family_id {
 #define X(name) LN_##name,

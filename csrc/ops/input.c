@@ -26,41 +26,16 @@ static size_t units(const ln_step *step, int lanes) {
 const ln__family ln__family_input = {"input", units, NULL, LN_TABLE(run_input)};
 
 #else
+#include "../simd/lane_rows.h"
 #include "../simd/transpose.h"
-
-// Whether all numbers of the rows are finite: x * 0 is 0 for them and NaN for all others, and a sum
-// with a NaN in it is one.
-static int LN_NAME(rows_are_finite)(const real *const *rows, int count, int64_t row_count) {
-  vec sums[2] = {v_set(0), v_set(0)};
-  real rest = 0;
-  for (int l = 0; l < count; l++) {
-    int64_t i = 0;
-    for (; i + 2 * LN_WIDTH <= row_count; i += 2 * LN_WIDTH) {
-      sums[0] = v_fma(v_load(rows[l] + i), v_set(0), sums[0]);
-      sums[1] = v_fma(v_load(rows[l] + i + LN_WIDTH), v_set(0), sums[1]);
-    }
-    for (; i < row_count; i++) rest += rows[l][i] * 0;
-  }
-  real all[2 * LN_WIDTH];
-  v_store(all, sums[0]);
-  v_store(all + LN_WIDTH, sums[1]);
-  for (int i = 0; i < 2 * LN_WIDTH; i++) rest += all[i];
-  return rest == 0;
-}
 
 static void LN_NAME(run_input)(const ln_step *step, const ln__frame *frame, size_t begin,
                                size_t end) {
   const ln_input *s = &step->input;
   const ln_call *call = frame->call;
   const int lanes = frame->lanes;
-  const int32_t *row_of = call->row_of ? call->row_of[s->slot] : NULL;
   const real *rows[LN_LANE_LIMIT];
-  for (int l = 0; l < lanes; l++) {
-    const size_t used = (size_t)l < frame->count ? (size_t)l : frame->count - 1;
-    const size_t example = frame->first + used;
-    const size_t row = row_of ? (size_t)row_of[example] : example;
-    rows[l] = (const real *)call->inputs[s->slot] + row * (size_t)s->row_count;
-  }
+  LN_NAME(lane_rows)(rows, frame, s->slot, s->row_count);
   if (begin == 0 && call->not_finite &&
       !LN_NAME(rows_are_finite)(rows, (int)frame->count, s->row_count))
     ln_flag_raise(call->not_finite);

@@ -8,55 +8,10 @@
 
 #ifndef LN_TARGET
 #include "../engine/family.h"
-#include "pool_taps.h"
-
-// Elements of a pixel that make a unit where rows of windows overlap: whole vectors for all
-// targets.
-enum { UNIT = 64 };
-
-// How the work splits so that no two units write one element. Where no two rows of windows share a
-// row of the map, a unit is a band of the map, the rows from one row of windows to the next, with
-// all channels; else it is a block of elements of every pixel of an image.
-typedef struct parts {
-  size_t bands, blocks; // of an image
-  ptrdiff_t block;      // elements of a block
-  int disjoint;         // no two windows share an element
-  int tiled;            // and together they cover the map
-} parts;
-
-static int is_apart(int kernel, int stride, int dilation) {
-  return (kernel - 1) * dilation < stride;
-}
-
-static int is_tiled(int kernel, int stride, int dilation, int outputs, int size, int pad) {
-  return kernel == stride && (dilation == 1 || kernel == 1) && pad == 0 && outputs * kernel == size;
-}
-
-static parts parts_of(const ln_pool *s, int lanes) {
-  const ptrdiff_t pixel = (ptrdiff_t)s->channels * lanes;
-  const int rows_apart = is_apart(s->kernel_h, s->stride_h, s->dilation_h);
-  parts p = {.bands = rows_apart ? (size_t)s->out_height : 1};
-  p.block = p.bands > 1 ? pixel : UNIT;
-  p.blocks = (size_t)((pixel + p.block - 1) / p.block);
-  p.disjoint = (rows_apart || s->out_height == 1) &&
-               (is_apart(s->kernel_w, s->stride_w, s->dilation_w) || s->out_width == 1);
-  p.tiled =
-      is_tiled(s->kernel_h, s->stride_h, s->dilation_h, s->out_height, s->height, s->pad_top) &&
-      is_tiled(s->kernel_w, s->stride_w, s->dilation_w, s->out_width, s->width, s->pad_left);
-  return p;
-}
+#include "unpool_parts.h"
 
 static size_t units(const ln_step *step, int lanes) {
-  const parts p = parts_of(&step->unpool.pool, lanes);
-  return (size_t)step->unpool.pool.images * p.bands * p.blocks;
-}
-
-// Where band `band` of a map begins; the first one begins with the map, the last one ends with it.
-static int band_begin(const ln_pool *s, const parts *p, size_t band) {
-  if (band == 0) return 0;
-  if (band == p->bands) return s->height;
-  const int row = (int)band * s->stride_h - s->pad_top;
-  return row < 0 ? 0 : row < s->height ? row : s->height;
+  return parts_count(&step->unpool.pool, lanes);
 }
 
 #define LN_TEMPLATE "../ops/unpool.c"
@@ -221,18 +176,6 @@ LN_INLINE void LN_NAME(unpool_row)(int kind, const ln_unpool *u, const ln__frame
   }
 }
 
-// Rows begin .. end - 1 of an image's map become 0 in elements first .. last - 1 of each pixel.
-static void LN_NAME(clear_rows)(real *map, ptrdiff_t pixel, int width, int begin, int end,
-                                ptrdiff_t first, ptrdiff_t last) {
-  if (last - first == pixel) {
-    memset(map + (ptrdiff_t)begin * width * pixel, 0,
-           (size_t)(end - begin) * (size_t)width * (size_t)pixel * sizeof(real));
-  } else {
-    for (ptrdiff_t place = (ptrdiff_t)begin * width; place < (ptrdiff_t)end * width; place++)
-      memset(map + place * pixel + first, 0, (size_t)(last - first) * sizeof(real));
-  }
-}
-
 LN_INLINE void LN_NAME(unpool_units)(int kind, const ln_unpool *u, const ln__frame *frame,
                                      size_t begin, size_t end) {
   const ln_pool *s = &u->pool;
@@ -246,7 +189,8 @@ LN_INLINE void LN_NAME(unpool_units)(int kind, const ln_unpool *u, const ln__fra
     const ptrdiff_t last = first + p.block < pixel ? first + p.block : pixel;
     real *map = values + image * s->height * s->width * pixel;
     const int rows_begin = band_begin(s, &p, band), rows_end = band_begin(s, &p, band + 1);
-    if (!p.tiled) LN_NAME(clear_rows)(map, pixel, s->width, rows_begin, rows_end, first, last);
+    if (!p.tiled)
+      clear_rows(map, sizeof(real), pixel, s->width, rows_begin, rows_end, first, last);
     const int oy = p.bands > 1 ? (int)band : 0, after = p.bands > 1 ? oy + 1 : s->out_height;
     for (int row = oy; row < after; row++)
       LN_NAME(unpool_row)(kind, u, frame, &p, image, row, first, last);

@@ -101,7 +101,7 @@ enum ShowPlan {
       let work = Double(line.operations)
       table.add(
         "\(index)", line.node, line.summary, line.reads.map(place).joined(separator: " "),
-        line.writes.map(place) ?? "output",
+        line.writes.map { ([$0] + line.alsoWrites).map(place).joined(separator: " ") } ?? "output",
         work == 0 ? "" : Numbers.significant(work * 1e-9, 3),
         work == 0 ? "" : Numbers.fixed(100 * work / total, 1) + " %")
     }

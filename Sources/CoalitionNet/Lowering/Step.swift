@@ -11,6 +11,8 @@ protocol Step: Sendable {
   var reads: [Operand] { get }
   /// nil for a step that writes to the caller's arrays.
   var writes: Operand? { get }
+  /// What it writes besides: none of it shares memory with `writes` or with anything that is read.
+  var alsoWrites: [Operand] { get }
   /// A buffer that is read position by position just before the same position is written: the output may take its
   /// place when nobody reads it later.
   var overwrites: Operand? { get }
@@ -23,6 +25,7 @@ protocol Step: Sendable {
 }
 
 extension Step {
+  var alsoWrites: [Operand] { [] }
   var overwrites: Operand? { nil }
   var operations: Int { 0 }
 }

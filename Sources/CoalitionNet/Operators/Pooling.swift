@@ -118,7 +118,8 @@ struct PoolStep: Step {
   }
 
   func encoded(_ places: Places) -> ln_step {
-    var pool = ln_pool()
+    var pool = ln_pool(
+      images: images, channels: channels, vertical, horizontal)
     pool.in = places(input)
     pool.out = places(output)
     switch kind {
@@ -130,25 +131,34 @@ struct PoolStep: Step {
       pool.swapped = columnMajor ? 1 : 0
     }
     pool.count_padding = countsPadding ? 1 : 0
-    pool.channels = Int32(channels)
-    pool.images = Int32(images)
-    pool.height = Int32(vertical.size)
-    pool.width = Int32(horizontal.size)
-    pool.out_height = Int32(vertical.outputSize)
-    pool.out_width = Int32(horizontal.outputSize)
-    pool.kernel_h = Int32(vertical.kernel)
-    pool.kernel_w = Int32(horizontal.kernel)
-    pool.stride_h = Int32(vertical.stride)
-    pool.stride_w = Int32(horizontal.stride)
-    pool.dilation_h = Int32(vertical.dilation)
-    pool.dilation_w = Int32(horizontal.dilation)
-    pool.pad_top = Int32(vertical.padBegin)
-    pool.pad_left = Int32(horizontal.padBegin)
-    pool.pad_bottom = Int32(vertical.padEnd)
-    pool.pad_right = Int32(horizontal.padEnd)
     var step = ln_step()
     step.family = Int32(LN_pool.rawValue)
     step.pool = pool
     return step
+  }
+}
+
+extension ln_pool {
+  /// The geometry alone.
+  init(
+    images: Int, channels: Int, _ vertical: PlacedWindow, _ horizontal: PlacedWindow
+  ) {
+    self.init()
+    self.channels = Int32(channels)
+    self.images = Int32(images)
+    height = Int32(vertical.size)
+    width = Int32(horizontal.size)
+    out_height = Int32(vertical.outputSize)
+    out_width = Int32(horizontal.outputSize)
+    kernel_h = Int32(vertical.kernel)
+    kernel_w = Int32(horizontal.kernel)
+    stride_h = Int32(vertical.stride)
+    stride_w = Int32(horizontal.stride)
+    dilation_h = Int32(vertical.dilation)
+    dilation_w = Int32(horizontal.dilation)
+    pad_top = Int32(vertical.padBegin)
+    pad_left = Int32(horizontal.padBegin)
+    pad_bottom = Int32(vertical.padEnd)
+    pad_right = Int32(horizontal.padEnd)
   }
 }

@@ -1,0 +1,73 @@
+// clark.c: max pooling of moments, in [N][H][W][C] to out [N][OH][OW][C].
+//
+// Channels and lanes of a pixel are one array, so the narrow form is the same code. A window without
+// any tap on the map gives -infinity for certain.
+
+#ifndef LN_TARGET
+#include "../engine/family.h"
+#include "pool_taps.h"
+
+// A unit is one pixel of the output.
+static size_t units(const ln_step *step, int lanes) {
+  (void)lanes;
+  const ln_pool *s = &step->clark.pool;
+  return (size_t)s->images * (size_t)s->out_height * (size_t)s->out_width;
+}
+
+// The states of a row of taps, of the rows so far, and of one tap.
+static size_t scratch(const ln_step *step, ln_type type, int lanes) {
+  (void)type, (void)lanes;
+  return 3 * (size_t)(2 + step->clark.rank) * LN_ALIGNMENT;
+}
+
+#define LN_TEMPLATE "../ops/clark.c"
+#include "../simd/each_target.h"
+
+const ln__family ln__family_clark = {"clark", units, scratch, LN_TABLE(run_clark)};
+
+#else
+#include "../simd/math.h"
+#include "../simd/moment_values.h"
+#include "../simd/tails.h"
+#include "../simd/clark.h"
+
+static void LN_NAME(run_clark)(const ln_step *step, const ln__frame *frame, size_t begin,
+                               size_t end) {
+  const ln_clark *c = &step->clark;
+  const ln_pool *s = &c->pool;
+  const ptrdiff_t pixel = (ptrdiff_t)s->channels * frame->lanes;
+  const size_t places = (size_t)s->images * (size_t)s->height * (size_t)s->width;
+  const size_t out_places = units(step, frame->lanes);
+  const moment_values in = LN_NAME(moment_values_of)(frame, c->mean, c->rest, c->factors, c->rank,
+                                                     places * (size_t)pixel);
+  const moment_values out = LN_NAME(moment_values_of)(
+      frame, c->out_mean, c->out_rest, c->out_factors, c->rank, out_places * (size_t)pixel);
+  const int parts = 2 + c->rank;
+  vec *whole = (vec *)frame->scratch, *line = whole + parts, *tap = line + parts;
+  for (size_t unit = begin; unit < end; unit++) {
+    const int ox = (int)(unit % (size_t)s->out_width);
+    const int oy = (int)(unit / (size_t)s->out_width % (size_t)s->out_height);
+    const ptrdiff_t image = (ptrdiff_t)(unit / (size_t)s->out_width / (size_t)s->out_height);
+    const int y = oy * s->stride_h - s->pad_top, x = ox * s->stride_w - s->pad_left;
+    const taps rows = taps_of(y, s->kernel_h, s->dilation_h, s->height, s->height, 0);
+    const taps columns = taps_of(x, s->kernel_w, s->dilation_w, s->width, s->width, 0);
+    for (ptrdiff_t e = 0; e < pixel; e += LN_WIDTH) {
+      const size_t n = (size_t)(pixel - e);
+      for (int i = 0; i < parts; i++) whole[i] = v_set(i == 0 ? -LN_INFINITY : 0);
+      for (int ky = rows.first; ky < rows.last && columns.first < columns.last; ky++) {
+        vec *row = ky == rows.first ? whole : line;
+        for (int kx = columns.first; kx < columns.last; kx++) {
+          const ptrdiff_t at = ((image * s->height + y + ky * s->dilation_h) * s->width + x +
+                                kx * s->dilation_w) *
+                                   pixel +
+                               e;
+          LN_NAME(load_state)(kx == columns.first ? row : tap, &in, at, n);
+          if (kx > columns.first) LN_NAME(clark_fold)(row, tap, c->rank);
+        }
+        if (row == line) LN_NAME(clark_fold)(whole, line, c->rank);
+      }
+      LN_NAME(store_state)(&out, (ptrdiff_t)unit * pixel + e, n, whole, 0);
+    }
+  }
+}
+#endif
