@@ -46,6 +46,9 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     package static let oddRegressionRows = Purpose(rawValue: 16)
     package static let banzhafCoalitions = Purpose(rawValue: 17)
     package static let orthogonalDirections = Purpose(rawValue: 18)
+    /// Where the search for directions of a covariance begins, and coalitions that check values by moments.
+    package static let covarianceDirections = Purpose(rawValue: 19)
+    package static let momentChecks = Purpose(rawValue: 20)
   }
 
   private let key: (UInt32, UInt32)

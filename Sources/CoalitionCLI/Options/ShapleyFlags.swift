@@ -49,12 +49,8 @@ struct ShapleyFlags: Sendable {
     as: positive("seconds above 0"))
 
   /// What is planned and must not be taken for something else.
-  private static let plannedEstimators = ["dasp", "moment-gradient"]
   private static let plannedOptions = [
-    Option("shrink", "WHAT", "towards values by moments", as: .text).declaration,
-    Option("rank", "R", "of the factor of moments", as: .text).declaration,
-    Option("nodes", "K", "of the quadrature of moments", as: .text).declaration,
-    Option("sizes", "K", "coalition sizes of moments", as: .text).declaration,
+    Option("shrink", "WHAT", "towards values by moments", as: .text).declaration
   ]
 
   static let estimation = OptionGroup(
@@ -62,7 +58,7 @@ struct ShapleyFlags: Sendable {
     options: [
       estimatorOption.declaration, antitheticFlag.declaration, valueOption.declaration,
       groupsOption.declaration, interactionsOption.declaration, indexOption.declaration,
-    ])
+    ] + MomentFlags.declarations)
   static let stopping = OptionGroup(
     title:
       "When it stops (the first rule that holds; by default a tolerance of 0.02, or 2000 evaluations per player)",
@@ -103,6 +99,7 @@ struct ShapleyFlags: Sendable {
         .usage, "--antithetic is for orders of players", expected: "--estimator permutation",
         found: options.estimator.rawValue)
     }
+    options.moments = try MomentFlags.options(arguments, options.estimator)
     options.value = arguments[Self.valueOption] ?? .shapley
     if arguments[Self.interactionsOption] != nil {
       options.interactions = arguments[Self.indexOption] ?? .sii
@@ -117,6 +114,11 @@ struct ShapleyFlags: Sendable {
     options.seconds = arguments[Self.timeOption]
     options.shard = arguments[Self.shardOption]
     if options.shard != nil { try checkParts(arguments) }
+    if options.estimator.usesMoments, checkpoint != nil {
+      throw CoalitionError(
+        .usage, "--checkpoint is for runs of samples: \(options.estimator.rawValue) is done at once"
+      )
+    }
     groupsPath = arguments[Self.groupsOption]
     switch (groupsPath, options.value) {
     case (nil, .owen):
@@ -136,10 +138,6 @@ struct ShapleyFlags: Sendable {
     guard let name = arguments[estimatorOption] else { return .auto }
     if let estimator = Estimator(rawValue: name) { return estimator }
     let names = Estimator.allCases.map(\.rawValue)
-    if plannedEstimators.contains(name) {
-      throw CoalitionError(
-        .usage, "--estimator \(name) is not there yet", expected: names.joined(separator: ", "))
-    }
     let advice = nearestName(to: name, in: names).map { "; did you mean \($0)?" } ?? ""
     throw CoalitionError(
       .usage, "--estimator: there is no estimator '\(name)'\(advice)",
@@ -204,6 +202,7 @@ extension ShapleyOptions {
     return [
       .init("estimator", .string(estimator.rawValue)),
       .init("antithetic", .bool(antithetic)),
+      .init("moments", estimator.usesMoments ? .object(moments.record(estimator)) : .null),
       .init("value", .string(value.rawValue)),
       .init("groups", groups.map { .array($0.map { .integer($0) }) } ?? .null),
       .init("interactions", interactions.map { .string($0.rawValue) } ?? .null),

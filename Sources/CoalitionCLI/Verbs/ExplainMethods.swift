@@ -194,7 +194,31 @@ struct ExplainMethod: Sendable {
           ["estimator", "antithetic", "evaluations", "tolerance"].contains($0.name)
         })
     },
+    byMoments(
+      .dasp, "Shapley values from the moments of random coalitions of each size",
+      [MomentFlags.sizesOption.declaration]),
+    byMoments(
+      .momentGradient, "Shapley values of all players from the gradient of such moments",
+      [MomentFlags.nodesOption.declaration]),
   ]
+
+  private static func byMoments(
+    _ estimator: Estimator, _ summary: String, _ own: [OptionDeclaration]
+  ) -> ExplainMethod {
+    ExplainMethod(
+      name: estimator.rawValue, summary: summary,
+      parameters: own + [
+        MomentFlags.rankOption.declaration, MomentFlags.checkOption.declaration,
+        MomentFlags.projectionFlag.declaration,
+      ]
+    ) { arguments throws(CoalitionError) in
+      var options = ShapleyOptions()
+      options.estimator = estimator
+      options.moments = try MomentFlags.options(arguments, estimator)
+      options.seed = P.seed(arguments)
+      return Choice(work: .shapley(options), record: options.moments.record(estimator))
+    }
+  }
 
   /// Those that send a signal back by a program of their own.
   static var reverse: [ExplainMethod] {
@@ -330,14 +354,15 @@ enum ExplainParameters {
   static let antithetic = ShapleyFlags.antitheticFlag
   static let evaluations = ShapleyFlags.evaluationsOption
 
-  static let all = [
-    estimator.declaration, antithetic.declaration, evaluations.declaration,
-    steps.declaration, quadrature.declaration, tolerance.declaration, samples.declaration,
-    noise.declaration,
-    epsilon.declaration, rules.declaration, layer.declaration, window.declaration,
-    stride.declaration, form.declaration, masks.declaration, cells.declaration,
-    probability.declaration,
-  ]
+  static let all =
+    MomentFlags.declarations + [
+      estimator.declaration, antithetic.declaration, evaluations.declaration,
+      steps.declaration, quadrature.declaration, tolerance.declaration, samples.declaration,
+      noise.declaration,
+      epsilon.declaration, rules.declaration, layer.declaration, window.declaration,
+      stride.declaration, form.declaration, masks.declaration, cells.declaration,
+      probability.declaration,
+    ]
 
   static func seed(_ arguments: Arguments) -> UInt64 {
     arguments[RuntimeOptions.seedOption] ?? 0

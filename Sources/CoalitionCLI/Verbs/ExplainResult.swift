@@ -33,6 +33,7 @@ struct ExplainResult {
     }
     if let values = outcome.values { try result.append("values", values) }
     if let errors = outcome.standardErrors { try result.append("standard_errors", errors) }
+    if let errors = outcome.errorEstimate { try result.append("error_estimate", errors) }
     try result.append("output", explanation.output)
     if let baseline = explanation.baselineOutput { try result.append("baseline_output", baseline) }
     if let residual = explanation.residual { try result.append("residual", residual) }

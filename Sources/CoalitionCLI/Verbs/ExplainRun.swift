@@ -12,6 +12,8 @@ struct ExplainRun {
     /// Per player [N, (T,) P]: nil without groups.
     var values: Tensor?
     var standardErrors: Tensor?
+    /// Of values by moments.
+    var errorEstimate: Tensor?
     var seconds = 0.0
 
     /// What a user should know about the numbers.
@@ -116,6 +118,8 @@ struct ExplainRun {
       let shape = explainer.sources.first?.shape ?? []
       return try windows.evaluations(shape) * repeats
     case .rise(let rise): return rise.masks * repeats
+    case .shapley(let options) where options.estimator.usesMoments:
+      return 2 + 32 * options.moments.checkedPlayers
     case .shapley(let options):
       let count = players?.playerCount ?? elements(explainer)
       let budget = options.evaluations ?? ShapleyOptions.defaultEvaluationsPerPlayer * count
@@ -192,7 +196,9 @@ struct ExplainRun {
       evaluations: arrays.evaluations)
     explanation.warnings = arrays.warnings
     return Outcome(
-      explanation: explanation, values: arrays.values, standardErrors: arrays.standardErrors)
+      explanation: explanation, values: arrays.values,
+      standardErrors: arrays.errorEstimate == nil ? arrays.standardErrors : nil,
+      errorEstimate: arrays.errorEstimate)
   }
 
   private var everyElement: PlayerSet {
@@ -258,7 +264,9 @@ struct ExplainRun {
 
   /// What is tried in place of all the work, and its share: of long sampling a few samples are enough.
   private var tried: (work: ExplainMethod.Work, share: Double) {
-    guard case .shapley(var shapley) = work else { return (work, 1) }
+    guard case .shapley(var shapley) = work, !shapley.estimator.usesMoments else {
+      return (work, 1)
+    }
     let few = 16 * ((players?.playerCount ?? Self.elements(explainer)) + 1)
     guard evaluations > few else { return (work, 1) }
     shapley.estimator = .permutation

@@ -118,6 +118,9 @@ struct ShapleyVerb {
   ) async throws(CoalitionError) {
     var options = flags.options
     options.run = execution.options
+    if options.estimator.usesMoments {
+      return try await performByMoments(subject, options, execution)
+    }
     // Resolves the budget, and refuses what does not go together before anything is evaluated.
     let plan = try ShapleyRun(subject.game, options)
     if runtime.isDryRun {
@@ -147,6 +150,31 @@ struct ShapleyVerb {
     try write(session, subject, record)
   }
 
+  /// Values that are all there at once.
+  private func performByMoments(
+    _ subject: ShapleySubject, _ options: ShapleyOptions, _ execution: Execution
+  ) async throws(CoalitionError) {
+    let moments = try Shapley(subject.game, options)
+    if runtime.isDryRun {
+      return try Terminal.write(
+        try MomentForecast(
+          game: subject.game, options: options, held: subject.held + subject.programBytes,
+          memoryLimit: runtime.memoryLimit, execution: execution
+        ).text())
+    }
+    var record = ResultRecord(verb: "shapley", model: subject.model, execution)
+    record.options = options.record + subject.options
+    record.warnings = subject.warnings
+    record.paths = subject.paths + [.init("output", output.map { .string($0) } ?? .null)]
+    for warning in subject.warnings { runtime.warn(warning) }
+    let clock = ContinuousClock()
+    let start = clock.now
+    let estimate = try await moments.result()
+    record.seconds = start.duration(to: clock.now).seconds
+    record.particulars = particulars(nil, 0)
+    try write(estimate, subject, record)
+  }
+
   private func particulars(_ shard: Shard?, _ resumes: Int) -> [JSONValue.Member] {
     [
       .init(
@@ -169,7 +197,12 @@ struct ShapleyVerb {
         "\(output): sums of shard \(shard.index) of \(shard.count) "
           + "in \(Numbers.seconds(record.seconds))\n")
     }
-    let estimate = session.run.estimate
+    try write(session.run.estimate, subject, record)
+  }
+
+  private func write(
+    _ estimate: ShapleyEstimate, _ subject: ShapleySubject, _ record: ResultRecord
+  ) throws(CoalitionError) {
     for warning in ShapleyResult.warnings(estimate) { runtime.warn(warning) }
     guard let output else {
       if !runtime.isQuiet {

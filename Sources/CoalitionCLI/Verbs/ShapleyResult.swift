@@ -43,6 +43,8 @@ struct ShapleyArrays {
   /// [N, (T,) P]
   let values: Tensor
   let standardErrors: Tensor
+  /// Of values by moments, in place of standard errors.
+  var errorEstimate: Tensor?
   /// [N, (T)]
   let output: Tensor
   let baselineOutput: Tensor
@@ -69,6 +71,9 @@ extension ShapleyLayout {
       residual: try numbers(estimate.residuals),
       evaluations: estimate.evaluations.flatMap { [Int](repeating: $0, count: targets ?? 1) },
       warnings: ShapleyResult.warnings(estimate))
+    if !estimate.errorEstimates.isEmpty {
+      arrays.errorEstimate = try numbers(estimate.errorEstimates, [playerCount])
+    }
     if !estimate.interactions.isEmpty {
       arrays.interactions = try numbers(estimate.interactions, [playerCount, playerCount])
     }
@@ -97,7 +102,11 @@ enum ShapleyResult {
       try result.append(layout.name("attributions", input), tensor)
     }
     try result.append("values", arrays.values)
-    try result.append("standard_errors", arrays.standardErrors)
+    if let errors = arrays.errorEstimate {
+      try result.append("error_estimate", errors)
+    } else {
+      try result.append("standard_errors", arrays.standardErrors)
+    }
     if let interactions = arrays.interactions {
       try result.append("interactions", interactions)
     }
@@ -123,6 +132,7 @@ enum ShapleyResult {
       .init("samples", alike(estimate.samples.map { .integer($0) })),
       .init("replicates", alike(estimate.replicates.map { .integer($0) })),
       .init("stop-reason", alike(estimate.stops.map { .string($0?.rawValue ?? "unfinished") })),
+      .init("moment-passes-per-example", .integer(estimate.momentPasses)),
       .init("estimator", .string(estimate.estimator.rawValue)),
       .init("choice", estimate.choice.map { .string($0) } ?? .null),
       .init("bias", estimate.bias.map { .string($0) } ?? .null),
@@ -135,12 +145,23 @@ enum ShapleyResult {
     return values.allSatisfy { $0 == first } ? first : .array(values)
   }
 
+  /// The largest error of values by moments, in root mean squares of the values, that needs no warning.
+  private static let trustedError = 0.25
+
   /// What a user should know about the numbers.
   static func warnings(_ estimate: ShapleyEstimate) -> [String] {
     var warnings: [String] = []
     let unknown = estimate.values.count { !$0.isFinite }
     if unknown > 0 {
       warnings.append("\(unknown) values are not known: the samples do not suffice")
+    }
+    let doubtful = estimate.relativeErrorEstimates.count { $0 > trustedError }
+    if doubtful > 0 {
+      let worst = Int((100 * (estimate.relativeErrorEstimates.max() ?? 0)).rounded())
+      warnings.append(
+        "values by moments are not to be trusted for \(doubtful) of "
+          + "\(estimate.relativeErrorEstimates.count) explained scores: a small sample says that they are off by up to "
+          + "\(worst) % of their size; sample instead (--estimator auto)")
     }
     if let bias = estimate.bias {
       warnings.append("\(estimate.estimator.rawValue) estimates are biased: \(bias)")

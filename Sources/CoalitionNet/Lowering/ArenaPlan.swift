@@ -17,7 +17,7 @@ struct ArenaPlan: Sendable {
     var first = [Int](repeating: none, count: draft.buffers.count)
     var last = [Int](repeating: -1, count: draft.buffers.count)
     for (index, step) in draft.steps.enumerated() {
-      for operand in step.reads + (step.writes.map { [$0] } ?? []) + step.alsoWrites {
+      for operand in step.reads + step.allWrites {
         guard let buffer = operand.buffer else { continue }
         first[buffer] = min(first[buffer], index)
         last[buffer] = max(last[buffer], index)

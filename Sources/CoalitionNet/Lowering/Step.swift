@@ -26,6 +26,8 @@ protocol Step: Sendable {
 
 extension Step {
   var alsoWrites: [Operand] { [] }
+  /// Everything that the step writes into the arena.
+  var allWrites: [Operand] { (writes.map { [$0] } ?? []) + alsoWrites }
   var overwrites: Operand? { nil }
   var operations: Int { 0 }
 }

@@ -89,9 +89,9 @@ package final class MaskedPlan: Sendable {
     package let examples: Int
     package let baselines: Int
     /// Per input of the graph, in the plan's precision.
-    let inputs: [Tensor]
+    package let inputs: [Tensor]
     /// nil for inputs that are not masked.
-    let baselineRows: [Tensor?]
+    package let baselineRows: [Tensor?]
   }
 
   /// - Parameters:

@@ -99,6 +99,20 @@ extension Game {
     return sums
   }
 
+  /// The values of nobody and of everybody, [example][target].
+  func endValues(_ run: RunOptions) async throws(CoalitionError) -> [[GameEnds]] {
+    var coalitions = Coalitions(playerCount: playerCount)
+    coalitions.appendEmpty()
+    coalitions.appendFull()
+    let values = try await values(coalitions, run)
+    return (0..<exampleCount).map { example in
+      (0..<targetCount).map { target in
+        let start = example * 2 * targetCount + target
+        return GameEnds(empty: values[start], full: values[start + targetCount])
+      }
+    }
+  }
+
   /// The values of every coalition for every example: [example][coalition][target].
   public func values(
     _ coalitions: Coalitions, _ run: RunOptions = RunOptions()

@@ -4,40 +4,64 @@ public import CoalitionBase
 
 /// The values of a game's players: `for try await estimate in Shapley(game).estimates { ... }`.
 public struct Shapley: Sendable {
-  private let run: ShapleyRun
+  /// Who does the work.
+  fileprivate enum Work: Sendable {
+    case samples(ShapleyRun)
+    case moments(MomentShapley)
+  }
 
-  /// - Throws: as `ShapleyRun.init`.
+  private let work: Work
+
+  /// - Throws: as `ShapleyRun.init`; for estimators by moments `usage` for games that are no model's, and `unsupported`
+  ///   with the node for models that moments do not go through.
   public init(
     _ game: any Game, _ options: ShapleyOptions = ShapleyOptions()
   ) throws(CoalitionError) {
-    run = try ShapleyRun(game, options)
+    work =
+      options.estimator.usesMoments
+      ? .moments(try MomentShapley(game, options)) : .samples(try ShapleyRun(game, options))
   }
 
   /// Estimates as the run goes on, at fixed numbers of samples; the last one is final. Work is done while somebody waits
   /// for the next estimate, and ends with the task.
-  public var estimates: Estimates { Estimates(run: run) }
+  public var estimates: Estimates { Estimates(work: work) }
 
   /// The final estimate.
   public func result() async throws(CoalitionError) -> ShapleyEstimate {
-    var run = run
-    while try await run.step() {}
-    return run.estimate
+    switch work {
+    case .moments(let moments): return try await moments.result()
+    case .samples(var run):
+      while try await run.step() {}
+      return run.estimate
+    }
+  }
+
+  /// What values by moments take for an example: passes of moments, the arithmetic of one in plain forward passes,
+  /// evaluations of the check; and bytes of programs and rows.
+  /// - Throws: `usage` for estimators that sample.
+  package func momentForecast(
+    threads: Int
+  ) throws(CoalitionError) -> (passes: Int, passCost: Double, evaluations: Int, memory: Int) {
+    guard case .moments(let moments) = work else {
+      throw CoalitionError(.usage, "the estimator does not propagate moments")
+    }
+    return try moments.forecast(threads: threads)
   }
 
   /// A sequence of estimates.
   public struct Estimates: AsyncSequence, Sendable {
     public typealias Element = ShapleyEstimate
     public typealias Failure = CoalitionError
-    let run: ShapleyRun
+    fileprivate let work: Work
 
-    public func makeAsyncIterator() -> Iterator { Iterator(run: run) }
+    public func makeAsyncIterator() -> Iterator { Iterator(work: work) }
 
     public struct Iterator: AsyncIteratorProtocol {
-      var run: ShapleyRun
+      private var work: Work
       private var isOver = false
       private var last: [Int] = []
 
-      init(run: ShapleyRun) { self.run = run }
+      fileprivate init(work: Work) { self.work = work }
 
       public mutating func next() async throws(CoalitionError) -> ShapleyEstimate? {
         try await next(isolation: nil)
@@ -47,17 +71,24 @@ public struct Shapley: Sendable {
         isolation actor: isolated (any Actor)?
       ) async throws(CoalitionError) -> ShapleyEstimate? {
         guard !isOver else { return nil }
-        while try await run.step() {
-          if Task.isCancelled { throw CoalitionError(.cancelled, "the run was cancelled") }
-          let estimate = run.estimate
-          guard estimate.samples != last, estimate.samples.contains(where: { $0 > 0 }) else {
-            continue
+        switch work {
+        case .moments(let moments):
+          isOver = true
+          return try await moments.result()
+        case .samples(var run):
+          defer { work = .samples(run) }
+          while try await run.step() {
+            if Task.isCancelled { throw CoalitionError(.cancelled, "the run was cancelled") }
+            let estimate = run.estimate
+            guard estimate.samples != last, estimate.samples.contains(where: { $0 > 0 }) else {
+              continue
+            }
+            last = estimate.samples
+            return estimate
           }
-          last = estimate.samples
-          return estimate
+          isOver = true
+          return run.estimate
         }
-        isOver = true
-        return run.estimate
       }
     }
   }

@@ -24,8 +24,15 @@ public enum Estimator: String, Sendable, Hashable, CaseIterable, Codable {
   case leverage
   /// Regression on all interactions of one and three players, by pairs of complements.
   case oddRegression = "odd-regression"
+  /// Coalitions of each size, by propagated moments.
+  case dasp
+  /// The gradient of propagated moments.
+  case momentGradient = "moment-gradient"
   /// The one with the smallest error that is foreseen for the budget.
   case auto
+
+  /// Whether values come from propagated moments, not from samples or from all coalitions.
+  public var usesMoments: Bool { self == .dasp || self == .momentGradient }
 }
 
 /// What is estimated.

@@ -54,6 +54,10 @@ package func samplingScheme(
     try check(.shapley)
     return try regressionScheme(
       for: estimator, playerCount: playerCount, seed: seed, budget: rows)
+  case .dasp, .momentGradient:
+    throw CoalitionError(
+      .usage, "estimator \(estimator.rawValue) does not sample: its values come in one piece",
+      expected: "Shapley(game, options)", found: "a run of samples")
   case .auto:
     throw CoalitionError(.internalFault, "the estimator auto was not resolved to one that samples")
   }

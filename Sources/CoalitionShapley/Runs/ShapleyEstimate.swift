@@ -8,8 +8,13 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
   public let playerCount: Int
   /// [N, T, P]; NaN where the samples do not suffice yet.
   public var values: [Double]
-  /// [N, T, P]: 0 for exact values, NaN where there are too few samples.
+  /// [N, T, P]: 0 for exact values, NaN where there are too few samples, and for values by moments.
   public var standardErrors: [Double]
+  /// [N, T, P]: of values by moments, the root mean square error of the example's values as a small sample shows it;
+  /// NaN where it was not asked for. Else empty.
+  public var errorEstimates: [Double] = []
+  /// Of values by moments: passes of moments through the model, for an example. Else 0.
+  public var momentPasses = 0
   /// [N, T, P, P], symmetric with zeros on the diagonal, where they were asked for; else empty.
   public var interactions: [Double]
   /// The values of nobody and of everybody, [N, T].
@@ -48,6 +53,32 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
       scheme is any InteractionScheme ? targetCount * playerCount * playerCount : 0
   }
 
+  /// Of no examples yet, by moments.
+  init(playerCount: Int, targetCount: Int, estimator: Estimator) {
+    exampleCount = 0
+    self.targetCount = targetCount
+    self.playerCount = playerCount
+    (values, standardErrors, emptyValues, fullValues) = ([], [], [], [])
+    (evaluations, samples, replicates, stops) = ([], [], [], [])
+    interactions = []
+    self.estimator = estimator
+    interactionCount = 0
+  }
+
+  /// Adds an example's values by moments, [T, P].
+  /// - Parameter errors: per target.
+  mutating func append(
+    _ values: [Double], errors: [Double], ends: [GameEnds], evaluations: Int, passes: Int
+  ) {
+    append(
+      Jackknife.Outcome(
+        values: values, standardErrors: [Double](repeating: .nan, count: values.count),
+        replicates: 0, interactions: []),
+      ends: ends, samples: 0, evaluations: evaluations, stop: .moments)
+    errorEstimates += errors.flatMap { [Double](repeating: $0, count: playerCount) }
+    momentPasses = passes
+  }
+
   /// Adds an example; nil for what is not known yet.
   mutating func append(
     _ outcome: Jackknife.Outcome?, ends: [GameEnds]?, samples: Int, evaluations: Int,
@@ -80,6 +111,17 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
   public func standardErrors(example: Int, target: Int = 0) -> ArraySlice<Double> {
     let start = (example * targetCount + target) * playerCount
     return standardErrors[start..<start + playerCount]
+  }
+
+  /// Of values by moments: per example and target, [N, T], the estimated error in root mean squares of the values.
+  public var relativeErrorEstimates: [Double] {
+    guard !errorEstimates.isEmpty else { return [] }
+    return (0..<exampleCount * targetCount).map { row in
+      let own = values[row * playerCount..<(row + 1) * playerCount]
+      let scale = (own.reduce(0) { $0 + $1 * $1 } / Double(playerCount)).squareRoot()
+      let error = errorEstimates[row * playerCount]
+      return error == 0 ? 0 : error / scale
+    }
   }
 
   /// The half width of the 95 % interval of every value, [N, T, P], by Student's distribution.

@@ -40,6 +40,8 @@ public struct ShapleyOptions: Sendable {
   /// Each permutation with its reverse.
   public var antithetic = true
   public var seed: UInt64 = 0
+  /// Of estimators that propagate moments.
+  public var moments = MomentOptions()
   /// Interactions of two players, beside Shapley values: nil for none.
   public var interactions: InteractionIndex?
 

@@ -75,7 +75,7 @@ public struct ShapleyRun: Sendable {
   /// Does one slice of work, of about a quarter of a second.
   /// - Returns: whether there is more to do.
   public mutating func step() async throws(CoalitionError) -> Bool {
-    if progress.ends.isEmpty { progress.ends = try await endValues() }
+    if progress.ends.isEmpty { progress.ends = try await game.endValues(options.run) }
     guard let active = startedExamples() else { return false }
     let clock = ContinuousClock()
     let start = clock.now
@@ -87,21 +87,6 @@ public struct ShapleyRun: Sendable {
     if !blocks.isEmpty { adjustSlice(took, blocks.count) }
     finishExamples(active)
     return !isDone
-  }
-
-  /// The values of nobody and everybody.
-  private func endValues() async throws(CoalitionError) -> [[GameEnds]] {
-    var coalitions = Coalitions(playerCount: game.playerCount)
-    coalitions.appendEmpty()
-    coalitions.appendFull()
-    let values = try await game.values(coalitions, options.run)
-    let targets = game.targetCount
-    return (0..<game.exampleCount).map { example in
-      (0..<targets).map { target in
-        let start = example * 2 * targets + target
-        return GameEnds(empty: values[start], full: values[start + targets])
-      }
-    }
   }
 
   /// The examples that are worked on; nil when none is left.

@@ -15,6 +15,8 @@ public enum StopReason: String, Sendable, Hashable, Codable {
   case time
   /// Nobody adds anything.
   case constant
+  /// Values by moments are all there at once.
+  case moments
 }
 
 /// The numbers of blocks at which results are looked at.

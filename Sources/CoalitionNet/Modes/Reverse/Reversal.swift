@@ -181,9 +181,10 @@ struct Reversal {
 
   mutating func reverse(_ step: any Step, label: String) throws(CoalitionError) {
     // A step that reads nothing wanted has nobody to send to: the constant around a padded value.
-    guard let output = step.writes, wants(output), let buffer = output.buffer,
-      signals[buffer] != nil, step.reads.contains(where: wants)
-    else { return }
+    let hasSignal = step.allWrites.contains { output in
+      output.buffer.map { wanted.contains($0) && signals[$0] != nil } ?? false
+    }
+    guard hasSignal, step.reads.contains(where: wants) else { return }
     guard let step = step as? any ReversibleStep else {
       throw CoalitionError(
         .unsupported, "nothing goes back through this step: \(step.summary)", node: label)

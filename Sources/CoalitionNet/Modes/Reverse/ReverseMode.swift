@@ -219,12 +219,11 @@ enum ReverseMode {
   }
 
   /// The buffers that depend on `sources`.
-  private static func dependants(of sources: Set<Int>, _ steps: [any Step]) -> Set<Int> {
+  static func dependants(of sources: Set<Int>, _ steps: [any Step]) -> Set<Int> {
     var result = sources
-    for step in steps {
-      guard step is any ReversibleStep, let buffer = step.writes?.buffer else { continue }
+    for step in steps where step is any ReversibleStep {
       if step.reads.contains(where: { $0.buffer.map(result.contains) ?? false }) {
-        result.insert(buffer)
+        result.formUnion(step.allWrites.compactMap(\.buffer))
       }
     }
     return result

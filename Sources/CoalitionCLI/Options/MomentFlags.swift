@@ -1,0 +1,67 @@
+// Options of estimators that propagate moments.
+
+import Coalition
+import CoalitionBase
+import CoalitionData
+
+enum MomentFlags {
+  static let rankOption = Option(
+    "rank", "R", "dasp, moment-gradient: factors of the covariance; 0 is the published method",
+    default: "\(MomentOptions.defaultRank)", as: .integer(0...64))
+  static let sizesOption = Option(
+    "sizes", "K", "dasp: sizes of coalitions", default: "all for up to 32 players, else 16",
+    as: .integer(1...(1 << 31)))
+  static let nodesOption = Option(
+    "nodes", "K", "moment-gradient: nodes of its quadrature", default: "8", as: .integer(1...1024))
+  static let checkOption = Option(
+    "checked-players", "N",
+    "dasp, moment-gradient: players whose values are compared with samples; 0: no estimate of the error",
+    default: "16", as: .integer(0...(1 << 20)))
+  static let projectionFlag = Flag(
+    "project",
+    "dasp, moment-gradient: shares out among the players what their values miss of the sum")
+
+  static let declarations = [
+    rankOption.declaration, sizesOption.declaration, nodesOption.declaration,
+    checkOption.declaration, projectionFlag.declaration,
+  ]
+
+  /// - Throws: `usage` for options of another estimator.
+  static func options(
+    _ arguments: Arguments, _ estimator: Estimator
+  ) throws(CoalitionError) -> MomentOptions {
+    func check(
+      _ option: OptionDeclaration, _ owners: Estimator...
+    ) throws(CoalitionError) {
+      guard arguments.isGiven(option), !owners.contains(estimator) else { return }
+      throw CoalitionError(
+        .usage, "--\(option.name) is not for \(estimator.rawValue)",
+        expected: "--estimator " + owners.map(\.rawValue).joined(separator: " or "))
+    }
+    for option in [rankOption.declaration, checkOption.declaration, projectionFlag.declaration] {
+      try check(option, .dasp, .momentGradient)
+    }
+    try check(sizesOption.declaration, .dasp)
+    try check(nodesOption.declaration, .momentGradient)
+    var options = MomentOptions()
+    options.rank = arguments[rankOption] ?? options.rank
+    options.sizes = arguments[sizesOption]
+    options.nodes = arguments[nodesOption] ?? options.nodes
+    options.checkedPlayers = arguments[checkOption] ?? options.checkedPlayers
+    options.isProjected = arguments[projectionFlag]
+    return options
+  }
+}
+
+extension MomentOptions {
+  /// For `options` of a result.
+  func record(_ estimator: Estimator) -> [JSONValue.Member] {
+    [
+      .init("rank", .integer(rank)),
+      estimator == .dasp
+        ? .init("sizes", sizes.map { .integer($0) } ?? .string("default"))
+        : .init("nodes", .integer(nodes)),
+      .init("checked-players", .integer(checkedPlayers)), .init("project", .bool(isProjected)),
+    ]
+  }
+}

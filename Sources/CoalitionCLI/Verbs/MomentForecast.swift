@@ -1,0 +1,28 @@
+// What values by moments would take, without making them.
+
+import Coalition
+import CoalitionBase
+import CoalitionExplain
+
+struct MomentForecast {
+  let game: any Game
+  let options: ShapleyOptions
+  let held: Int
+  let memoryLimit: Int
+  let execution: Execution
+
+  func text() throws(CoalitionError) -> String {
+    let forecast = try Shapley(game, options).momentForecast(threads: execution.threads)
+    return """
+      examples         \(Numbers.grouped(game.exampleCount))
+      players          \(Numbers.grouped(game.playerCount))
+      moment passes    \(Numbers.grouped(forecast.passes)) for an example, each of \
+      \(Numbers.significant(forecast.passCost, 2)) plain forward passes
+      evaluations      \(Numbers.grouped(forecast.evaluations)) for an example, to check the values
+      memory           \(Numbers.bytes(held + forecast.memory)) of \(Numbers.bytes(memoryLimit)) allowed
+      threads          \(execution.threads)
+      instruction set  \(execution.instructionSet.rawValue)
+
+      """
+  }
+}

@@ -1,0 +1,250 @@
+// What random coalitions of players do to the values at which affine maps of the inputs end (fronts).
+//
+// A subject is an example with one row of its baseline. With c_g the contribution of player g to a front (W applied to
+// the change x - b of g's elements alone; papers: the first layer) a front's value for coalition S is
+//     base + sum of c_g over g in S,     base: the front at the baseline, with everything that is always present
+// so that its moments need three rows, base, sum of c_g and sum of c_g^2, and c_i of a player that is set apart.
+
+import CoalitionBase
+import CoalitionNet
+
+/// Subjects whose rows are held together.
+struct MomentSubjects: Sendable {
+  let plan: MomentPlan
+  let playerSet: PlayerSet
+  /// Per subject its example.
+  let exampleOf: [Int]
+  /// Per source of the plan: x - b of every subject's elements, one after the other; 0 where no player owns one.
+  private(set) var changes: [[Double]] = []
+  /// Per source: the elements' players, of each example or of all alike.
+  private let maps: [PlayerMap]
+  let held: [String: Tensor]
+  /// Per front [subjects, count].
+  private(set) var base: [Tensor] = []
+  private(set) var sum: [Tensor] = []
+  private(set) var squares: [Tensor] = []
+
+  var count: Int { exampleOf.count }
+  var playerCount: Int { playerSet.playerCount }
+
+  /// - Parameters:
+  ///   - examples: of the game, each with every row of its baseline.
+  init(
+    _ game: MaskedGame, _ plan: MomentPlan, examples: Range<Int>, _ run: RunOptions
+  ) async throws(CoalitionError) {
+    self.plan = plan
+    playerSet = game.players
+    let rows = game.subject
+    exampleOf = examples.flatMap { [Int](repeating: $0, count: rows.baselines) }
+    maps = plan.sources.compactMap { source in
+      game.players.names.firstIndex(of: source.name).map { game.players.maps[$0] }
+    }
+    var held: [String: Tensor] = [:]
+    var bases: [String: Tensor] = [:]
+    for (index, input) in plan.inputs.enumerated() {
+      guard let source = plan.sources.firstIndex(where: { $0.name == input.name }),
+        let baseline = rows.baselineRows[index]
+      else {
+        held[input.name] = rows.inputs[index]
+        continue
+      }
+      let width = input.count
+      let (x, b) = (rows.inputs[index].doubles, baseline.doubles)
+      var base: [Double] = []
+      var change: [Double] = []
+      base.reserveCapacity(exampleOf.count * width)
+      change.reserveCapacity(exampleOf.count * width)
+      for (subject, example) in exampleOf.enumerated() {
+        let own = example * width
+        let row = subject % rows.baselines * width
+        for (element, player) in zip(0..., maps[source].ids(ofExample: example)) {
+          let present = x[own + element]
+          let absent = player < 0 ? present : b[row + element]
+          base.append(absent)
+          change.append(present - absent)
+        }
+      }
+      bases[input.name] = try Tensor(
+        shape: [exampleOf.count, width], elements: .float64(base))
+      changes.append(change)
+    }
+    self.held = held
+    base = try await plan.fronts(.values, of: bases, count: count, held: heldRows(1), run)
+    sum = try await fronts(.changes, of: changes, run)
+    if ownsElements {
+      squares = try await fronts(
+        .squares, of: changes.map { $0.map { $0 * $0 } }, run)
+    } else {
+      squares = try await squaresOfPlayers(run)
+    }
+  }
+
+  /// Whether squared contributions of all players come from one pass: each is a single element.
+  var ownsElements: Bool {
+    let examples = maps.compactMap(\.exampleCount).first ?? 1
+    return plan.hasSingleWays
+      && (0..<examples).allSatisfy { playerSet.sizes(ofExample: $0).allSatisfy { $0 <= 1 } }
+  }
+
+  /// Rows of held inputs for `times` rows of every subject.
+  func heldRows(_ times: Int) -> MomentPlan.Held {
+    MomentPlan.Held(
+      rows: held,
+      rowOf: exampleOf.flatMap { [Int32](repeating: Int32($0), count: times) })
+  }
+
+  /// Rows of the sources, as many for every subject, to the fronts.
+  private func fronts(
+    _ passage: MomentPlan.Passage, of rows: [[Double]], times: Int = 1, _ run: RunOptions
+  ) async throws(CoalitionError) -> [Tensor] {
+    var tensors: [String: Tensor] = [:]
+    for (source, row) in zip(plan.sources, rows) {
+      tensors[source.name] = try Tensor(
+        shape: [count * times, source.count], elements: .float64(row))
+    }
+    return try await plan.fronts(
+      passage, of: tensors, count: count * times, held: heldRows(times), run)
+  }
+
+  // MARK: Players
+
+  /// A subject and one of its players.
+  struct Member: Sendable {
+    let subject: Int
+    let player: Int
+  }
+
+  /// The players of a subject that differ from its baseline; the value of others is 0.
+  func activePlayers(of subject: Int) -> [Int] {
+    var isActive = [Bool](repeating: false, count: playerCount)
+    for (source, map) in maps.enumerated() {
+      let start = subject * map.elementCount
+      for (element, player) in zip(0..., map.ids(ofExample: exampleOf[subject])) where player >= 0 {
+        if changes[source][start + element] != 0 { isActive[Int(player)] = true }
+      }
+    }
+    return isActive.indices.filter { isActive[$0] }
+  }
+
+  /// Bytes of the contributions of one player.
+  var contributionByteCount: Int {
+    (plan.frontCounts.reduce(0, +) + plan.sources.reduce(0) { $0 + 2 * $1.count })
+      * plan.precision.byteCount
+  }
+
+  /// Contributions c_g of single players, per front [members, count].
+  func contributions(
+    _ members: [Member], _ run: RunOptions
+  ) async throws(CoalitionError) -> [Tensor] {
+    var tensors: [String: Tensor] = [:]
+    for (index, (source, map)) in zip(plan.sources, maps).enumerated() {
+      let width = map.elementCount
+      var rows = [Double](repeating: 0, count: members.count * width)
+      for (row, member) in members.enumerated() {
+        let start = member.subject * width
+        for (element, player) in zip(0..., map.ids(ofExample: exampleOf[member.subject]))
+        where player == member.player {
+          rows[row * width + element] = changes[index][start + element]
+        }
+      }
+      tensors[source.name] = try Tensor(
+        shape: [members.count, width], elements: .float64(rows))
+    }
+    let held = MomentPlan.Held(
+      rows: held, rowOf: members.map { Int32(exampleOf[$0.subject]) })
+    return try await plan.fronts(
+      .changes, of: tensors, count: members.count, held: held, run)
+  }
+
+  /// Members in chunks whose contributions take bounded memory.
+  func chunks(of members: [Member], atMost limit: Int = .max) -> [ArraySlice<Member>] {
+    let size = max(1, min(limit, (64 << 20) / max(contributionByteCount, 1)))
+    return stride(from: 0, to: members.count, by: size).map {
+      members[$0..<min($0 + size, members.count)]
+    }
+  }
+
+  /// All players of all subjects that differ from their baselines.
+  var activeMembers: [Member] {
+    (0..<count).flatMap { subject in
+      activePlayers(of: subject).map { Member(subject: subject, player: $0) }
+    }
+  }
+
+  /// The sum of c_g^2, player by player in double.
+  private func squaresOfPlayers(_ run: RunOptions) async throws(CoalitionError) -> [Tensor] {
+    var sums = plan.frontCounts.map { [Double](repeating: 0, count: count * $0) }
+    for chunk in chunks(of: activeMembers) {
+      let rows = try await contributions(Array(chunk), run)
+      for (front, size) in plan.frontCounts.enumerated() {
+        let numbers = rows[front].doubles
+        for (row, member) in chunk.enumerated() {
+          for place in 0..<size {
+            let contribution = numbers[row * size + place]
+            sums[front][member.subject * size + place] += contribution * contribution
+          }
+        }
+      }
+    }
+    var tensors: [Tensor] = []
+    for (sum, size) in zip(sums, plan.frontCounts) {
+      tensors.append(try Tensor(shape: [count, size], elements: .float64(sum)))
+    }
+    return tensors
+  }
+
+  // MARK: Directions
+
+  /// Sums of contributions along directions in the space of players: per front [subjects * k, count], for k
+  /// directions of each subject, [subject][direction][player].
+  func fronts(
+    along directions: [Double], _ run: RunOptions
+  ) async throws(CoalitionError) -> [Tensor] {
+    let times = directions.count / max(count * playerCount, 1)
+    var rows: [[Double]] = []
+    for (index, map) in maps.enumerated() {
+      let width = map.elementCount
+      var numbers = [Double](repeating: 0, count: count * times * width)
+      for subject in 0..<count {
+        let ids = map.ids(ofExample: exampleOf[subject])
+        for direction in 0..<times {
+          let row = subject * times + direction
+          for (element, player) in zip(0..., ids) where player >= 0 {
+            numbers[row * width + element] =
+              changes[index][subject * width + element]
+              * directions[row * playerCount + Int(player)]
+          }
+        }
+      }
+      rows.append(numbers)
+    }
+    return try await fronts(.changes, of: rows, times: times, run)
+  }
+
+  /// The transpose: per row of signals at the fronts (k of every subject) and player the sum over the player's
+  /// elements of change times what comes back, [subject][row][player]. With squares, of squared changes and weights.
+  func playerSums(
+    of signals: [Tensor], _ run: RunOptions, by passage: MomentPlan.Passage = .changes
+  ) async throws(CoalitionError) -> [Double] {
+    let rowCount = signals.first?.shape[0] ?? 0
+    let times = rowCount / max(count, 1)
+    let back = try await plan.sources(
+      passage, of: signals, count: rowCount, held: heldRows(times), run)
+    let isSquared = if case .squares = passage { true } else { false }
+    var sums = [Double](repeating: 0, count: rowCount * playerCount)
+    for (index, (source, map)) in zip(plan.sources, maps).enumerated() {
+      guard let numbers = back[source.name]?.doubles else { continue }
+      let width = map.elementCount
+      for row in 0..<rowCount {
+        let start = row / max(times, 1) * width
+        let ids = map.ids(ofExample: exampleOf[row / max(times, 1)])
+        for (element, player) in zip(0..., ids) where player >= 0 {
+          let change = changes[index][start + element]
+          sums[row * playerCount + Int(player)] +=
+            numbers[row * width + element] * (isSquared ? change * change : change)
+        }
+      }
+    }
+    return sums
+  }
+}

@@ -1,0 +1,321 @@
+// A moment plan: a model made ready to take random coalitions through it as means, variances and factors.
+//
+// What players are, which coalitions are drawn and what becomes of their moments is decided above this
+// (CoalitionShapley); here are the programs (Modes/Moments) and their rows.
+
+package import CoalitionBase
+import Synchronization
+
+/// The moment programs of a model at one rank. Immutable and safe to share; programs are made when they are first
+/// needed.
+package final class MomentPlan: Sendable {
+  package let model: Model
+  package let precision: Precision
+  /// Factors per value: 0 for independent values.
+  package let rank: Int
+  /// All inputs of the model, in the order of its graph.
+  package let inputs: [Plan.Value]
+  /// Those that players come and go in.
+  package let sources: [Plan.Value]
+  package let target: Plan.Value
+  /// Numbers of every front, the values at which affine maps of the sources end.
+  package let frontCounts: [Int]
+  /// Whether squared contributions of players that are single elements come from one pass (`squares`).
+  package let hasSingleWays: Bool
+  /// Multiply-adds, half an operation each, of one example: from the fronts to the target by moments, and of the whole
+  /// model forward.
+  package let arithmetic: (moments: Int, forward: Int)
+
+  private let mode: MomentMode
+  private let routines = Mutex<[Kind: Routine]>([:])
+
+  private enum Kind: Hashable {
+    case values, changes, squares, transposedChanges, transposedSquares, moments
+    case gradient(seeds: Int)
+  }
+
+  /// - Parameters:
+  ///   - target: a value of the model.
+  ///   - sources: inputs; nil: all of floating-point numbers.
+  /// - Throws: `unsupported` with the node for steps that moments do not go through.
+  package init(
+    _ model: Model, target: String, sources: [String]? = nil, rank: Int,
+    _ options: PlanOptions = PlanOptions()
+  ) throws(CoalitionError) {
+    var planOptions = options
+    planOptions.outputs = [target]
+    let analysis = try Plan.analysed(model, planOptions).analysis
+    let inputs = Plan.values(analysis.graph.inputs.map(\.name), analysis)
+    let names =
+      sources
+      ?? inputs.filter { [.float32, .float64].contains($0.elementType) }.map(\.name)
+    guard let value = Plan.values([target], analysis).first else {
+      throw CoalitionError(.usage, "no value of the model has this name", node: target)
+    }
+    self.model = model
+    precision = options.precision
+    self.rank = rank
+    self.inputs = inputs
+    self.sources = inputs.filter { names.contains($0.name) }
+    self.target = value
+    mode = try MomentMode(analysis, target: target, sources: self.sources.map(\.name))
+    frontCounts = mode.template.fronts.map(\.count)
+    hasSingleWays = mode.template.hasSingleWays
+    let moments = try mode.momentsDraft(rank: rank)
+    arithmetic = (
+      moments.steps.map(\.operations).saturatingSum,
+      mode.template.steps.map(\.step.operations).saturatingSum
+    )
+    routines.withLock { $0[.moments] = Routine(moments, options.precision, model.store) }
+  }
+
+  private func routine(_ kind: Kind) throws(CoalitionError) -> Routine {
+    if let known = routines.withLock({ $0[kind] }) { return known }
+    let draft =
+      switch kind {
+      case .values: try mode.valuesDraft()
+      case .changes: try mode.forwardDraft(.changes)
+      case .squares: try mode.forwardDraft(.variances)
+      case .transposedChanges: try mode.transposedDraft(.changes)
+      case .transposedSquares: try mode.transposedDraft(.variances)
+      case .moments: try mode.momentsDraft(rank: rank)
+      case .gradient(let seeds): try mode.gradientDraft(rank: rank, seeds: seeds)
+      }
+    let routine = Routine(draft, precision, model.store)
+    return routines.withLock { routines in
+      if let other = routines[kind] { return other }
+      routines[kind] = routine
+      return routine
+    }
+  }
+
+  /// The program that propagates moments, for `coalition plan`.
+  package func listing(lanes: Int) throws(CoalitionError) -> Plan.Listing {
+    let routine = try routine(.moments)
+    return try routine.listing(lanes: lanes, steps: Array(routine.draft.steps.indices))
+  }
+
+  /// Bytes that a run of the moments of so many examples takes, besides rows.
+  package func programByteCount(examples: Int, threads: Int) throws(CoalitionError) -> Int {
+    let routine = try routine(.moments)
+    let lanes = routine.chooseLanes(examples: examples, threads: threads)
+    return routine.constantByteCount + threads * routine.arenaByteCount(lanes: lanes)
+  }
+
+  // MARK: In front of the fronts
+
+  /// A pass in front of the fronts.
+  package enum Passage: Sendable {
+    /// Rows of the sources to the fronts' values.
+    case values
+    /// Rows v of the sources to W v.
+    case changes
+    /// Rows v of the sources to (W o W) v.
+    case squares
+  }
+
+  /// Rows of inputs that are no sources, and which of them each row of the sources goes with.
+  package struct Held: Sendable {
+    package var rows: [String: Tensor]
+    package var rowOf: [Int32]
+
+    package init(rows: [String: Tensor] = [:], rowOf: [Int32] = []) {
+      self.rows = rows
+      self.rowOf = rowOf
+    }
+  }
+
+  /// - Parameter rows: per source [R, shape].
+  /// - Returns: per front [R, count].
+  package func fronts(
+    _ passage: Passage, of rows: [String: Tensor], count: Int, held: Held,
+    _ options: RunOptions
+  ) async throws(CoalitionError) -> [Tensor] {
+    let kind: Kind =
+      switch passage {
+      case .values: .values
+      case .changes: .changes
+      case .squares: .squares
+      }
+    let call = ProgramCall(
+      inputs: try inputSlots(rows, held),
+      outputs: frontCounts.map { SlotResult(count: $0 * count, precision) }, examples: count)
+    let elements = try await routine(kind).run(call, options)
+    var tensors: [Tensor] = []
+    for (values, size) in zip(elements, frontCounts) {
+      tensors.append(try Tensor(shape: [count, size], elements: values))
+    }
+    return tensors
+  }
+
+  /// Signals at the fronts, per front [R, count], back to the sources: W' s, or (W o W)' s for squares.
+  /// - Returns: per source [R, shape].
+  package func sources(
+    _ passage: Passage, of signals: [Tensor], count: Int, held: Held, _ options: RunOptions
+  ) async throws(CoalitionError) -> [String: Tensor] {
+    var call = ProgramCall(
+      inputs: try inputSlots([:], held),
+      outputs: sources.map {
+        SlotResult(count: $0.count * count, precision)
+      }, examples: count)
+    call.inputs += signals.map { SlotRows($0, precision) }
+    let kind: Kind =
+      if case .squares = passage { .transposedSquares } else { .transposedChanges }
+    let elements = try await routine(kind).run(call, options)
+    var tensors: [String: Tensor] = [:]
+    for (values, source) in zip(elements, sources) {
+      tensors[source.name] = try Tensor(shape: [count] + source.shape, elements: values)
+    }
+    return tensors
+  }
+
+  private func inputSlots(
+    _ rows: [String: Tensor], _ held: Held
+  ) throws(CoalitionError) -> [SlotRows] {
+    inputs.map { input in
+      if let tensor = rows[input.name] { return SlotRows(tensor, precision) }
+      if let tensor = held.rows[input.name] {
+        return SlotRows(tensor, precision, rowOf: held.rowOf)
+      }
+      return SlotRows(words: [])
+    }
+  }
+
+  // MARK: Behind the fronts
+
+  /// Random coalitions of which moments are propagated, one per example of a run. Rows are held once: indices say
+  /// which row an example takes.
+  package struct Work: Sendable {
+    package var examples: Int
+    /// Per front: values without the players, sums of contributions and of squared ones, [subjects, count].
+    package var base: [Tensor] = []
+    package var sum: [Tensor] = []
+    package var squares: [Tensor] = []
+    /// Per front [subjects, rank, count]: sums of contributions along the directions of the factor.
+    package var basis: [Tensor] = []
+    package var subjectOf: [Int32] = []
+    /// Per front: the contributions of a player that is set apart, [players, count]; none when nobody is.
+    package var own: [Tensor] = []
+    package var ownOf: [Int32] = []
+    /// What an example is, [examples, 5 + 2 rank]: the coefficients p, w, kappa, mu, root, u, v of lanes.h, ln_front.
+    package var scalars: [Double] = []
+    package var held = Held()
+
+    package init(examples: Int) { self.examples = examples }
+  }
+
+  private func slots(_ work: Work, seeds: Int) throws(CoalitionError) -> [SlotRows] {
+    var rows = [SlotRows](
+      repeating: SlotRows(words: []), count: mode.slots.count(seeds: seeds))
+    for (slot, row) in try inputSlots([:], work.held).enumerated() { rows[slot] = row }
+    let zero = Tensor(.float32([Float](repeating: 0, count: frontCounts.max() ?? 0)))
+    let nobody = [Int32](repeating: 0, count: work.examples)
+    for front in frontCounts.indices {
+      rows[mode.slots.base(front)] = SlotRows(work.base[front], precision, rowOf: work.subjectOf)
+      rows[mode.slots.sum(front)] = SlotRows(work.sum[front], precision, rowOf: work.subjectOf)
+      rows[mode.slots.squares(front)] = SlotRows(
+        work.squares[front], precision, rowOf: work.subjectOf)
+      rows[mode.slots.own(front)] =
+        work.own.isEmpty
+        ? SlotRows(zero, precision, rowOf: nobody)
+        : SlotRows(work.own[front], precision, rowOf: work.ownOf)
+      if rank > 0 {
+        rows[mode.slots.basis(front)] = SlotRows(
+          work.basis[front], precision, rowOf: work.subjectOf)
+      }
+    }
+    rows[mode.slots.scalars] = SlotRows(Tensor(.float64(work.scalars)), precision)
+    return rows
+  }
+
+  /// The means of the target, [examples, count].
+  package func means(
+    _ work: Work, _ options: RunOptions
+  ) async throws(CoalitionError) -> Tensor {
+    let call = ProgramCall(
+      inputs: try slots(work, seeds: 0),
+      outputs: [SlotResult(count: work.examples * target.count, precision)],
+      examples: work.examples)
+    let elements = try await routine(.moments).run(call, options)[0]
+    return try Tensor(shape: [work.examples, target.count], elements: elements)
+  }
+
+  /// Sums over the examples of each group of weight times the gradient of a score with respect to what its front is
+  /// made from.
+  package struct FrontGradients: Sendable {
+    /// Per front [groups, count]: with respect to the mean, and to the total variance times the first slope.
+    package var mean: [Tensor]
+    package var variance: [Tensor]
+    /// Per front [groups, rank, count], times the second slope.
+    package var factors: [Tensor]
+  }
+
+  /// How the gradients of a run are summed.
+  package struct Summation: Sendable {
+    /// Per example its group, never decreasing, and its weight.
+    package var groupOf: [Int]
+    package var weights: [Double]
+    /// [examples, 2].
+    package var slopes: [Double]
+    /// Examples that are summed in one go: 16 or a half, quarter, ... of it.
+    package var segmentLength: Int
+
+    package init(
+      groupOf: [Int], weights: [Double], slopes: [Double], segmentLength: Int
+    ) {
+      self.groupOf = groupOf
+      self.weights = weights
+      self.slopes = slopes
+      self.segmentLength = segmentLength
+    }
+  }
+
+  /// - Parameter seeds: rows of weights over the target's elements, and per example its row.
+  /// - Returns: per seed.
+  package func gradients(
+    _ work: Work, _ summation: Summation, seeds: [(rows: Tensor, rowOf: [Int32])],
+    _ options: RunOptions
+  ) async throws(CoalitionError) -> [FrontGradients] {
+    var rows = try slots(work, seeds: seeds.count)
+    rows[mode.slots.slopes] = SlotRows(Tensor(.float64(summation.slopes)), precision)
+    for (index, seed) in seeds.enumerated() {
+      rows[mode.slots.seed(index)] = SlotRows(seed.rows, precision, rowOf: seed.rowOf)
+    }
+    let segments = Segments(summation.groupOf, length: summation.segmentLength)
+    let parts = rank > 0 ? 3 : 2
+    var sizes: [Int] = []
+    for _ in seeds {
+      for count in frontCounts {
+        for part in 0..<3 { sizes.append(part == 2 ? (parts > 2 ? rank * count : 0) : count) }
+      }
+    }
+    var call = ProgramCall(
+      inputs: rows, outputs: sizes.map { SlotResult(sums: $0 * segments.count) },
+      examples: work.examples)
+    call.segments = segments.segmentOf
+    call.weights = summation.weights
+    let routine = try routine(.gradient(seeds: seeds.count))
+    var options = options
+    if (options.lanes ?? 1) == 1 {
+      let lanes = routine.chooseLanes(
+        examples: work.examples, threads: try Plan.threads(options.threads))
+      options.lanes = max(lanes, 16)
+    }
+    let elements = try await routine.run(call, options)
+    var results: [FrontGradients] = []
+    for seed in seeds.indices {
+      var gradients = FrontGradients(mean: [], variance: [], factors: [])
+      for (front, count) in frontCounts.enumerated() {
+        func sums(_ part: Int, _ shape: [Int]) throws(CoalitionError) -> Tensor {
+          try segments.sums(
+            elements[mode.slots.result(seed: seed, front: front, part: part)], shape: shape)
+        }
+        gradients.mean.append(try sums(0, [count]))
+        gradients.variance.append(try sums(1, [count]))
+        if rank > 0 { gradients.factors.append(try sums(2, [rank, count])) }
+      }
+      results.append(gradients)
+    }
+    return results
+  }
+}
