@@ -114,6 +114,7 @@ let package = Package(
       name: "CoalitionShapleyTests",
       dependencies: [
         "CoalitionBase", "CoalitionExplain", "CoalitionNet", "CoalitionONNX", "CoalitionShapley",
+        "TestSupport",
       ],
       exclude: ["Fixtures", "make_fixtures.py"], swiftSettings: swift),
     .testTarget(name: "CLanesTests", dependencies: ["CLanes"], swiftSettings: swift),

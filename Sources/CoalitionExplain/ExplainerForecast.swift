@@ -53,6 +53,23 @@ extension Explainer {
     }
   }
 
+  /// The programs that take random coalitions to the scores.
+  /// - Throws: `unsupported` with the node for steps that moments do not go through.
+  package func momentPlan(rank: Int) throws(CoalitionError) -> MomentPlan {
+    try MomentPlan(
+      cut.model, target: scores, sources: sources.map(\.name), rank: rank, forward.options)
+  }
+
+  /// The nodes at which methods that propagate moments take values for normal ones.
+  /// - Throws: as `momentPlan`.
+  package func momentDoubts() throws(CoalitionError) -> [SupportDoubt] {
+    let labels = Set(try momentPlan(rank: 0).approximateNodes)
+    return cut.model.graph.nodes.filter { labels.contains($0.label) }.map {
+      SupportDoubt(
+        node: $0.label, operation: $0.operation, reason: "values are taken for normal ones")
+    }
+  }
+
   /// The program that explains one score by a method.
   package func reversePlan(_ method: GradientMethod) throws(CoalitionError) -> ReversePlan {
     try plan(request(method))

@@ -46,7 +46,7 @@ static front_rows LN_NAME(front_rows_of)(const ln__frame *frame, int slot, int64
   LN_NAME(lane_rows)(r.rows, frame, slot, row_count);
   for (int l = 1; l < frame->lanes; l++) r.shared &= r.rows[l] == r.rows[0];
   if (looks && frame->call->not_finite &&
-      !LN_NAME(rows_are_finite)(r.rows, (int)frame->count, row_count))
+      !LN_NAME(rows_are_finite)(r.rows, r.shared ? 1 : (int)frame->count, row_count))
     ln_flag_raise(frame->call->not_finite);
   return r;
 }

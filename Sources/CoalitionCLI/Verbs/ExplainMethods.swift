@@ -387,6 +387,11 @@ extension ExplainMethod.Work {
     }
   }
 
+  /// Whether random coalitions go through the nodes.
+  var usesMoments: Bool {
+    if case .shapley(let options) = self { options.estimator.usesMoments } else { false }
+  }
+
   /// Whether one signal goes back through the nodes.
   var sendsSignals: Bool { if case .gradient = self { true } else { false } }
 

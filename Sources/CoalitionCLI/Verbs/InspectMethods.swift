@@ -30,12 +30,20 @@ struct MethodSupport {
       do throws(CoalitionError) {
         let work = try method.byDefault.work
         var doubts: [SupportDoubt] = []
+        // Approximations that a method consists of are no reasons to name.
+        var isByNature = false
         for explainer in explainers {
           let explainer = try explainer.get()
           try work.check(explainer)
           doubts += work.doubts(explainer)
+          if work.usesMoments {
+            isByNature = true
+            doubts += try explainer.momentDoubts()
+          }
         }
-        return MethodSupport(name: method.name, operations, doubts)
+        var support = MethodSupport(name: method.name, operations, doubts)
+        if isByNature { support.reasons = [] }
+        return support
       } catch {
         return MethodSupport(name: method.name, operations, unsupported: error)
       }

@@ -15,7 +15,8 @@ extension Command {
         title: "Options",
         options: [
           ShowPlan.modeOption.declaration, ExplainMethod.option.declaration,
-          PlayerFlags.option.declaration, ShowPlan.lanesOption.declaration,
+          PlayerFlags.option.declaration, MomentFlags.rankOption.declaration,
+          ShowPlan.lanesOption.declaration,
           RuntimeOptions.precisionOption.declaration, ModelFile.shapeOption.declaration,
           RuntimeOptions.memoryOption.declaration,
         ])
@@ -24,6 +25,7 @@ extension Command {
       "coalition plan model.onnx --mode forward --lanes 64",
       "coalition plan model.onnx --mode reverse --method deeplift",
       "coalition plan model.onnx --mode delta --players patch:4x4",
+      "coalition plan model.onnx --mode moments --rank 4",
     ],
     notes: [
       "--mode delta shows a masked pass and the steps that follow when the first player changes sides.",
@@ -50,6 +52,9 @@ extension Command {
       return try Terminal.write(
         try ShowPlan.deltas(try Plan(model, options), arguments, lanes: lanes, memoryLeft))
     }
+    guard mode == "moments" || !arguments.isGiven(MomentFlags.rankOption.declaration) else {
+      throw CoalitionError(.usage, "--rank needs --mode moments")
+    }
     let listing: Plan.Listing
     var title = mode
     let multiplyAdds: Int
@@ -66,6 +71,14 @@ extension Command {
       title += " for \(method.name)"
       listing = try explainer.listing(rules, lanes: lanes)
       multiplyAdds = listing.operations / 2
+    } else if mode == "moments" {
+      let rank = arguments[MomentFlags.rankOption] ?? MomentOptions.defaultRank
+      var explaining = ExplainerOptions()
+      explaining.plan = options
+      let plan = try Explainer(model, explaining).momentPlan(rank: rank)
+      title += " of random coalitions, rank \(rank)"
+      listing = try plan.listing(lanes: lanes)
+      multiplyAdds = plan.arithmetic.moments / 2
     } else {
       guard arguments[ExplainMethod.option] == nil else {
         throw CoalitionError(.usage, "--method needs --mode reverse")
@@ -80,7 +93,7 @@ extension Command {
 
 enum ShowPlan {
   /// The modes that exist.
-  static let modes = ["forward", "reverse", "delta"]
+  static let modes = ["forward", "reverse", "moments", "delta"]
 
   static let modeOption = Option(
     "mode", "MODE", modes.joined(separator: ", "), default: "forward", as: .text)

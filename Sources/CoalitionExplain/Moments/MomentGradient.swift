@@ -26,10 +26,7 @@ extension MomentSubjects {
     if plan.rank > 0 {
       basis = try await CovarianceBasis(self, rank: plan.rank, isCentred: false, run)
     }
-    let path = Quadrature.gauss.nodes(nodes).map { node -> (t: Double, weight: Double) in
-      let s = node.place
-      return (s * s * (3 - 2 * s), node.weight * 6 * s * (1 - s))
-    }
+    let path = Self.path(nodes)
     var work = MomentPlan.Work(examples: count * nodes)
     (work.base, work.sum, work.squares, work.basis) = (base, sum, squares, basis?.fronts ?? [])
     work.held = heldRows(nodes)
@@ -56,6 +53,17 @@ extension MomentSubjects {
       for (place, sum) in sums.enumerated() { values[place * seeds.count + seed] = sum }
     }
     return values
+  }
+
+  /// Places t = s^2 (3 - 2 s) and weights, which add up to 1.
+  private static func path(_ nodes: Int) -> [(t: Double, weight: Double)] {
+    let path = Quadrature.gauss.nodes(nodes).map { node -> (t: Double, weight: Double) in
+      let s = node.place
+      return (s * s * (3 - 2 * s), node.weight * 6 * s * (1 - s))
+    }
+    // They do by themselves from two nodes on.
+    let sum = path.reduce(0) { $0 + $1.weight }
+    return path.map { ($0.t, $0.weight / sum) }
   }
 
   /// The largest of 16, 8, ... that divides the number of nodes: a subject then has the same sums wherever it stands.

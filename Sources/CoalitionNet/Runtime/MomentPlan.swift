@@ -22,9 +22,12 @@ package final class MomentPlan: Sendable {
   package let frontCounts: [Int]
   /// Whether squared contributions of players that are single elements come from one pass (`squares`).
   package let hasSingleWays: Bool
-  /// Multiply-adds, half an operation each, of one example: from the fronts to the target by moments, and of the whole
-  /// model forward.
+  /// Operations of convolutions and dense layers for one example: from the fronts to the target by moments, and of the
+  /// whole model forward.
   package let arithmetic: (moments: Int, forward: Int)
+
+  /// The nodes at which random values are taken for normal ones.
+  package var approximateNodes: [String] { mode.template.approximateLabels }
 
   private let mode: MomentMode
   private let routines = Mutex<[Kind: Routine]>([:])
@@ -63,10 +66,13 @@ package final class MomentPlan: Sendable {
     hasSingleWays = mode.template.hasSingleWays
     let moments = try mode.momentsDraft(rank: rank)
     arithmetic = (
-      moments.steps.map(\.operations).saturatingSum,
-      mode.template.steps.map(\.step.operations).saturatingSum
+      Self.affineOperations(moments.steps), Self.affineOperations(mode.template.steps.map(\.step))
     )
     routines.withLock { $0[.moments] = Routine(moments, options.precision, model.store) }
+  }
+
+  private static func affineOperations(_ steps: [any Step]) -> Int {
+    steps.filter { $0 is ConvolutionStep }.map(\.operations).saturatingSum
   }
 
   private func routine(_ kind: Kind) throws(CoalitionError) -> Routine {

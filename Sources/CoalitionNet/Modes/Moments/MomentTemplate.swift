@@ -93,6 +93,18 @@ struct MomentTemplate {
     }
   }
 
+  /// The labels of steps whose random inputs have moments by a rule that takes them for normal.
+  var approximateLabels: [String] {
+    var labels: [String] = []
+    for (step, label) in steps {
+      guard let output = step.writes?.buffer, random.contains(output),
+        !((step as? any AffineStep)?.isAffine(varies) ?? false), !labels.contains(label)
+      else { continue }
+      labels.append(label)
+    }
+    return labels
+  }
+
   /// The steps that `buffers` depend on, in order.
   /// - Parameter ends: buffers behind which nothing is wanted.
   func steps(

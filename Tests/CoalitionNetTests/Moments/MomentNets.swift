@@ -1,0 +1,90 @@
+// Networks for the moment mode, with the values at which affine maps of their inputs end.
+
+import CoalitionBase
+import CoalitionNet
+import TestSupport
+
+/// A network of one input and one front.
+struct MomentNet: Sendable, CustomStringConvertible {
+  var name: String
+  var graph: Graph
+  /// The front, a value of the graph.
+  var front: String
+  /// What moments of its functions may be off by, relative to the values.
+  var tolerance: Double
+  var description: String { name }
+
+  init(
+    _ name: String, _ size: [Int], tolerance: Double = 3e-5,
+    build: (inout DeltaLayers, String) -> (front: String, output: String)
+  ) {
+    var layers = DeltaLayers(seed: name.utf8.count)
+    let input = layers.net.input(size)
+    let (front, output) = build(&layers, input)
+    layers.net.output(output)
+    (self.name, graph, self.front, self.tolerance) = (name, layers.net.graph, front, tolerance)
+  }
+
+  static let all = [
+    MomentNet("dense, relu", [6]) { net, x in
+      let front = net.dense(x, 6, 17)
+      let second = net.add("Relu", net.dense(net.add("Relu", front), 17, 9))
+      return (front, net.dense(second, 9, 3))
+    },
+    MomentNet("dense, leaky relu and clip", [5]) { net, x in
+      let front = net.dense(x, 5, 12)
+      let first = net.net.add("LeakyRelu", [front], ["alpha": .float(0.2)])
+      let bounds = [-0.5, 0.7].map { net.net.constant(Tensor(filling: [], with: .float64([$0]))) }
+      let second = net.net.add("Clip", [net.dense(first, 12, 8)] + bounds)
+      return (front, net.dense(second, 8, 2))
+    },
+    MomentNet("dense, tanh", [6], tolerance: 2e-3) { net, x in
+      let front = net.dense(x, 6, 11)
+      return (front, net.dense(net.add("Tanh", front), 11, 2))
+    },
+    MomentNet("dense, gelu and sigmoid", [6], tolerance: 2e-3) { net, x in
+      let front = net.dense(x, 6, 11)
+      let second = net.dense(net.add("Gelu", front), 11, 7)
+      return (front, net.dense(net.add("Sigmoid", second), 7, 2))
+    },
+    MomentNet("convolutions and max pools", [2, 8, 8]) { net, x in
+      let front = net.convolution(x, 2, 4, 3, pad: 1)
+      let first = net.pool(net.add("Relu", front))
+      let second = net.pool(
+        net.add("Relu", net.convolution(first, 4, 5, 3, stride: 1, pad: 1)), size: 3, stride: 2,
+        pad: 1)
+      return (front, net.dense(net.add("Flatten", second), 20, 3))
+    },
+    MomentNet("strided, grouped, average pools", [4, 9, 7]) { net, x in
+      let front = net.convolution(x, 4, 6, 3, stride: 2, pad: 1, groups: 2)
+      let first = net.add("Relu", front)
+      let mean = net.net.add(
+        "AveragePool", [first],
+        ["kernel_shape": .ints([2, 2]), "strides": .ints([1, 1]), "pads": .ints([1, 0, 0, 1])])
+      let last = net.add("GlobalAveragePool", net.add("Relu", net.convolution(mean, 6, 5, 2)))
+      return (front, net.dense(net.add("Flatten", last), 5, 2))
+    },
+    MomentNet("residual", [2, 6, 6]) { net, x in
+      let front = net.convolution(x, 2, 4, 3, pad: 1)
+      let entry = net.add("Relu", front)
+      let inner = net.add("Relu", net.convolution(entry, 4, 4, 3, pad: 1))
+      let sum = net.net.add("Add", [net.convolution(inner, 4, 4, 3, pad: 1), entry])
+      let twice = net.net.add("Add", [sum, sum])
+      return (front, net.dense(net.add("Flatten", net.add("Relu", twice)), 144, 2))
+    },
+    MomentNet("branches and gates", [7], tolerance: 2e-3) { net, x in
+      let front = net.dense(x, 7, 10)
+      let value = net.dense(net.add("Relu", front), 10, 6)
+      let gate = net.add("Sigmoid", net.dense(net.add("Relu", front), 10, 6))
+      let scaled = net.net.add(
+        "Mul", [net.net.add("Mul", [value, gate]), net.net.constant(net.random.tensor([6]))])
+      let joined = net.net.add("Concat", [scaled, value], ["axis": .int(1)])
+      return (front, net.dense(joined, 12, 2))
+    },
+    MomentNet("softmax inside", [6], tolerance: 1e-3) { net, x in
+      let front = net.dense(x, 6, 5)
+      let share = net.net.add("Softmax", [net.dense(net.add("Relu", front), 5, 4)])
+      return (front, net.dense(share, 4, 2))
+    },
+  ]
+}
