@@ -15,7 +15,8 @@ public struct MomentOptions: Sendable, Hashable {
   /// Whether what the values miss of v(all) - v(none) is shared out among the players.
   public var isProjected = false
 
-  public static let defaultRank = 4
+  /// docs/Methods.md has the measurement.
+  public static let defaultRank = 8
 
   public init() {}
 
