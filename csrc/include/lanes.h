@@ -67,8 +67,8 @@ typedef struct ln_strides {
 
 // ------------------------------------------------------------------------------------------------
 // Functions of one number, with up to two parameters. A row here needs its arithmetic in
-// simd/functions.h, its derivative in simd/slopes.h, its secant in simd/secants.h and, where ONNX
-// has it, a case in the Swift twin, Operators/Pointwise.swift.
+// simd/functions.h, its derivative in simd/slopes.h, its secant in simd/secants.h, its moments in
+// simd/moments.h and, where ONNX has it, a case in the Swift twin, Operators/Pointwise.swift.
 
 #define LN_FUNCTIONS(X)                                                                            \
   X(identity)     /* x */                                                                          \

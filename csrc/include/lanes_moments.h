@@ -2,8 +2,8 @@
 //
 // A value is, per position and lane, a normal variable
 //     z_p = mean_p + sum over a of factor_{a,p} xi_a + sqrt(rest_p) eta_p
-// with xi_a shared by all positions of the lane and eta_p independent of everything. Its variance is
-// s = rest + sum of factor_a^2. mean and rest are values like any others; `factors` holds `rank`
+// with xi_a shared by all positions of the lane and eta_p independent of everything. Its variance
+// is s = rest + sum of factor_a^2. mean and rest are values like any others; `factors` holds `rank`
 // (>= 0) of them one after the other, [rank][count][lane], and is LN_ABSENT at rank 0. Everything
 // lies in the arena. Where s is below the smallest normal number a value counts as certain.
 
@@ -45,8 +45,8 @@ typedef struct ln_clark {
   ln_pool pool;
 } ln_clark;
 
-// The reverse of ln_clark, signals as in ln_moment_slope. What windows share adds up in the order of
-// the windows.
+// The reverse of ln_clark, signals as in ln_moment_slope. What windows share adds up in the order
+// of the windows.
 typedef struct ln_unclark {
   ln_ref mean, rest, factors;
   ln_ref signal_mean, signal_rest, signal_factors;

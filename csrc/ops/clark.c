@@ -1,7 +1,7 @@
 // clark.c: max pooling of moments, in [N][H][W][C] to out [N][OH][OW][C].
 //
-// Channels and lanes of a pixel are one array, so the narrow form is the same code. A window without
-// any tap on the map gives -infinity for certain.
+// Channels and lanes of a pixel are one array, so the narrow form is the same code. A window
+// without any tap on the map gives -infinity for certain.
 
 #ifndef LN_TARGET
 #include "../engine/family.h"

@@ -1,8 +1,8 @@
 // front.c: the moments of an affine map's values for random coalitions, from rows of the caller.
 //
-// A unit is a block of positions. For each slot its numbers are brought into the order of the lanes,
-// unless all lanes read the same row: then each number holds for all of them. With one lane the
-// vectors go over positions.
+// A unit is a block of positions. For each slot its numbers are brought into the order of the
+// lanes, unless all lanes read the same row: then each number holds for all of them. With one lane
+// the vectors go over positions.
 
 #ifndef LN_TARGET
 #include "../engine/family.h"

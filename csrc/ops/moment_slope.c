@@ -20,7 +20,8 @@ static size_t units(const ln_step *step, int lanes) {
 #define LN_TEMPLATE "../ops/moment_slope.c"
 #include "../simd/each_target.h"
 
-const ln__family ln__family_moment_slope = {"moment_slope", units, NULL, LN_TABLE(run_moment_slope)};
+const ln__family ln__family_moment_slope = {"moment_slope", units, NULL,
+                                            LN_TABLE(run_moment_slope)};
 
 #else
 #include "../simd/moment_values.h"

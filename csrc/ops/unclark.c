@@ -12,7 +12,7 @@ static size_t units(const ln_step *step, int lanes) {
   return parts_count(&step->unclark.pool, lanes);
 }
 
-// States: per tap that of its row up to it, per row that of the rows up to it, and one tap; signals:
+// States: per tap that of its row up to it, per row that of the rows up to it, and one tap. Signals:
 // of the rows so far, of a row, of a tap.
 static size_t scratch(const ln_step *step, ln_type type, int lanes) {
   (void)type, (void)lanes;

@@ -1,45 +1,44 @@
-// clark.h: the larger one of two jointly normal variables A and B as a normal variable (Clark 1961),
-// and the reverse. For files that have included tails.h.
+// clark.h: the larger one of two jointly normal variables A and B as a normal variable (Clark
+// 1961), and the reverse. For files that have included tails.h.
 //
-// With D the one of the larger mean less the other one, d = E D, theta^2 = Var D = rest_A + rest_B +
-// |L_A - L_B|^2, t = d / theta, and phi, Q, ... the tails at t: max(A, B) = larger + relu(-D), so
+// With D the one of the larger mean less the other one, d = E D, theta^2 = Var D = rest_A + rest_B
+// + |L_A - L_B|^2, t = d / theta, and phi, Q, ... the tails at t: max(A, B) = larger + relu(-D), so
 //   mean = mean_larger + theta E relu(x - t)
 //   L    = (1 - Q) L_larger + Q L_smaller
 //   rest = (1 - Q)^2 rest_larger + Q^2 rest_smaller + theta^2 (Var relu(x - t) - Q^2)
-// where mean, the covariances L with the shared variables, and the variance |L|^2 + rest are those of
-// the maximum. All terms of rest are >= 0. Where theta is 0 it is the larger one, A of equal ones.
+// where mean, the covariances L with the shared variables, and the variance |L|^2 + rest are those
+// of the maximum. All terms of rest are >= 0. Where theta is 0 it is the larger one, A of equal
+// ones.
 
 // A state is 2 + rank vectors: mean, rest, factors.
-#define v_weights LN_NAME(v_weights)
-typedef struct v_weights {
-  vec a, b;  // of A's and B's factors: 1 - Q and Q, or the other way round
-  vec theta; // 0 where certain
-  vec inverse; // 1 / theta, or 0
+#define clark_pair LN_NAME(clark_pair)
+typedef struct clark_pair {
+  vec a, b;    // the weights of A's and B's factors: 1 - Q and Q, or the other way round
+  vec theta;   // 1 where certain
+  vec inverse; // 1 / theta, 0 where certain
   vec t;
-  tails n;   // 0 where certain
-  mask first; // the mean of A is the larger one
-  mask certain;
-} v_weights;
+  tails n;    // 0 where certain
+  mask first; // the mean of A is the larger one, or they are equal
+} clark_pair;
 
-LN_INLINE v_weights LN_NAME(clark_weights)(const vec *a, const vec *b, int rank) {
-  v_weights w;
+LN_INLINE clark_pair LN_NAME(clark_pair_of)(const vec *a, const vec *b, int rank) {
+  clark_pair w;
   vec square = a[1] + b[1];
   for (int i = 2; i < 2 + rank; i++) {
     const vec difference = a[i] - b[i];
     square = v_fma(difference, difference, square);
   }
   w.first = a[0] >= b[0];
-  w.certain = square < v_set(LN_SMALLEST_NORMAL);
-  const vec theta = __builtin_elementwise_sqrt(v_select(w.certain, v_set(1), square));
+  const mask certain = square < v_set(LN_SMALLEST_NORMAL);
+  w.theta = __builtin_elementwise_sqrt(v_select(certain, v_set(1), square));
   const vec zero = v_set(0), distance = v_abs(a[0] - b[0]);
-  w.n = v_tails(distance / theta);
-  w.t = v_bell_bounded(distance / theta);
-  w.n.density = v_select(w.certain, zero, w.n.density);
-  w.n.above = v_select(w.certain, zero, w.n.above);
-  w.n.mean = v_select(w.certain, zero, w.n.mean);
-  w.n.spread = v_select(w.certain, zero, w.n.spread);
-  w.theta = theta;
-  w.inverse = v_select(w.certain, zero, v_set(1) / theta);
+  w.n = v_tails(distance / w.theta);
+  w.t = v_bell_bounded(distance / w.theta);
+  w.n.density = v_select(certain, zero, w.n.density);
+  w.n.above = v_select(certain, zero, w.n.above);
+  w.n.mean = v_select(certain, zero, w.n.mean);
+  w.n.spread = v_select(certain, zero, w.n.spread);
+  w.inverse = v_select(certain, zero, v_set(1) / w.theta);
   const vec below = v_set(1) - w.n.above;
   w.a = v_select(w.first, below, w.n.above);
   w.b = v_select(w.first, w.n.above, below);
@@ -48,7 +47,7 @@ LN_INLINE v_weights LN_NAME(clark_weights)(const vec *a, const vec *b, int rank)
 
 // a becomes the larger one of a and b.
 LN_INLINE void LN_NAME(clark_fold)(vec *a, const vec *b, int rank) {
-  const v_weights w = LN_NAME(clark_weights)(a, b, rank);
+  const clark_pair w = LN_NAME(clark_pair_of)(a, b, rank);
   // A NaN on either side stays.
   const vec sum = a[0] + b[0], known = v_select(sum == sum, v_set(0), sum);
   a[0] = v_fma(w.theta, w.n.mean, v_select(w.first, a[0], b[0])) + known;
@@ -64,7 +63,7 @@ LN_INLINE void LN_NAME(clark_fold)(vec *a, const vec *b, int rank) {
 //   S = signal_mean phi / (2 theta) + signal_rest spread - T t / (2 theta^2)   that of theta^2
 LN_INLINE void LN_NAME(clark_unfold)(vec *signal, vec *other, const vec *a, const vec *b,
                                      int rank) {
-  const v_weights w = LN_NAME(clark_weights)(a, b, rank);
+  const clark_pair w = LN_NAME(clark_pair_of)(a, b, rank);
   const vec q = w.n.above, half = v_set((real)0.5);
   // By the larger one less the smaller one, then with the sign that it has for a.
   vec by_above = v_set(2) * signal[1] * (w.b * b[1] - w.a * a[1]);

@@ -23,27 +23,29 @@ LN_INLINE tails v_tails(vec distance) {
   const vec t = v_bell_bounded(distance);
 #if LN_SINGLE
   const vec r = v_polynomial(t, 0x1.40d932p+0f, 0x1.af9b7cp+0f, 0x1.179a62p+0f, 0x1.b710bep-2f,
-      0x1.b92da0p-4f, 0x1.11588ep-6f, 0x1.5cb0f6p-10f);
+                             0x1.b92da0p-4f, 0x1.11588ep-6f, 0x1.5cb0f6p-10f);
   const vec r1 = v_polynomial(t, 0x1.000000p+0f, 0x1.c790e0p-1f, 0x1.94e8a6p-2f, 0x1.ae47e8p-4f,
-      0x1.11588cp-6f, 0x1.5cb0f8p-10f);
+                              0x1.11588cp-6f, 0x1.5cb0f8p-10f);
   const vec r2 = v_polynomial(t, 0x1.40d932p+0f, 0x1.5f36fap-1f, 0x1.9e8f7cp-3f, 0x1.1140e0p-5f,
-      0x1.5cb714p-9f);
+                              0x1.5cb714p-9f);
   const vec q = v_polynomial(t, 0x1.000000p+0f, 0x1.1250d0p+1f, 0x1.0a6ad6p+1f, 0x1.327edap+0f,
-      0x1.c82656p-2f, 0x1.bea05ap-4f, 0x1.115890p-6f, 0x1.5cb0f6p-10f);
+                             0x1.c82656p-2f, 0x1.bea05ap-4f, 0x1.115890p-6f, 0x1.5cb0f6p-10f);
 #else
   const vec r = v_polynomial(t, 0x1.40d931ff62726p+0, 0x1.22477cc8b22b6p+1, 0x1.02931e1ab48a0p+1,
-      0x1.26f68b28da968p+0, 0x1.da3ba4a8648dep-2, 0x1.1818d318aeddap-3, 0x1.ecd3024893341p-6,
-      0x1.401632b885982p-8, 0x1.280a74c50bf6fp-11, 0x1.64d4f1f1b0ec7p-15, 0x1.b56d821d2d6fap-20);
+                             0x1.26f68b28da968p+0, 0x1.da3ba4a8648dep-2, 0x1.1818d318aeddap-3,
+                             0x1.ecd3024893341p-6, 0x1.401632b885982p-8, 0x1.280a74c50bf6fp-11,
+                             0x1.64d4f1f1b0ec7p-15, 0x1.b56d821d2d6fap-20);
   const vec r1 = v_polynomial(t, 0x1.0000000000001p+0, 0x1.5aa0f1be187d0p+0, 0x1.d945f9a91f36ep-1,
-      0x1.a249d92bfa55dp-2, 0x1.04f675307e615p-3, 0x1.da96b411ececbp-6, 0x1.3a82def10befep-8,
-      0x1.26550742eb8dfp-11, 0x1.64d4f1f1b0fc9p-15, 0x1.b56d821d2d69ep-20);
+                              0x1.a249d92bfa55dp-2, 0x1.04f675307e615p-3, 0x1.da96b411ececbp-6,
+                              0x1.3a82def10befep-8, 0x1.26550742eb8dfp-11, 0x1.64d4f1f1b0fc9p-15,
+                              0x1.b56d821d2d69ep-20);
   const vec r2 = v_polynomial(t, 0x1.40d931ff62725p+0, 0x1.448ef99164581p+0, 0x1.550a94eea11b3p-1,
-      0x1.d29c72a2587b4p-3, 0x1.bf8e5be34f5ebp-5, 0x1.3225de830c1fbp-7, 0x1.23c4e36a5c3adp-10,
-      0x1.64d4f1de7a6a1p-14, 0x1.b56d8220479b2p-19);
+                              0x1.d29c72a2587b4p-3, 0x1.bf8e5be34f5ebp-5, 0x1.3225de830c1fbp-7,
+                              0x1.23c4e36a5c3adp-10, 0x1.64d4f1de7a6a1p-14, 0x1.b56d8220479b2p-19);
   const vec q = v_polynomial(t, 0x1.0000000000000p+0, 0x1.4dbd11debd79ap+1, 0x1.9898fb32f9eadp+1,
-      0x1.36dc594033f77p+1, 0x1.479559ceea188p+0, 0x1.f7e50fe983fa7p-2, 0x1.21ecea1036e44p-3,
-      0x1.f605aa82aafd7p-6, 0x1.42dfdc9c68d5ep-8, 0x1.28e52b861a9a5p-11, 0x1.64d4f1f1b0e83p-15,
-      0x1.b56d821d2d70bp-20);
+                             0x1.36dc594033f77p+1, 0x1.479559ceea188p+0, 0x1.f7e50fe983fa7p-2,
+                             0x1.21ecea1036e44p-3, 0x1.f605aa82aafd7p-6, 0x1.42dfdc9c68d5ep-8,
+                             0x1.28e52b861a9a5p-11, 0x1.64d4f1f1b0e83p-15, 0x1.b56d821d2d70bp-20);
 #endif
   tails n;
   n.density = v_set((real)0x1.9884533d43651p-2) * v_bell(t);
