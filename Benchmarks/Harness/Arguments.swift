@@ -24,13 +24,16 @@ struct Arguments {
   var showsErrorConstants = false
   /// Whether everything is measured, so that the results can be kept.
   var isComplete = false
+  /// Whether what is measured takes its place among the results that are kept.
+  var merges = false
 
   static let usage = """
     usage: Bench [WORKLOAD ...] [--peers a,b|none] [--threads N] [--rounds N] [--seconds S]
                  [--python PATH] [--folder DIR] [--layers]
-                 [--lanes 1|16|32|48|64] [--error-constants]
+                 [--lanes 1|16|32|48|64] [--merge] [--error-constants]
     A workload is named in full or by the beginning of its path: forward, explain/lenet, shapley/error.
-    RESULTS.md, results.json and figures are written when none is named.
+    RESULTS.md, results.json and figures are written when none is named, or with --merge: then results of other
+    workloads that this machine has measured before are kept.
     --error-constants only prints what estimators make of an evaluation, relative to plain permutations.
     """
 
@@ -58,6 +61,7 @@ struct Arguments {
       case "--folder": folder = URL(filePath: try value(of: word))
       case "--layers": showsLayers = true
       case "--error-constants": showsErrorConstants = true
+      case "--merge": merges = true
       case "--lanes": lanes = try number(word) as Int
       default:
         guard !word.hasPrefix("-"),

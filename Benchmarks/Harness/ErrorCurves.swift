@@ -44,6 +44,8 @@ struct ErrorCurves: Codable {
   var missing: [String: String]
   /// The largest difference of a peer's exact values from ours, relative to the largest value.
   var exactDifference: Double?
+  /// The state of the code.
+  var commit = ""
 
   static let targets = [0.1, 0.03, 0.01]
 

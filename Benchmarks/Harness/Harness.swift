@@ -21,17 +21,22 @@ struct Harness {
     if arguments.showsErrorConstants {
       return try await ErrorConstants(options: options, threads: arguments.threads).printTable()
     }
+    if arguments.merges { report.keepResults(of: Report.read(from: arguments.folder)) }
     for workload in arguments.workloads {
-      let result = try await measure(workload)
+      var result = try await measure(workload)
+      result.commit = report.machine.commit
       print(result.lines.joined(separator: "\n"))
       fflush(nil)
-      report.results.append(result)
+      report.add(result)
+      if arguments.merges { try report.write(to: arguments.folder) }
     }
     for problem in arguments.problems {
-      let curves = try await measure(problem)
+      var curves = try await measure(problem)
+      curves.commit = report.machine.commit
       print(curves.lines.joined(separator: "\n"))
       fflush(nil)
-      report.curves.append(curves)
+      report.add(curves)
+      if arguments.merges { try report.write(to: arguments.folder) }
     }
     if arguments.isComplete { try report.write(to: arguments.folder) }
   }

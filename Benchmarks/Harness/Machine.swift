@@ -24,8 +24,17 @@ struct Machine: Codable {
       date: String(ISO8601DateFormatter().string(from: Date()).prefix(10)))
   }
 
-  var line: String {
-    "\(processor), \(cores) cores, \(threads) threads, \(instructionSet), commit \(commit), \(date)"
+  var line: String { line(commits: [commit]) }
+
+  func line(commits: [String]) -> String {
+    "\(processor), \(cores) cores, \(threads) threads, \(instructionSet), "
+      + "commit\(commits.count > 1 ? "s" : "") \(commits.joined(separator: ", ")), \(date)"
+  }
+
+  /// Whether results may stand beside each other.
+  func isSame(as other: Machine) -> Bool {
+    (processor, cores, threads, instructionSet)
+      == (other.processor, other.cores, other.threads, other.instructionSet)
   }
 
   private static func currentCommit() -> String {

@@ -7,12 +7,47 @@ struct Report: Codable {
   var results: [WorkloadResult]
   var curves: [ErrorCurves]
 
+  private static let fileName = "results.json"
+
+  /// What a folder has: nil for nothing, or what another version of the harness has written.
+  static func read(from folder: URL) -> Report? {
+    let decoder = JSONDecoder()
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    guard let data = try? Data(contentsOf: folder.appending(path: fileName)) else { return nil }
+    return try? decoder.decode(Report.self, from: data)
+  }
+
+  /// Takes over what the same machine has measured before.
+  mutating func keepResults(of earlier: Report?) {
+    guard let earlier, earlier.machine.isSame(as: machine) else {
+      return print("there are no earlier results of this machine")
+    }
+    results = earlier.results
+    curves = earlier.curves
+  }
+
+  /// Adds a result in the place of an earlier one, in the order of the workloads.
+  mutating func add(_ result: WorkloadResult) {
+    results.removeAll { $0.name == result.name }
+    results.append(result)
+    let order = Workload.all.map(\.name)
+    results.sort { (order.firstIndex(of: $0.name) ?? 0) < (order.firstIndex(of: $1.name) ?? 0) }
+  }
+
+  mutating func add(_ result: ErrorCurves) {
+    curves.removeAll { $0.name == result.name }
+    curves.append(result)
+    let order = ErrorProblem.curves.map(\.name)
+    curves.sort { (order.firstIndex(of: $0.name) ?? 0) < (order.firstIndex(of: $1.name) ?? 0) }
+  }
+
   func write(to folder: URL) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
     encoder.nonConformingFloatEncodingStrategy = .convertToString(
       positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
-    try encoder.encode(self).write(to: folder.appending(path: "results.json"), options: .atomic)
+    try encoder.encode(self).write(to: folder.appending(path: Self.fileName), options: .atomic)
     try ErrorCurves.writeFigures(curves, to: folder)
     try Data(text.utf8).write(to: folder.appending(path: "RESULTS.md"), options: .atomic)
   }
@@ -21,7 +56,7 @@ struct Report: Codable {
     var lines = [
       "# Results",
       "",
-      "Written by `make bench`; \(machine.line).",
+      "Written by `make bench`; \(machine.line(commits: commits)).",
       "Medians of interleaved turns, every peer at its best batch size; in brackets how much faster Coalition is.",
       "GFLOP/s count two operations per multiply-add and no taps on padding.",
     ]
@@ -38,6 +73,15 @@ struct Report: Codable {
       }
     }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  /// The states of the code that results come from, in the order of the results.
+  private var commits: [String] {
+    var commits: [String] = []
+    for commit in results.map(\.commit) + curves.map(\.commit) where !commits.contains(commit) {
+      commits.append(commit)
+    }
+    return commits
   }
 
   private var forwardTable: [String] {

@@ -32,6 +32,8 @@ struct WorkloadResult: Codable {
   /// Of one thread in the steps behind the forward pass.
   var backwardShareOfPeak: Double?
   var layers: [Layer] = []
+  /// The state of the code.
+  var commit = ""
 
   var isShapley: Bool { name.hasPrefix("shapley/") }
   var ours: Double { rates["ours"] ?? .nan }

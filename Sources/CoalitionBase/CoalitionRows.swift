@@ -1,8 +1,9 @@
 // Many coalitions at a time, as estimators draw them: a word at a time where a player at a time would be slow.
 
 extension Coalitions {
-  /// Adds coalitions of at most 32 players, one per word. Bits past the last player are 0.
-  package mutating func append(words added: some Collection<UInt32>) {
+  /// Adds coalitions of at most 32 players, whose words are numbers that follow each other. Bits past the last player
+  /// are 0.
+  package mutating func append(words added: Range<UInt32>) {
     precondition(wordCount == 1)
     words.append(contentsOf: added)
     count += added.count

@@ -211,6 +211,9 @@ struct DeltaCase: Sendable, CustomStringConvertible {
     // A box of 3 rows and 2 columns in rows of 6.
     let sizes = [3, 2], strides = [6, 1], start = 2
     for ownsAll in [true, false] {
+      // Of a box with several owners, every other lane toggles player 8.
+      let turn = ownsAll ? [37, 37] : [37, 8]
+      let players = makeTurn(turn)
       var experiment = LaneExperiment<Float>(
         examples: examples, inputs: [present, absent, now], words: [words, active],
         outputRows: [6]
@@ -227,16 +230,16 @@ struct DeltaCase: Sendable, CustomStringConvertible {
             in: c, out: old, nest: makeNest(sizes),
             in_stride: makeStrides(strides), out_stride: makeStrides([2, 1]))
         }
-        program.add(LN_guard) { $0.guard = ln_guard(slot: 4, player: 37, words: 2, count: 2) }
+        program.add(LN_guard) { $0.guard = ln_guard(slot: 4, players: players, words: 2, count: 2) }
         program.add(LN_toggle) {
           $0.toggle = ln_toggle(
             present: a, absent: b, now: c, owners: ownsAll ? absentTable : table, out: box, slot: 3,
-            player: 37, words: 2, nest: makeNest(sizes),
+            players: players, words: 2, nest: makeNest(sizes),
             stride: makeStrides(strides))
         }
         program.add(LN_marginal) {
           $0.marginal = ln_marginal(
-            before: old, after: box, slot: 0, coalitions: 3, words: 2, player: 37, count: 6,
+            before: old, after: box, slot: 0, coalitions: 3, words: 2, players: players, count: 6,
             row_count: 6, first: 0)
         }
       }
@@ -254,8 +257,9 @@ struct DeltaCase: Sendable, CustomStringConvertible {
                 let p = start + i / 2 * 6 + i % 2
                 var sum = 0.0
                 for e in segment * 8..<min(segment * 8 + 8, examples) {
-                  let holds = words[e * 2 + 1] >> 5 & 1 == 1
-                  let owned = ownsAll || owners[p] == 37
+                  let player = turn[e % 2]
+                  let holds = words[e * 2 + player / 32] >> UInt32(player % 32) & 1 == 1
+                  let owned = ownsAll || owners[p] == Float(player)
                   let new = owned ? (holds ? absent : present)[e * count + p] : now[e * count + p]
                   let change = Double(new) - Double(now[e * count + p])
                   sum.addProduct(holds ? -experiment.weights[e] : experiment.weights[e], change)

@@ -70,6 +70,16 @@ func makeStrides(_ values: [Int]) -> ln_strides {
   return strides
 }
 
+/// Lane l has player l of the list, over and over.
+func makeTurn(_ players: [Int]) -> ln_turn {
+  var turn = ln_turn()
+  withUnsafeMutableBytes(of: &turn.of) { bytes in
+    let of = bytes.bindMemory(to: Int32.self)
+    for lane in of.indices { of[lane] = Int32(players[lane % players.count]) }
+  }
+  return turn
+}
+
 /// Strides of a contiguous row-major array.
 func rowMajorStrides(_ sizes: [Int]) -> [Int] {
   var strides = sizes

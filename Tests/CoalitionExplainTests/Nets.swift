@@ -77,8 +77,10 @@ enum Nets {
         ], inputs: [input("x", [2])], outputs: [Port("y", shape: nil)]), .double)
   }
 
-  /// [2, 6, 7] -> convolution of 5 channels, relu, max pool -> dense layer of 3.
-  static func convolutional(_ precision: Precision = .single) throws -> Plan {
+  /// [2, height, width] -> convolution of 5 channels, relu, max pool -> dense layer of 3.
+  static func convolutional(
+    _ precision: Precision = .single, height: Int = 6, width: Int = 7
+  ) throws -> Plan {
     var random = CounterRandom(seed: 11, purpose: .init(rawValue: 1000), index: 0)
     func numbers(_ shape: [Int]) throws -> Tensor {
       try Tensor(
@@ -97,10 +99,10 @@ enum Nets {
             attributes: ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])]),
           Node("Flatten", inputs: ["p"], outputs: ["f"]),
           Node("Gemm", inputs: ["f", "w", "b"], outputs: ["y"]),
-        ], inputs: [input("x", [2, 6, 7])], outputs: [Port("y", shape: nil)],
+        ], inputs: [input("x", [2, height, width])], outputs: [Port("y", shape: nil)],
         constants: [
-          "k": try numbers([5, 2, 3, 3]), "kb": try numbers([5]), "w": try numbers([45, 3]),
-          "b": try numbers([3]),
+          "k": try numbers([5, 2, 3, 3]), "kb": try numbers([5]),
+          "w": try numbers([5 * (height / 2) * (width / 2), 3]), "b": try numbers([3]),
         ]), precision)
   }
 

@@ -100,6 +100,94 @@ import Testing
     for (a, b) in zip(sums.joined(), values.joined()) { #expect(abs(a - b) < 1e-14) }
   }
 
+  @Test(
+    "By deltas players lose what passes without them lose, for all examples, targets and baselines")
+  func deltas() async throws {
+    let (height, width) = (18, 20)
+    for (precision, limit) in [(Precision.single, 1e-5), (.double, 1e-12)] {
+      let plan = try Nets.convolutional(precision, height: height, width: width)
+      var x = try Nets.rows([3, 2, height, width], seed: 5).floats
+      // Players that equal the baseline, and one that does in one channel.
+      for place in 40..<300 { x[place] = 0 }
+      let rows = try Tensor(shape: [3, 2, height, width], elements: .float32(x))
+      for division in [Players.element, .patch(height: 1, width: 1)] {
+        let players = try PlayerSet(others: division, inputs: [("x", [2, height, width])])
+        for baseline in [[:], ["x": try Nets.rows([2, 2, height, width], seed: 9)]] {
+          for isDifference in [false, true] {
+            let game = try MaskedGame(
+              plan, players: players, inputs: ["x": rows], baselines: baseline,
+              targets: [[0, 2], [1, 0], [2, 1]], isDifference: isDifference)
+            #expect(try game.removalPlan() != nil)
+            let found = try await game.occlusion()
+            let expected = try await game.occlusionByPasses()
+            #expect(found.outputs == expected.outputs)
+            let scale = expected.outputs.joined().map(abs).max() ?? 1
+            for (a, b) in zip(found.values.joined(), expected.values.joined()) {
+              #expect(a.count == b.count)
+              #expect(zip(a, b).allSatisfy { abs($0 - $1) <= limit * max(scale, 1) })
+            }
+            if baseline.isEmpty, case .patch = division {
+              // Elements 40 ... 299 of channel 0; channel 1 of the first example is there.
+              #expect(found.values[0][0].contains { $0 != 0 })
+            }
+            // Neither the number of threads and lanes nor the examples beside one change a byte.
+            for (threads, lanes) in [(1, 16), (2, nil), (3, 64)] as [(Int, Int?)] {
+              var options = RunOptions()
+              (options.threads, options.lanes) = (threads, lanes)
+              #expect(try await game.occlusion(options).values == found.values)
+            }
+            let alone = try MaskedGame(
+              plan, players: players, inputs: ["x": try rows.rows([1])], baselines: baseline,
+              targets: [[1, 0]], isDifference: isDifference)
+            #expect(try await alone.occlusion().values == [found.values[1]])
+          }
+        }
+      }
+    }
+  }
+
+  @Test("Players are removed by passes where deltas save nothing or do not exist")
+  func passes() async throws {
+    let dense = try Nets.linear([Double](repeating: 1, count: 40))
+    let players = try PlayerSet(inputs: [("x", [40])])
+    let game = try MaskedGame(
+      dense, players: players, inputs: ["x": try Nets.rows([1, 40], seed: 1)], targets: [[0]])
+    _ = try await game.occlusion()
+    let plan = try Nets.convolutional(height: 18, width: 20)
+    let map = try Tensor(
+      shape: [2, 2, 18, 20], elements: .int32((0..<1440).map { Int32($0 * 7 % 90) }))
+    let own = try MaskedGame(
+      plan,
+      players: try PlayerSet(["x": .map(map)], inputs: [("x", [2, 18, 20])], examples: 2),
+      inputs: ["x": try Nets.rows([2, 2, 18, 20], seed: 3)], targets: [[0], [1]])
+    #expect(try own.removalPlan() == nil)
+    #expect(try await own.occlusion().values == own.occlusionByPasses().values)
+  }
+
+  @Test("Neighbours are patches of whole rows, every player once")
+  func neighbours() throws {
+    let square = try PlayerSet(inputs: [("x", [1, 28, 28])])
+    let groups = square.neighbours(by: 16)
+    #expect(groups.count == 49)
+    #expect(
+      groups[8]
+        == (4..<8).flatMap { y in (4..<8).map { y * 28 + $0 } }.sorted {
+          ($0 % 28, $0) < ($1 % 28, $1)
+        })
+    let scattered = try Tensor(
+      shape: [5, 30, 30], elements: .int32((0..<4500).map { Int32($0 * 11 % 1000) }))
+    for players in [
+      try PlayerSet(inputs: [("x", [3, 30, 30]), ("t", [7])]),
+      try PlayerSet(others: .patch(height: 3, width: 5), inputs: [("x", [3, 30, 31])]),
+      try PlayerSet(["x": .map(scattered)], inputs: [("x", [5, 30, 30])]),
+      try PlayerSet(inputs: [("x", [1])]),
+    ] {
+      let groups = players.neighbours(by: 16)
+      #expect(groups.allSatisfy { (1...16).contains($0.count) })
+      #expect(groups.joined().sorted() == Array(0..<players.playerCount))
+    }
+  }
+
   @Test("Windows that do not fit are refused")
   func refusals() {
     func code(_ windows: OcclusionWindows, _ shape: [Int]) -> CoalitionError.Code? {

@@ -48,6 +48,11 @@ static inline int ln__holds(const uint32_t *coalition, int32_t player) {
   return coalition[player / 32] >> (player % 32) & 1;
 }
 
+// The player of a lane.
+static inline int32_t ln__player(const ln_turn *turn, size_t lane) {
+  return turn->of[lane % LN_LANE_UNIT];
+}
+
 #define X(name) extern const ln__family ln__family_##name;
 LN_FAMILIES(X)
 #undef X

@@ -312,14 +312,21 @@ typedef struct ln_mask {
   int64_t count, words;
 } ln_mask;
 
-// The values of a box when one player changes sides, row-major over the nest: where the player owns
-// the position, absent[p] if it is in the lane's coalition and present[p] if it is not; else
-// now[p]. p = the operand's start + sum index * stride, the same for present, absent, now and
-// owners; owners[p] is the player that owns p (a constant), or LN_ABSENT: this one owns all of
-// them. Coalitions as in ln_mask. Everything but the owners lies in the arena. Not with 1 lane.
+// Players who change sides at the same time, one in each lane: lane l has of[l % LN_LANE_UNIT].
+typedef struct ln_turn {
+  int32_t of[LN_LANE_UNIT];
+} ln_turn;
+
+// The values of a box when every lane's player changes sides, row-major over the nest: where that
+// player owns the position, absent[p] if it is in the lane's coalition and present[p] if it is not;
+// else now[p]. p = the operand's start + sum index * stride, the same for present, absent, now and
+// owners; owners[p] is the player that owns p (a constant), or LN_ABSENT: the players of all lanes
+// are one, which owns all of them. Coalitions as in ln_mask. Everything but the owners lies in the
+// arena. Not with 1 lane.
 typedef struct ln_toggle {
   ln_ref present, absent, now, owners, out;
-  int32_t slot, player;
+  int32_t slot;
+  ln_turn players;
   int64_t words;
   ln_nest nest;
   ln_strides stride;
@@ -346,25 +353,27 @@ typedef struct ln_delta {
   ln_function function;
 } ln_delta;
 
-// The marginal contributions of a player, summed over the examples of a segment as by ln_sum:
+// The marginal contributions of the lanes' players, summed over the examples of a segment as by
+// ln_sum:
 //   row[segment][first + i] = sum of weight[e] * (value with the player - value without it),
-// i < count, where before[i] is the value of the lane's coalition and after[i] that with the player
+// i < count, where before[i] is the value of the lane's coalition and after[i] that with its player
 // on the other side; the difference is taken in double.
 typedef struct ln_marginal {
   ln_ref before, after;
   int32_t slot;       // which of the call's outputs; its rows are doubles
   int32_t coalitions; // the input slot of the coalitions, as in ln_mask
   int64_t words;
-  int32_t player;
+  ln_turn players;
   int32_t count;
   int64_t row_count, first;
 } ln_marginal;
 
-// Passes over the next `count` steps when no lane that holds an example has the bit of `player` in
-// its row of input slot `slot`, rows as of coalitions in ln_mask. What those steps would have
+// Passes over the next `count` steps when no lane that holds an example has the bit of its player
+// in its row of input slot `slot`, rows as of coalitions in ln_mask. What those steps would have
 // written is then left as it is.
 typedef struct ln_guard {
-  int32_t slot, player;
+  int32_t slot;
+  ln_turn players;
   int64_t words;
   int32_t count;
 } ln_guard;

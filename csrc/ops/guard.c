@@ -5,7 +5,7 @@
 size_t ln__guarded(const ln_step *step, const ln__frame *frame) {
   const ln_guard *s = &step->guard;
   for (size_t l = 0; l < frame->count; l++)
-    if (ln__holds(ln__coalition(frame, s->slot, s->words, l), s->player)) return 0;
+    if (ln__holds(ln__coalition(frame, s->slot, s->words, l), ln__player(&s->players, l))) return 0;
   return (size_t)s->count;
 }
 

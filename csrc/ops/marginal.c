@@ -1,4 +1,4 @@
-// marginal.c: marginal contributions of one player, summed over the lanes of a segment in double.
+// marginal.c: marginal contributions of a player, summed over the lanes of a segment in double.
 //
 // The chain of a number is that of sum.c: fused multiply-adds over the lanes in order, from +0. The
 // sign goes into the weight, which is exact.
@@ -28,7 +28,8 @@ static void LN_NAME(run_marginal)(const ln_step *step, const ln__frame *frame, s
   const real *before = operand_values(frame, s->before), *after = operand_values(frame, s->after);
   double signed_weights[LN_LANE_LIMIT];
   for (size_t l = 0; l < count; l++) {
-    const int held = ln__holds(ln__coalition(frame, s->coalitions, s->words, l), s->player);
+    const uint32_t *coalition = ln__coalition(frame, s->coalitions, s->words, l);
+    const int held = ln__holds(coalition, ln__player(&s->players, l));
     signed_weights[l] = held ? -weights[l] : weights[l];
   }
   for (size_t i = begin; i < end; i++) {

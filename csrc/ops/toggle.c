@@ -1,6 +1,7 @@
-// toggle.c: a box of the input when one player changes sides in every lane.
+// toggle.c: a box of the input when a player changes sides in every lane.
 //
-// As in mask.c a selection copies bits; which way it goes is one mask per lane for the whole step.
+// As in mask.c a selection copies bits; which way it goes is one mask per lane for the whole step,
+// and whether it is made one comparison of owner and player.
 
 #ifndef LN_TARGET
 #include "nest.h"
@@ -26,8 +27,12 @@ static void LN_NAME(run_toggle)(const ln_step *step, const ln__frame *frame, siz
   const real *owners = s->owners.block == LN_ABSENT ? NULL : operand_values(frame, s->owners);
   real *values = arena_values(frame, s->out);
   LN__BITS bits[LN_LANE_LIMIT];
-  for (int l = 0; l < lanes; l++)
-    bits[l] = -(LN__BITS)ln__holds(ln__coalition(frame, s->slot, s->words, (size_t)l), s->player);
+  real players[LN_LANE_LIMIT];
+  for (int l = 0; l < lanes; l++) {
+    const int32_t player = ln__player(&s->players, (size_t)l);
+    bits[l] = -(LN__BITS)ln__holds(ln__coalition(frame, s->slot, s->words, (size_t)l), player);
+    players[l] = (real)player;
+  }
   const ln__loops loops = ln__loops_to_row(&s->nest, &s->stride);
   const int64_t in_step = loops.stride[1][loops.axes - 1];
   ln__span span = ln__span_at(&loops, lanes, begin);
@@ -35,15 +40,14 @@ static void LN_NAME(run_toggle)(const ln_step *step, const ln__frame *frame, siz
     real *out = values + span.offset[0] * lanes;
     int64_t p = span.offset[1];
     for (int64_t i = 0; i < span.count; i++, out += lanes, p += in_step) {
-      if (owners && owners[p] != (real)s->player) {
-        memcpy(out, now + p * lanes, (size_t)lanes * sizeof(real));
-        continue;
-      }
       for (int l = 0; l < lanes; l += LN_WIDTH) {
         mask held;
         memcpy(&held, bits + l, sizeof held);
-        v_store(out + l,
-                v_select(held, v_load(absent + p * lanes + l), v_load(present + p * lanes + l)));
+        const ptrdiff_t at = p * lanes + l;
+        vec value = v_select(held, v_load(absent + at), v_load(present + at));
+        if (owners)
+          value = v_select(v_set(owners[p]) == v_load(players + l), value, v_load(now + at));
+        v_store(out + l, value);
       }
     }
   }

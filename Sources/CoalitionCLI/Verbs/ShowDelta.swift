@@ -30,7 +30,7 @@ extension ShowPlan {
     let (base, perPlayer) = toggle.arithmetic
     let all = perPlayer.saturatingSum
     let passes = Double(base) * Double(players.playerCount)
-    let listing = try toggle.listing(player: 0, lanes: lanes)
+    let listing = try toggle.listing(turn: 0, lanes: lanes)
     var text = self.text(
       listing, multiplyAdds: base, mode: "delta, the first of \(players.playerCount) players")
     text += "\nall players toggled: \(Numbers.metric(all)) multiply-adds, "

@@ -242,16 +242,45 @@ struct GradientWork: Sendable {
     let baselines = baseline.doubles
     var sums = [Double](repeating: 0, count: outputs.count)
     for name in explanation.attributions.keys.sorted() {
-      let values = explanation.attributions[name]?.doubles ?? []
-      let row = values.count / max(outputs.count, 1)
-      for index in sums.indices {
-        sums[index] += values[index * row..<(index + 1) * row].reduce(0, +)
-      }
+      guard let rows = explanation.attributions[name] else { continue }
+      for (index, sum) in rows.rowSums(outputs.count).enumerated() { sums[index] += sum }
     }
     let residual = outputs.indices.map { outputs[$0] - baselines[$0] - sums[$0] }
     explanation.baselineOutput = baseline
     explanation.residual = Tensor(
       filling: explanation.output.shape, with: .float64(residual))
+  }
+}
+
+extension Tensor {
+  /// The sum of each of `count` rows of floating-point numbers, in order.
+  fileprivate func rowSums(_ count: Int) -> [Double] {
+    func sums<Number: BinaryFloatingPoint>(_ numbers: [Number]) -> [Double] {
+      let width = numbers.count / max(count, 1)
+      var sums = [Double](repeating: 0, count: count)
+      // Rows side by side: one sum waits for the last addition, four do not.
+      for first in stride(from: 0, to: count, by: 4) {
+        if first + 4 > count {
+          for row in first..<count {
+            for index in row * width..<(row + 1) * width { sums[row] += Double(numbers[index]) }
+          }
+          continue
+        }
+        var four = SIMD4<Double>.zero
+        for index in first * width..<(first + 1) * width {
+          four += SIMD4(
+            Double(numbers[index]), Double(numbers[index + width]),
+            Double(numbers[index + 2 * width]), Double(numbers[index + 3 * width]))
+        }
+        for row in 0..<4 { sums[first + row] = four[row] }
+      }
+      return sums
+    }
+    switch elements {
+    case .float32(let numbers): return sums(numbers)
+    case .float64(let numbers): return sums(numbers)
+    case .int32, .int64, .uint8, .bool: return sums(doubles)
+    }
   }
 }
 

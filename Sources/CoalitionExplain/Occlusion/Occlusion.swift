@@ -25,9 +25,34 @@ extension MaskedGame {
   public func occlusion(
     _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> OcclusionResult {
+    if let plan = try removalPlan() {
+      do throws(CoalitionError) {
+        return OcclusionResult(
+          outputs: try await wholeScores(options), values: try await falls(by: plan, options))
+      } catch  where error.code == .memoryLimit {
+        // The base pass keeps more values than full passes do.
+      }
+    }
+    return try await occlusionByPasses(options)
+  }
+
+  /// The same from one pass for each player.
+  package func occlusionByPasses(
+    _ options: RunOptions = RunOptions()
+  ) async throws(CoalitionError) -> OcclusionResult {
     try await occlusion(removing: players.playerCount, options) { list, player in
       let row = list.appendFull()
       list[row, player] = false
+    }
+  }
+
+  /// The scores with everything present: [example][target].
+  private func wholeScores(_ options: RunOptions) async throws(CoalitionError) -> [[Double]] {
+    var full = Coalitions(playerCount: players.playerCount)
+    full.appendFull()
+    let whole = try await values(full, options)
+    return (0..<exampleCount).map { example in
+      Array(whole[example * targetCount..<(example + 1) * targetCount])
     }
   }
 
@@ -37,17 +62,12 @@ extension MaskedGame {
     removing count: Int, _ options: RunOptions,
     _ append: (inout Coalitions, _ index: Int) -> Void
   ) async throws(CoalitionError) -> OcclusionResult {
-    var full = Coalitions(playerCount: players.playerCount)
-    full.appendFull()
-    let whole = try await values(full, options)
-    let outputs = (0..<exampleCount).map { example in
-      Array(whole[example * targetCount..<(example + 1) * targetCount])
-    }
+    let outputs = try await wholeScores(options)
     var result = OcclusionResult(
       outputs: outputs,
       values: outputs.map { $0.map { _ in [Double](repeating: 0, count: count) } })
     // Coalitions of many players are long: about 16 MB of them at a time.
-    let block = max((4 << 20) / full.wordCount, 1)
+    let block = max((4 << 20) / Coalitions(playerCount: players.playerCount).wordCount, 1)
     for start in stride(from: 0, to: count, by: block) {
       let end = min(start + block, count)
       var coalitions = Coalitions(playerCount: players.playerCount)

@@ -19,7 +19,7 @@ extension MaskedGame {
   static let blockLimit = 16
 
   /// The elements of the output that some example is explained by.
-  private var elements: [Int] { Set(targets.joined()).sorted() }
+  var elements: [Int] { Set(targets.joined()).sorted() }
 
   /// The plan that toggles players where that costs less than full passes: nil where it does not.
   /// - Throws: what making the plan throws, but for games and sizes that it cannot serve.

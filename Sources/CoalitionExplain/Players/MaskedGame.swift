@@ -21,6 +21,8 @@ public final class MaskedGame: Sendable {
   let isDifference: Bool
   /// The plan that toggles players, once it has been asked for.
   let toggles = Mutex<Toggling>(.unknown)
+  /// The same for the plan that removes one player at a time.
+  let removals = Mutex<Removal>(.unknown)
 
   /// - Parameters:
   ///   - output: which of the plan's outputs; nil: its only one.
@@ -86,10 +88,11 @@ public final class MaskedGame: Sendable {
     values.reserveCapacity(rows.reduce(0) { $0 + $1.count } * width)
     var variants = MaskedPlan.Variants()
     for (example, range) in rows.enumerated() {
-      for row in range {
-        for baseline in 0..<subject.baselines {
-          variants.append(example: example, baseline: baseline, mask: row)
-        }
+      var next = range.lowerBound
+      while next < range.upperBound {
+        let end = min(next + (limit - variants.count) / subject.baselines, range.upperBound)
+        variants.append(example: example, masks: next..<end, baselines: subject.baselines)
+        next = end
         if variants.count >= limit {
           try await evaluate(variants, coalitions, options, &values)
           variants = MaskedPlan.Variants()
@@ -147,12 +150,24 @@ enum TargetElements {
     to values: inout [Double]
   ) {
     func append<Number: BinaryFloatingPoint>(_ numbers: [Number]) {
-      for start in stride(from: 0, to: examples.count, by: averaging) {
-        for target in targets[Int(examples[start])] {
-          var sum = 0.0
-          for row in start..<start + averaging { sum += Double(numbers[row * width + target]) }
-          values.append(averaging == 1 ? sum : sum / Double(averaging))
+      var start = 0
+      while start < examples.count {
+        // Rows of one example have the same targets.
+        let example = examples[start]
+        let end = examples[start...].firstIndex { $0 != example } ?? examples.count
+        let own = targets[Int(example)]
+        if averaging == 1, own.count == 1 {
+          for row in start..<end { values.append(Double(numbers[row * width + own[0]])) }
+        } else {
+          for first in stride(from: start, to: end, by: averaging) {
+            for target in own {
+              var sum = 0.0
+              for row in first..<first + averaging { sum += Double(numbers[row * width + target]) }
+              values.append(averaging == 1 ? sum : sum / Double(averaging))
+            }
+          }
         }
+        start = end
       }
     }
     switch outputs {

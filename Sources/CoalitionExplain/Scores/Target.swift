@@ -128,16 +128,20 @@ struct ScoreWeights: Sendable {
     guard let rowOf else {
       return try Tensor(shape: [examples, count], elements: .float64(values))
     }
+    // Most rows have one weight, or two.
     let weights = rows.doubles
+    let used = (0..<rows.shape[0]).map { row in
+      (0..<count).filter { weights[row * count + $0] != 0 }
+    }
     return Tensor(
       .float64(
         (0..<examples).map { example in
-          // A single row of baseline scores serves every example.
           let row = Int(rowOf[example])
-          return (0..<count).reduce(0) { sum, score in
-            let weight = weights[row * count + score]
-            return weight == 0 ? sum : sum + weight * values[example * count + score]
+          var sum = 0.0
+          for score in used[row] {
+            sum += weights[row * count + score] * values[example * count + score]
           }
+          return sum
         }))
   }
 }

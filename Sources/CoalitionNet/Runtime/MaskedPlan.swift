@@ -189,6 +189,21 @@ package final class MaskedPlan: Sendable {
       self.baseline.append(Int32(baseline))
       self.mask.append(Int32(mask))
     }
+
+    /// Every mask of some rows with each of the first rows of the baseline.
+    package mutating func append(example: Int, masks: Range<Int>, baselines: Int) {
+      let added = masks.count * baselines
+      self.example.append(contentsOf: repeatElement(Int32(example), count: added))
+      guard baselines > 1 else {
+        baseline.append(contentsOf: repeatElement(0, count: added))
+        mask.append(contentsOf: Int32(masks.lowerBound)..<Int32(masks.upperBound))
+        return
+      }
+      for row in masks {
+        baseline.append(contentsOf: 0..<Int32(baselines))
+        mask.append(contentsOf: repeatElement(Int32(row), count: baselines))
+      }
+    }
   }
 
   /// Rows of masks.

@@ -1,7 +1,7 @@
-// Marginal contributions in bulk: every player toggled once in each of many coalitions.
+// Marginal contributions in bulk: players toggled in many coalitions.
 //
-// All coalitions of a tile toggle the same player together, so that only what depends on it is computed again
-// (Modes/Delta). Not for players that differ by example.
+// All coalitions of a tile toggle the same player together, or each one of players that lie near each other, so that
+// only what depends on these is computed again (Modes/Delta). Not for players that differ by example.
 
 import CLanes
 package import CoalitionBase
@@ -10,20 +10,26 @@ package import CoalitionBase
 package final class TogglePlan: Sendable {
   package let masked: MaskedPlan
   package let playerCount: Int
+  /// What is toggled, one after the other: coalition c toggles player c mod n of the n players of a turn.
+  package let turns: [[Int]]
   /// The elements of the output whose sums are made.
   package let elements: [Int]
   private let players: [String: Masking.ElementPlayers]
   private let routine: Routine
   private let baseStepCount: Int
-  private let playerSteps: [Range<Int>]
-  /// Multiply-adds for one coalition: of the base pass, and of each player's toggle.
-  package let arithmetic: (base: Int, perPlayer: [Int])
+  private let turnSteps: [Range<Int>]
+  /// Multiply-adds for one coalition: of the base pass, and of each turn.
+  package let arithmetic: (base: Int, perTurn: [Int])
 
-  /// - Parameter masked: a plan masked by coalitions.
+  /// - Parameters:
+  ///   - masked: a plan masked by coalitions.
+  ///   - turns: nil: every player for itself. The number of players of a turn divides 16.
+  ///   - memoryLimit: bytes that the steps of all turns may take; nil: the plan's memory.
   /// - Throws: `unsupported` for players that differ by example or masks that are no coalitions, `memoryLimit` when
-  ///   the steps of all players do not fit into the plan's memory.
+  ///   the steps of all turns do not fit.
   package init(
-    _ masked: MaskedPlan, playerCount: Int, elements: [Int]
+    _ masked: MaskedPlan, playerCount: Int, turns: [[Int]]? = nil, elements: [Int],
+    memoryLimit: Int? = nil
   ) throws(CoalitionError) {
     guard case .coalitions(let players, let words) = masked.masking,
       !players.values.contains(where: \.hasRows)
@@ -42,23 +48,35 @@ package final class TogglePlan: Sendable {
         .usage, "an element lies outside of the output", node: masked.output.name,
         expected: "0 to \(masked.output.count - 1)", found: "\(outside)")
     }
+    let turns = turns ?? (0..<playerCount).map { [$0] }
+    guard
+      turns.allSatisfy({ turn in
+        !turn.isEmpty && Int(LN_LANE_UNIT) % turn.count == 0
+          && turn.allSatisfy { (0..<playerCount).contains($0) }
+      })
+    else {
+      throw CoalitionError(
+        .usage, "turns of players do not fit",
+        expected: "1, 2, 4, 8 or \(LN_LANE_UNIT) of \(playerCount) players each")
+    }
     self.masked = masked
     self.playerCount = playerCount
+    self.turns = turns
     self.elements = elements
     self.players = players
     let result = try DeltaMode.draft(
       masked.plan.analysis, output: masked.output.name, players: players,
-      playerCount: playerCount, words: words, elements: elements,
-      memoryLimit: masked.plan.options.memoryLimit)
+      playerCount: playerCount, words: words, turns: turns, elements: elements,
+      memoryLimit: min(memoryLimit ?? .max, masked.plan.options.memoryLimit))
     baseStepCount = result.baseStepCount
-    playerSteps = result.playerSteps
-    arithmetic = (result.base, result.perPlayer)
+    turnSteps = result.turnSteps
+    arithmetic = (result.base, result.perTurn)
     routine = Routine(result.draft, masked.plan.options.precision, masked.plan.model.store)
   }
 
   /// Whether toggling costs less than full passes of every coalition with every player toggled.
   package var isCheaper: Bool {
-    Double(arithmetic.perPlayer.saturatingSum) < Double(arithmetic.base) * Double(playerCount)
+    Double(arithmetic.perTurn.saturatingSum) < Double(arithmetic.base) * Double(playerCount)
   }
 
   // MARK: Memory
@@ -69,10 +87,10 @@ package final class TogglePlan: Sendable {
   /// Bytes of one thread's arena.
   package func arenaByteCount(lanes: Int) -> Int { routine.arenaByteCount(lanes: lanes) }
 
-  /// The program that toggles one player behind the base pass.
-  package func listing(player: Int, lanes: Int) throws(CoalitionError) -> Plan.Listing {
+  /// The program of one turn behind the base pass.
+  package func listing(turn: Int, lanes: Int) throws(CoalitionError) -> Plan.Listing {
     try routine.listing(
-      lanes: lanes, steps: Array(0..<baseStepCount) + Array(playerSteps[player]))
+      lanes: lanes, steps: Array(0..<baseStepCount) + Array(turnSteps[turn]))
   }
 
   // MARK: Running
@@ -80,12 +98,20 @@ package final class TogglePlan: Sendable {
   /// Rows that coalitions are made of, and which players differ from which baseline.
   package struct Subject: Sendable {
     package let masked: MaskedPlan.Subject
-    /// Rows of words, [example][baseline].
+    /// Parts that the turns are dealt out to, one after the other: a coalition of a share has its turns alone.
+    package let shares: Int
+    /// Rows of words, [example][baseline][share].
     fileprivate let activity: [Int32]
   }
 
-  package func subject(_ masked: MaskedPlan.Subject) -> Subject {
+  package func subject(_ masked: MaskedPlan.Subject, shares: Int = 1) -> Subject {
     let words = (playerCount + 31) / 32
+    var dealt = [UInt32](repeating: 0, count: shares * words)
+    for (number, turn) in turns.enumerated() {
+      for player in turn {
+        dealt[number % shares * words + player / 32] |= 1 << UInt32(player % 32)
+      }
+    }
     var activity = [UInt32](repeating: 0, count: masked.examples * masked.baselines * words)
     for (index, input) in self.masked.plan.inputs.enumerated() {
       guard let ids = players[input.name]?.ids, let baseline = masked.baselineRows[index] else {
@@ -102,31 +128,40 @@ package final class TogglePlan: Sendable {
         }
       }
     }
-    return Subject(masked: masked, activity: activity.map { Int32(bitPattern: $0) })
+    var rows: [Int32] = []
+    for start in stride(from: 0, to: activity.count, by: words) {
+      for (index, word) in dealt.enumerated() {
+        rows.append(Int32(bitPattern: word & activity[start + index % words]))
+      }
+    }
+    return Subject(masked: masked, shares: shares, activity: rows)
   }
 
-  /// Sums of marginal contributions, [segment][player][element]: over the coalitions of a segment in order,
+  /// Sums of marginal contributions, [segment][turn][element]: over the coalitions of a segment in order,
   /// weight * (value with the player - value without).
   /// - Parameters:
   ///   - variants: per coalition the example, the baseline and the row of `words`.
   ///   - segments: per coalition its segment, never decreasing; none crosses a multiple of 16 coalitions.
   ///   - weights: per coalition; nil: 1.
+  ///   - shares: per coalition its share of the turns; nil: the first.
   /// - Throws: as `Plan.run`; `usage` for segments that do not fit.
   package func marginalSums(
     _ subject: Subject, _ variants: MaskedPlan.Variants, segments: [Int32], words: [UInt32],
-    weights: [Double]? = nil, segmentCount: Int, _ options: RunOptions = RunOptions()
+    weights: [Double]? = nil, shares: [Int32]? = nil, segmentCount: Int,
+    _ options: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> [Double] {
     try check(segments, weights, variants, segmentCount)
     if elements.isEmpty || segmentCount == 0 { return [] }
     let slots = MaskedMode.Slots(inputs: subject.masked.inputs.count)
     var rows = masked.slotRows(subject.masked, variants, .words(words))
     let baselines = Int32(subject.masked.baselines)
-    rows.insert(
-      SlotRows(
-        words: subject.activity,
-        rowOf: zip(variants.example, variants.baseline).map { $0 * baselines + $1 }),
-      at: slots.activity)
-    let count = playerCount * elements.count
+    let parts = Int32(subject.shares)
+    let activity = variants.example.indices.map { index in
+      (variants.example[index] * baselines + variants.baseline[index]) * parts
+        + (shares?[index] ?? 0)
+    }
+    rows.insert(SlotRows(words: subject.activity, rowOf: activity), at: slots.activity)
+    let count = turns.count * elements.count
     let (total, overflow) = segmentCount.multipliedReportingOverflow(by: count)
     guard !overflow, total <= Int.max / 8 else {
       throw CoalitionError(.limitExceeded, "so many segments do not fit into memory")

@@ -9,7 +9,7 @@ extension MaskedGame: Game {
   /// that of a game without deltas is an evaluation.
   public var cost: GameCost {
     guard let work = (try? togglePlan())?.arithmetic, work.base > 0 else { return GameCost() }
-    let toggles = work.perPlayer.reduce(0) { $0 + Double($1) } + Double(work.base)
+    let toggles = work.perTurn.reduce(0) { $0 + Double($1) } + Double(work.base)
     return GameCost(
       marginal: toggles / Double(playerCount) / Double(work.base), arithmetic: Double(work.base))
   }

@@ -53,22 +53,25 @@ package struct ExactScheme: CoalitionScheme {
     let outside = (0...lower).map { weights.outside(upperSize + $0) }
     var folded = [Double](repeating: 0, count: blockSamples)
     var absent = 0.0
-    for (low, value) in values.enumerated() {
-      let size = low.nonzeroBitCount
-      let gain = value - ends.empty
-      folded[low] = inside[size] * gain
-      absent += outside[size] * gain
+    var present = [Double](repeating: 0, count: lower)
+    // As plain memory: checks of indices would take longer than the sums.
+    folded.withUnsafeMutableBufferPointer { folded in
+      for low in 0..<min(folded.count, values.count) {
+        let size = low.nonzeroBitCount
+        let gain = values[low] - ends.empty
+        folded[low] = inside[size] * gain
+        absent += outside[size] * gain
+      }
+      for player in (0..<lower).reversed() {
+        let half = 1 << player
+        for low in 0..<half {
+          present[player] += folded[low + half]
+          folded[low] += folded[low + half]
+        }
+      }
     }
     let base = sums.startIndex
-    for player in (0..<lower).reversed() {
-      let half = 1 << player
-      var present = 0.0
-      for low in 0..<half {
-        present += folded[low + half]
-        folded[low] += folded[low + half]
-      }
-      sums[base + player] += present - absent
-    }
+    for player in 0..<lower { sums[base + player] += present[player] - absent }
     for player in lower..<playerCount {
       let isPresent = draw >> (player - lower) & 1 == 1
       sums[base + player] += (isPresent ? folded[0] : 0) - absent

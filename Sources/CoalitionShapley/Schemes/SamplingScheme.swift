@@ -108,7 +108,10 @@ extension CoalitionScheme {
       let start = position * coalitions.count * targets
       for (index, (draw, rows)) in draws.enumerated() {
         for target in 0..<targets {
-          let own = rows.map { values[start + $0 * targets + target] }
+          let own =
+            targets == 1
+            ? Array(values[start + rows.lowerBound..<start + rows.upperBound])
+            : rows.map { values[start + $0 * targets + target] }
           let place = ((position * blocks.count + index) * targets + target) * sumCount
           add(
             draw, values: own, ends: ends[example][target],

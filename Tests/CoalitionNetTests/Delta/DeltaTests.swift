@@ -105,7 +105,10 @@ struct ToggleExperiment {
   }
 
   /// The same sums from full masked passes, and the scale of the values that they are differences of.
-  func reference() async throws -> (sums: [Double], scale: Double) {
+  /// - Parameter counts: the coalitions that have a weight.
+  func reference(
+    where counts: (Int) -> Bool = { _ in true }
+  ) async throws -> (sums: [Double], scale: Double) {
     var passes = MaskedPlan.Variants()
     var rows: [UInt32] = []
     for index in 0..<variants.count {
@@ -123,7 +126,7 @@ struct ToggleExperiment {
     let width = masked.output.count
     let elements = toggle.elements
     var sums = [Double](repeating: 0, count: segmentCount * playerCount * elements.count)
-    for index in 0..<variants.count {
+    for index in 0..<variants.count where counts(index) {
       let first = index * (playerCount + 1) * width
       for player in 0..<playerCount {
         let holds = words[index * wordCount + player / 32] >> UInt32(player % 32) & 1 == 1
@@ -242,6 +245,66 @@ struct ToggleExperiment {
     #expect(perPlayer[0] > 0 && perPlayer[143] == 0)
     #expect(experiment.toggle.isCheaper)
     #expect(perPlayer.reduce(0, +) * 3 < base * experiment.playerCount)
+  }
+
+  @Test("Players that take a turn together, each in lanes of its own, have the sums of turns alone")
+  func turns() async throws {
+    for net in DeltaNet.all {
+      for division in [Division.elements, .someAlwaysPresent, .scattered] {
+        for (precision, limit) in [(Precision.single, 1e-5), (.double, 1e-12)] {
+          let e = try ToggleExperiment(net.graph, division, precision, range: -1...1)
+          // Neighbours by numbers, the last ones with some twice.
+          let turns = stride(from: 0, to: e.playerCount, by: 2).map {
+            [$0, min($0 + 1, e.playerCount - 1)]
+          }
+          let toggle = try TogglePlan(
+            e.masked, playerCount: e.playerCount, turns: turns, elements: e.toggle.elements)
+          // Coalitions with an even number toggle the first of two.
+          var found: [[Double]] = []
+          for side in 0..<2 {
+            found.append(
+              try await toggle.marginalSums(
+                toggle.subject(e.subject), e.variants, segments: e.segments, words: e.words,
+                weights: (0..<e.variants.count).map {
+                  $0 % 2 == side ? 1 - Double($0) / 64 : 0
+                }, segmentCount: e.segmentCount))
+          }
+          let width = e.toggle.elements.count
+          for side in 0..<2 {
+            let (expected, scale) = try await e.reference { $0 % 2 == side }
+            for segment in 0..<e.segmentCount {
+              for (number, turn) in turns.enumerated() {
+                for place in 0..<width {
+                  let own = found[side][(segment * turns.count + number) * width + place]
+                  let wanted = expected[(segment * e.playerCount + turn[side]) * width + place]
+                  #expect(abs(own - wanted) <= limit * max(scale, 1) * 5)
+                }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test("Coalitions of a share have its turns alone")
+  func shares() async throws {
+    let net = try #require(DeltaNet.all.first { $0.name == "convolutions and pools" })
+    let e = try ToggleExperiment(net.graph, .elements, .single, range: -1...1)
+    let subject = e.toggle.subject(e.subject, shares: 2)
+    let all = try await e.run()
+    let width = e.toggle.elements.count
+    for share in 0..<2 {
+      let found = try await e.toggle.marginalSums(
+        subject, e.variants, segments: e.segments, words: e.words,
+        weights: (0..<e.variants.count).map { 1 - Double($0) / 64 },
+        shares: [Int32](repeating: Int32(share), count: e.variants.count),
+        segmentCount: e.segmentCount)
+      for (index, number) in found.enumerated() {
+        let isOwn = index / width % e.playerCount % 2 == share
+        #expect(number == (isOwn ? all[index] : 0))
+      }
+    }
   }
 
   @Test("Segments that do not fit, and programs beyond the memory limit, are refused")

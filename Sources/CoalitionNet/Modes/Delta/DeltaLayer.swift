@@ -15,8 +15,7 @@ struct DeltaLayer: Sendable {
   let outChannels: Int
   let vertical: PlacedWindow
   let horizontal: PlacedWindow
-  /// The multiply-adds up to which the change costs no more than the full layer. A dense layer gains by what is left
-  /// out of the change; a map must also be written down.
+  /// The multiply-adds up to which the change costs no more than the full layer: it must be written down first.
   let limit: Double
   /// Weights in the layout that the step reads.
   var weights: Operand
@@ -38,7 +37,7 @@ struct DeltaLayer: Sendable {
     let channels = geometry.groups * geometry.inChannels
     let isDense = geometry.vertical == .point && geometry.horizontal == .point
     let full = min(ln_conv_cost(&shape) * Double(geometry.images), Double(geometry.operations / 2))
-    limit = full * (isDense ? 1 : 0.9)
+    limit = 0.9 * full
     if isDense && geometry.groups == 1 && geometry.images == 1 && grid.sizes.count <= 3 {
       guard grid.count == channels else { return nil }
       let sizes = [Int](repeating: 1, count: 3 - grid.sizes.count) + grid.sizes

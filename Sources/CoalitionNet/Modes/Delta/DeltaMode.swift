@@ -1,10 +1,11 @@
-// The delta mode: a masked forward pass, and for each player what changes when that player alone changes sides.
+// The delta mode: a masked forward pass, and what changes when players change sides, turn by turn.
 //
-// All lanes of a tile, each with a coalition of its own, toggle the same player at the same moment, so only what
-// depends on it is computed again, exactly: a box of positions per value (BufferGrid.swift), from which the next step's
-// box follows. The base pass keeps the values that the players' steps read, the sums of affine layers before their
-// function among them. Slots: those of the masked mode, then a bit per player, which says whether any of its elements
-// differs from the baseline at all; output slot 0: rows [player][element] of sums in double.
+// In a turn every lane of a tile, each with a coalition of its own, toggles one player: all lanes the same one, or each
+// its own out of up to 16 that lie near each other. So only what depends on these is computed again, exactly: a box of
+// positions per value (BufferGrid.swift), from which the next step's box follows. The base pass keeps the values that the players' steps read, the sums of affine layers before their
+// function among them. Slots: those of the masked mode, then a bit per player, which says whether it needs to be
+// toggled at all: whether any of its elements differs from the baseline. Output slot 0: rows [turn][element] of sums in
+// double.
 
 import CLanes
 import CoalitionBase
@@ -13,21 +14,22 @@ struct DeltaDraft: Sendable {
   var draft: Draft
   /// Steps of the base pass, which come first.
   var baseStepCount: Int
-  /// Per player, its steps: empty for one that nothing depends on.
-  var playerSteps: [Range<Int>]
-  /// Multiply-adds of the base pass and of each player's steps.
+  /// Per turn, its steps: empty for one that nothing depends on.
+  var turnSteps: [Range<Int>]
+  /// Multiply-adds of the base pass and of each turn's steps.
   var base: Int
-  var perPlayer: [Int]
+  var perTurn: [Int]
 }
 
 enum DeltaMode {
   /// - Parameters:
   ///   - players: per input, players that are the same for all examples.
+  ///   - turns: players that are toggled together, at most 16; one player for all lanes or one for each.
   ///   - elements: the elements of the output that are explained.
-  ///   - memoryLimit: bytes that the steps of all players may take.
+  ///   - memoryLimit: bytes that the steps of all turns may take.
   static func draft(
     _ analysis: Analysis, output: String, players: [String: Masking.ElementPlayers],
-    playerCount: Int, words: Int, elements: [Int], memoryLimit: Int
+    playerCount: Int, words: Int, turns: [[Int]], elements: [Int], memoryLimit: Int
   ) throws(CoalitionError) -> DeltaDraft {
     let slots = MaskedMode.Slots(inputs: analysis.graph.inputs.count)
     var lowering = Lowering(analysis.values, named: Set(analysis.graph.constants.keys))
@@ -66,26 +68,26 @@ enum DeltaMode {
       view.operand, at: elements.map { all[$0] }, &lowering)
     let baseStepCount = lowering.draft.steps.count
     var result = DeltaDraft(
-      draft: Draft(), baseStepCount: baseStepCount, playerSteps: [], base: base, perPlayer: [])
+      draft: Draft(), baseStepCount: baseStepCount, turnSteps: [], base: base, perTurn: [])
     var pass = DeltaPass(lowering, forward)
-    for player in 0..<playerCount {
+    for (number, turn) in turns.enumerated() {
       let start = pass.lowering.draft.steps.count
       let firstBuffer = pass.lowering.draft.buffers.count
-      pass.begin(player, slot: slots.activity, words: words)
-      for input in inputs { try pass.toggle(player, input, slot: slots.mask, words: words) }
+      pass.begin(turn, slot: slots.activity, words: words)
+      for input in inputs { try pass.toggle(turn, input, slot: slots.mask, words: words) }
       try pass.run()
       let isTouched = pass.marginals(
-        player, of: target, at: positions,
-        rowCount: playerCount * elements.count, coalitions: slots.mask, words: words)
+        turn, number, of: target, at: positions,
+        rowCount: turns.count * elements.count, coalitions: slots.mask, words: words)
       pass.finish(start, isTouched: isTouched)
       let end = pass.lowering.draft.steps.count
       if isTouched {
         pass.lowering.draft.scopes.append(firstBuffer..<pass.lowering.draft.buffers.count)
       }
-      result.playerSteps.append(start..<end)
-      result.perPlayer.append(
+      result.turnSteps.append(start..<end)
+      result.perTurn.append(
         pass.lowering.draft.steps[start..<end].map(\.operations).saturatingSum / 2)
-      try checkMemory(end, limit: memoryLimit, player: player, of: playerCount)
+      try checkMemory(end, limit: memoryLimit, turn: number, of: turns.count)
     }
     result.draft = pass.lowering.draft
     return result
@@ -95,13 +97,13 @@ enum DeltaMode {
   static let stepByteCount = 4 * MemoryLayout<ln_step>.stride
 
   private static func checkMemory(
-    _ steps: Int, limit: Int, player: Int, of count: Int
+    _ steps: Int, limit: Int, turn: Int, of count: Int
   ) throws(CoalitionError) {
     guard steps > limit / stepByteCount else { return }
     throw CoalitionError(
       .memoryLimit, "the program of all players needs more memory than allowed",
       expected: "at most \(limit) bytes",
-      found: "\(steps * stepByteCount) bytes for \(player + 1) of \(count) players")
+      found: "\(steps * stepByteCount) bytes for \(turn + 1) of \(count) turns")
   }
 }
 
@@ -109,9 +111,9 @@ enum DeltaMode {
 struct DeltaInput: Sendable {
   let grid: BufferGrid
   /// Per player the box around its elements: nil for none.
-  let boxes: [Box?]
+  private let boxes: [Box?]
   /// Per player whether it owns all of its box.
-  let ownsBox: [Bool]
+  private let ownsBox: [Bool]
   let present: Operand
   let absent: Operand
   let now: Operand
@@ -140,6 +142,14 @@ struct DeltaInput: Sendable {
     self.owners = owners
     name = input.name
   }
+
+  /// The box around the elements of some players: nil for none.
+  func box(_ turn: [Int]) -> Box? {
+    turn.compactMap { boxes[$0] }.reduce(nil as Box?) { $0?.joined($1) ?? $1 }
+  }
+
+  /// Whether the box of a turn is all its only player's.
+  func ownsBox(_ turn: [Int]) -> Bool { turn.count == 1 && ownsBox[turn[0]] }
 }
 
 extension View {

@@ -1,4 +1,4 @@
-// One player's steps: what changes, from the input on.
+// One turn's steps: what changes, from the input on.
 
 import CoalitionBase
 
@@ -23,19 +23,21 @@ struct DeltaPass {
     self.forward = forward
   }
 
-  /// Begins the steps of a player.
-  mutating func begin(_ player: Int, slot: Int, words: Int) {
-    label = "player \(player)"
-    lowering.emit(GuardStep(player: player, slot: slot, words: words, count: 0))
+  /// Begins the steps of a turn.
+  mutating func begin(_ turn: [Int], slot: Int, words: Int) {
+    label = Self.label(turn)
+    lowering.emit(GuardStep(turn: turn, slot: slot, words: words, count: 0))
   }
+
+  private static func label(_ turn: [Int]) -> String { "player \(turn.first ?? 0)" }
 
   // MARK: From the input to the output
 
   /// The new values of an input.
   mutating func toggle(
-    _ player: Int, _ input: DeltaInput, slot: Int, words: Int
+    _ turn: [Int], _ input: DeltaInput, slot: Int, words: Int
   ) throws(CoalitionError) {
-    guard let box = input.boxes[player], let buffer = input.now.buffer else { return }
+    guard let box = input.box(turn), let buffer = input.now.buffer else { return }
     label = input.name
     let output = lowering.buffer(box.count)
     guard
@@ -50,7 +52,7 @@ struct DeltaPass {
     lowering.emit(
       ToggleStep(
         present: moved(input.present), absent: moved(input.absent), now: moved(input.now),
-        owners: input.ownsBox[player] ? nil : moved(input.owners), output: output, player: player,
+        owners: input.ownsBox(turn) ? nil : moved(input.owners), output: output, turn: turn,
         slot: slot, words: words, nest: nest))
     regions[buffer] = Region(box: box, operand: output)
   }
@@ -99,22 +101,22 @@ struct DeltaPass {
     }
   }
 
-  /// Adds the sums of the player's marginal contributions.
+  /// Adds the sums of the marginal contributions of turn `number`.
   /// - Parameter positions: of the elements, in the buffer of `target`.
-  /// - Returns: whether any element depends on the player.
+  /// - Returns: whether any element depends on the turn's players.
   mutating func marginals(
-    _ player: Int, of target: Operand, at positions: [Int], rowCount: Int, coalitions: Int,
-    words: Int
+    _ turn: [Int], _ number: Int, of target: Operand, at positions: [Int], rowCount: Int,
+    coalitions: Int, words: Int
   ) -> Bool {
     guard let buffer = target.buffer, let region = regions[buffer], let grid = forward.grids[buffer]
     else { return false }
-    label = "player \(player)"
+    label = Self.label(turn)
     var last: MarginalStep?
     var isTouched = false
     for (index, position) in positions.enumerated() {
       guard let place = region.box.place(grid.coordinates(position)) else { continue }
       isTouched = true
-      let first = player * positions.count + index
+      let first = number * positions.count + index
       if var step = last, step.before.offset + step.count == position,
         step.after.offset + step.count == place, step.first + step.count == first
       {
@@ -125,14 +127,14 @@ struct DeltaPass {
       if let last { lowering.emit(last) }
       last = MarginalStep(
         before: Operand(space: target.space, offset: position),
-        after: Operand(space: region.operand.space, offset: place), count: 1, player: player,
+        after: Operand(space: region.operand.space, offset: place), count: 1, turn: turn,
         first: first, rowCount: rowCount, coalitions: coalitions, words: words)
     }
     if let last { lowering.emit(last) }
     return isTouched
   }
 
-  /// Closes a player's steps, which begin with a guard at `start`, and forgets the change.
+  /// Closes a turn's steps, which begin with a guard at `start`, and forgets the change.
   mutating func finish(_ start: Int, isTouched: Bool) {
     if isTouched, var first = lowering.draft.steps[start] as? GuardStep {
       first.count = lowering.draft.steps.count - start - 1

@@ -2,16 +2,29 @@
 
 import CLanes
 
-/// A box of an input when one player changes sides.
+extension ln_turn {
+  /// Lane l has player l of the turn, over and over.
+  init(_ turn: [Int]) {
+    self.init()
+    withUnsafeMutableBytes(of: &of) { bytes in
+      for lane in 0..<Int(LN_LANE_UNIT) where !turn.isEmpty {
+        bytes.storeBytes(
+          of: Int32(turn[lane % turn.count]), toByteOffset: lane * 4, as: Int32.self)
+      }
+    }
+  }
+}
+
+/// A box of an input when the players of a turn change sides.
 struct ToggleStep: Step {
   var present: Operand
   var absent: Operand
   /// The masked input.
   var now: Operand
-  /// Who owns the positions; nil: this player owns all of the box.
+  /// Who owns the positions; nil: the turn is one player's, who owns all of the box.
   var owners: Operand?
   var output: Operand
-  var player: Int
+  var turn: [Int]
   var slot: Int
   var words: Int
   /// Over the output, and the others.
@@ -19,14 +32,14 @@ struct ToggleStep: Step {
 
   var reads: [Operand] { [present, absent, now] + (owners.map { [$0] } ?? []) }
   var writes: Operand? { output }
-  var summary: String { "toggle player \(player): \(nest.sizes)" }
+  var summary: String { "toggle \(turn.playersText): \(nest.sizes)" }
 
   func encoded(_ places: Places) -> ln_step {
     var step = ln_step()
     step.family = Int32(LN_toggle.rawValue)
     step.toggle = ln_toggle(
       present: places(present), absent: places(absent), now: places(now), owners: places(owners),
-      out: places(output), slot: Int32(slot), player: Int32(player), words: Int64(words),
+      out: places(output), slot: Int32(slot), players: ln_turn(turn), words: Int64(words),
       nest: nest.encoded, stride: nest.encodedStrides(1))
     return step
   }
@@ -101,12 +114,12 @@ struct DeltaStep: Step {
   }
 }
 
-/// Sums of a player's marginal contributions to elements that follow each other.
+/// Sums of the marginal contributions of a turn's players to elements that follow each other.
 struct MarginalStep: Step {
   var before: Operand
   var after: Operand
   var count: Int
-  var player: Int
+  var turn: [Int]
   /// Place of the first sum in a row of `rowCount`.
   var first: Int
   var rowCount: Int
@@ -116,22 +129,22 @@ struct MarginalStep: Step {
 
   var reads: [Operand] { [before, after] }
   var writes: Operand? { nil }
-  var summary: String { "marginal contributions of player \(player): \(count)" }
+  var summary: String { "marginal contributions of \(turn.playersText): \(count)" }
 
   func encoded(_ places: Places) -> ln_step {
     var step = ln_step()
     step.family = Int32(LN_marginal.rawValue)
     step.marginal = ln_marginal(
       before: places(before), after: places(after), slot: 0, coalitions: Int32(coalitions),
-      words: Int64(words), player: Int32(player), count: Int32(count), row_count: Int64(rowCount),
-      first: Int64(first))
+      words: Int64(words), players: ln_turn(turn), count: Int32(count),
+      row_count: Int64(rowCount), first: Int64(first))
     return step
   }
 }
 
-/// Passes over the steps of a player that no lane has.
+/// Passes over the steps of a turn whose players no lane has.
 struct GuardStep: Step {
-  var player: Int
+  var turn: [Int]
   var slot: Int
   var words: Int
   /// Steps behind this one.
@@ -139,13 +152,20 @@ struct GuardStep: Step {
 
   var reads: [Operand] { [] }
   var writes: Operand? { nil }
-  var summary: String { "only where player \(player) differs from the baseline: \(count) steps" }
+  var summary: String { "only where \(turn.playersText) is active: \(count) steps" }
 
   func encoded(_ places: Places) -> ln_step {
     var step = ln_step()
     step.family = Int32(LN_guard.rawValue)
     step.guard = ln_guard(
-      slot: Int32(slot), player: Int32(player), words: Int64(words), count: Int32(count))
+      slot: Int32(slot), players: ln_turn(turn), words: Int64(words), count: Int32(count))
     return step
+  }
+}
+
+extension [Int] {
+  /// The players of a turn.
+  fileprivate var playersText: String {
+    count == 1 ? "player \(self[0])" : "players \(map(String.init).joined(separator: ", "))"
   }
 }
