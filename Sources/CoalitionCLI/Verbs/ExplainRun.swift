@@ -72,22 +72,25 @@ struct ExplainRun {
     }
     variants = product
     programBytes = try Self.programBytes(
-      explainer, work, variants: product, threads: execution.threads)
+      explainer, work, variants: product, threads: execution.threads,
+      within: execution.options.memoryLimit)
     try runtime.check(memory: execution.held + programBytes)
   }
 
   private static func programBytes(
-    _ explainer: Explainer, _ work: ExplainMethod.Work, variants: Int, threads: Int
+    _ explainer: Explainer, _ work: ExplainMethod.Work, variants: Int, threads: Int,
+    within limit: Int
   ) throws(CoalitionError) -> Int {
     switch work {
     case .gradient(let method):
-      return try explainer.programByteCount(method, variants: variants, threads: threads)
+      return try explainer.programByteCount(
+        method, variants: variants, threads: threads, within: limit)
     case .gradCAM:
-      return try explainer.programByteCount(.gradient, variants: variants, threads: threads)
+      return try explainer.programByteCount(
+        .gradient, variants: variants, threads: threads, within: limit)
     case .occlusion, .windows, .rise, .shapley:
-      let lanes = explainer.forward.chooseLanes(examples: variants, threads: threads)
-      let memory = try explainer.forward.memory(examples: 1, lanes: lanes, threads: threads)
-      return memory.constants + memory.arenas
+      return explainer.forward.programByteCount(
+        examples: variants, threads: threads, within: limit)
     }
   }
 
@@ -216,6 +219,7 @@ struct ExplainRun {
 
   /// What the run would need. Nothing of it is done but a trial on a few examples.
   func forecast() async throws(CoalitionError) -> String {
+    if case .shapley(let options) = work { return try await forecast(options) }
     let trial = try await trial()
     let seconds = trial.seconds / Double(trial.examples) * Double(examples)
     return """
@@ -245,7 +249,6 @@ struct ExplainRun {
     }
     var target = target
     if case .labels(let labels) = target { target = .labels(Array(labels.prefix(count))) }
-    let (work, share) = tried
     var best = Double.infinity
     // The first run also packs weights and starts threads.
     for _ in 0..<2 {
@@ -253,17 +256,21 @@ struct ExplainRun {
       _ = try await outcome(work, first, target, execution.options)
       best = min(best, start.duration(to: ContinuousClock().now).seconds)
     }
-    return (count, best / share)
+    return (count, best)
   }
 
-  /// What is tried in place of all the work, and its share: of long sampling a few samples are enough.
-  private var tried: (work: ExplainMethod.Work, share: Double) {
-    guard case .shapley(var shapley) = work else { return (work, 1) }
-    let few = 16 * ((players?.playerCount ?? Self.elements(explainer)) + 1)
-    guard evaluations > few else { return (work, 1) }
-    shapley.estimator = .permutation
-    shapley.tolerance = nil
-    shapley.evaluations = few
-    return (.shapley(shapley), Double(few) / Double(evaluations))
+  /// The same of long sampling, of which a part is tried.
+  private func forecast(_ shapley: ShapleyOptions) async throws(CoalitionError) -> String {
+    let divided: PlayerSet
+    if let players { divided = players } else { divided = try everyElement }
+    let (game, _) = try await explainer.game(
+      inputs, players: divided, target: target, baselines: baselines, execution.options)
+    var shapley = shapley
+    shapley.run = execution.options
+    return try await ShapleyForecast(
+      run: try ShapleyRun(game, shapley), examples: examples, players: divided.playerCount,
+      held: execution.held + programBytes, memoryLimit: execution.runtime.memoryLimit,
+      threads: execution.threads, instructionSet: execution.instructionSet
+    ).text()
   }
 }

@@ -123,7 +123,8 @@ struct ShapleyVerb {
     if runtime.isDryRun {
       let forecast = ShapleyForecast(
         run: plan, examples: subject.game.exampleCount, players: subject.game.playerCount,
-        held: subject.held + subject.programBytes, memoryLimit: runtime.memoryLimit,
+        held: subject.held + (try subject.programBytes(of: plan, execution)),
+        memoryLimit: runtime.memoryLimit,
         threads: execution.threads, instructionSet: execution.instructionSet)
       let text = try await forecast.text()
       try await subject.program?.close()

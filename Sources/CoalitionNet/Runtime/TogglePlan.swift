@@ -66,6 +66,14 @@ package final class TogglePlan: Sendable {
   /// Bytes of the encoded steps at one number of lanes.
   package var programByteCount: Int { routine.draft.steps.count * MemoryLayout<ln_step>.stride }
   package var constantByteCount: Int { routine.constantByteCount }
+  /// Bytes of the encoded steps, of packed weights and of the arenas of all threads in a run that has so many bytes for
+  /// them; more where even the smallest tile needs more.
+  package func byteCount(variants: Int, threads: Int, within limit: Int) -> Int {
+    programByteCount
+      + routine.programByteCount(
+        examples: variants, threads: threads, within: max(limit - programByteCount, 0),
+        least: Int(LN_LANE_UNIT))
+  }
   /// Bytes of one thread's arena.
   package func arenaByteCount(lanes: Int) -> Int { routine.arenaByteCount(lanes: lanes) }
 

@@ -33,10 +33,8 @@ struct ReplicateSums: Sendable {
     replicates.enumerated().allSatisfy { $1.covers(max(Self.positions($0, blocks: blocks), 0)) }
   }
 
-  /// Whether all rows hold so many numbers.
-  func hasWidth(_ width: Int) -> Bool {
-    replicates.allSatisfy { $0.nodes.allSatisfy { $0.sum.count == width } }
-  }
+  /// How many numbers the rows hold.
+  var widths: Set<Int> { Set(replicates.flatMap { $0.nodes.map(\.sum.count) }) }
 
   /// The sums of each replicate and of all of them, in a fixed order of addition.
   func totals() -> (all: [Double], replicates: [[Double]]) {
@@ -66,6 +64,7 @@ struct Jackknife {
 
   /// - Parameter samples: all samples; every block but the last is whole.
   func outcome(_ sums: ReplicateSums, samples: Int) -> Outcome {
+    let scheme = scheme.decided(by: samples)
     let (all, replicates) = sums.totals()
     let counts = sampleCounts(samples)
     var outcome = Outcome(replicates: replicates.count)
@@ -81,7 +80,7 @@ struct Jackknife {
         outcome.standardErrors += [Double](repeating: 0, count: values.count)
       } else {
         outcome.standardErrors += standardErrors(
-          values, all[own], replicates.map { $0[own] }, samples, counts, ends[target])
+          scheme, values, all[own], replicates.map { $0[own] }, samples, counts, ends[target])
       }
     }
     return outcome
@@ -99,7 +98,8 @@ struct Jackknife {
   }
 
   private func standardErrors(
-    _ values: [Double], _ all: ArraySlice<Double>, _ replicates: [ArraySlice<Double>],
+    _ scheme: any SamplingScheme, _ values: [Double], _ all: ArraySlice<Double>,
+    _ replicates: [ArraySlice<Double>],
     _ samples: Int, _ counts: [Int], _ ends: GameEnds
   ) -> [Double] {
     guard replicates.count >= 2 else {

@@ -11,17 +11,23 @@ extension ShapleyRun {
   public static func merged(
     _ states: [ShapleyState], _ options: ShapleyOptions, playerCount: Int, targetCount: Int
   ) throws(CoalitionError) -> ShapleyEstimate {
-    let choice = try EstimatorChoice(
-      options, playerCount: playerCount, targetCount: targetCount, cost: GameCost())
+    guard let first = states.first else {
+      throw CoalitionError(.usage, "there are no parts of a run to merge")
+    }
+    // A file may say what it likes: players whose sums are not there are not made room for.
+    let widths = states.reduce(into: Set<Int>()) { $0.formUnion($1.sumWidths) }
+    guard let width = widths.first, widths.count == 1, targetCount > 0,
+      width / targetCount >= playerCount
+    else {
+      throw CoalitionError(.invalidData, "parts of the run are damaged, or of different runs")
+    }
+    let choice = try EstimatorChoice(options, playerCount: playerCount)
     let scheme = choice.scheme
     guard let budget = try budget(options, scheme) else {
       throw CoalitionError(.usage, "the parts of a run have a budget", expected: "samples")
     }
     let blockCount = blocks(budget.samples, scheme)
     try check(states, blocks: blockCount)
-    guard let first = states.first else {
-      throw CoalitionError(.usage, "there are no parts of a run to merge")
-    }
     var estimate = ShapleyEstimate(
       playerCount: playerCount, targetCount: targetCount, estimator: choice.estimator,
       choice: choice.reason, scheme: scheme)
@@ -41,7 +47,7 @@ extension ShapleyRun {
         replicates.append(tree)
       }
       let sums = ReplicateSums(replicates)
-      guard sums.covers(blocks: blockCount), sums.hasWidth(targetCount * scheme.sumCount) else {
+      guard sums.covers(blocks: blockCount), width == targetCount * scheme.sumCount else {
         throw CoalitionError(.invalidData, "parts of the run are missing or damaged")
       }
       let ends = first.ends[example]

@@ -39,8 +39,7 @@ public struct ShapleyRun: Sendable {
     let resolved = options.resolved(playerCount: game.playerCount)
     self.options = resolved
     self.game = game
-    let choice = try EstimatorChoice(
-      resolved, playerCount: game.playerCount, targetCount: game.targetCount, cost: game.cost)
+    let choice = try EstimatorChoice(resolved, playerCount: game.playerCount, cost: game.cost)
     estimator = choice.estimator
     self.choice = choice.reason
     scheme = choice.scheme
@@ -48,12 +47,13 @@ public struct ShapleyRun: Sendable {
     let budget = try Self.budget(resolved, scheme)
     sampleBudget = budget?.samples
     budgetReason = budget?.reason ?? .samples
-    groupSize = try Self.groupSize(game, scheme, resolved)
-    let blockCount: Int
-    if let budget { blockCount = Self.blocks(budget.samples, scheme) } else { blockCount = .max }
-    let blocks = resolved.shard?.blocks(of: blockCount) ?? 0..<blockCount
+    let blockCount = budget.map { [scheme] in Self.blocks($0.samples, scheme) }
+    groupSize = try Self.groupSize(game, scheme, resolved, blocks: blockCount)
+    let blocks = resolved.shard?.blocks(of: blockCount ?? .max) ?? 0..<(blockCount ?? .max)
     if let state {
-      guard state.examples.count == game.exampleCount, state.blocks == blocks else {
+      guard state.examples.count == game.exampleCount, state.blocks == blocks,
+        state.sumWidths.isSubset(of: [game.targetCount * scheme.sumCount])
+      else {
         throw CoalitionError(.invalidData, "the state belongs to another run")
       }
       progress = state

@@ -48,6 +48,14 @@ public struct ShapleyState: Sendable {
       }
     }
   }
+
+  /// How many numbers the rows of sums hold: one answer in a state that is whole, none before the first block.
+  var sumWidths: Set<Int> {
+    var widths = Set<Int>()
+    for case .running(let progress) in examples { widths.formUnion(progress.sums.widths) }
+    for case .summed(let progress) in examples { widths.formUnion(progress.sums.widths) }
+    return widths
+  }
 }
 
 // MARK: - As arrays
@@ -206,7 +214,7 @@ extension ShapleyState {
         }
         self.examples.append(stage[0] == 1 ? .running(progress) : .summed(progress))
       case 2:
-        guard StopReason.ordered.indices.contains(stage[3]), stage[1] > 0 else {
+        guard StopReason.ordered.indices.contains(stage[3]), (1...1 << 56).contains(stage[1]) else {
           throw broken("stages")
         }
         self.examples.append(
