@@ -122,7 +122,10 @@ struct ExplainRun {
     case .shapley(let options):
       let count = players?.playerCount ?? elements(explainer)
       let budget = options.evaluations ?? ShapleyOptions.defaultEvaluationsPerPlayer * count
-      return (options.estimator == .exact && count < 50 ? 1 << count : budget) * repeats
+      // More coalitions than can be evaluated are still a number that others can be multiplied with.
+      let coalitions = options.estimator == .exact && count < 50 ? 1 << count : budget
+      let (product, overflow) = coalitions.multipliedReportingOverflow(by: repeats)
+      return overflow ? .max : product
     }
   }
 

@@ -179,20 +179,3 @@ package final class TogglePlan: Sendable {
     }
   }
 }
-
-extension Tensor {
-  /// The elements at which row `row` of this tensor has other bits than a row of another one of the same type.
-  fileprivate func forEachDifference(
-    _ row: Int, from other: Tensor, _ otherRow: Int, count: Int, _ body: (Int) -> Void
-  ) {
-    switch (elements, other.elements) {
-    case (.float32(let a), .float32(let b)):
-      for i in 0..<count
-      where a[row * count + i].bitPattern != b[otherRow * count + i].bitPattern { body(i) }
-    case (.float64(let a), .float64(let b)):
-      for i in 0..<count
-      where a[row * count + i].bitPattern != b[otherRow * count + i].bitPattern { body(i) }
-    default: (0..<count).forEach(body)
-    }
-  }
-}

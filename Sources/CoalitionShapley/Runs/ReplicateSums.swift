@@ -51,6 +51,7 @@ struct ReplicateSums: Sendable {
 struct Jackknife {
   let scheme: any SamplingScheme
   let ends: [GameEnds]
+  let known: KnownPlayers
 
   struct Outcome {
     /// [target][player]
@@ -70,11 +71,12 @@ struct Jackknife {
     var outcome = Outcome(replicates: replicates.count)
     for target in ends.indices {
       let own = target * scheme.sumCount..<(target + 1) * scheme.sumCount
-      let values = scheme.values(Array(all[own]), samples: samples, ends: ends[target])
+      let values = known.applied(
+        to: scheme.values(Array(all[own]), samples: samples, ends: ends[target]))
       outcome.values += values
       if let scheme = scheme as? any InteractionScheme {
-        outcome.interactions += scheme.interactions(
-          Array(all[own]), samples: samples, ends: ends[target])
+        outcome.interactions += known.applied(
+          toPairs: scheme.interactions(Array(all[own]), samples: samples, ends: ends[target]))
       }
       if scheme.sampleLimit == samples {
         outcome.standardErrors += [Double](repeating: 0, count: values.count)
@@ -109,7 +111,8 @@ struct Jackknife {
     var weights: [Double] = []
     for (own, count) in zip(replicates, counts) {
       let rest = zip(all, own).map { $0 - $1 }
-      let without = scheme.values(rest, samples: samples - count, ends: ends)
+      let without = known.applied(
+        to: scheme.values(rest, samples: samples - count, ends: ends))
       let share = Double(samples) / Double(count)
       pseudo.append(zip(values, without).map { share * $0 - (share - 1) * $1 })
       weights.append(1 / (share - 1))

@@ -51,7 +51,10 @@ extension ShapleyRun {
         throw CoalitionError(.invalidData, "parts of the run are missing or damaged")
       }
       let ends = first.ends[example]
-      let outcome = Jackknife(scheme: scheme, ends: ends).outcome(sums, samples: budget.samples)
+      let known = KnownPlayers(
+        nulls: first.nullPlayers[example], isComplete: options.value != .banzhaf)
+      let jackknife = Jackknife(scheme: scheme, ends: ends, known: known)
+      let outcome = jackknife.outcome(sums, samples: budget.samples)
       estimate.append(
         outcome, ends: ends, samples: budget.samples * scheme.rowsPerSample,
         evaluations: evaluations(budget.samples, scheme), stop: budget.reason)
@@ -73,6 +76,7 @@ extension ShapleyRun {
       }
       next = state.blocks.upperBound
       guard let first = states.first, state.ends == first.ends,
+        state.nullPlayers == first.nullPlayers,
         state.examples.count == first.examples.count,
         state.ends.count == state.examples.count
       else {

@@ -61,6 +61,7 @@ public struct ShapleyRun: Sendable {
       progress = ShapleyState(
         examples: Array(repeating: .waiting, count: game.exampleCount), ends: [],
         nextBlock: blocks.lowerBound, blocks: blocks)
+      progress.nullPlayers = (0..<game.exampleCount).map { game.nullPlayers(ofExample: $0) }
     }
   }
 
@@ -209,7 +210,9 @@ public struct ShapleyRun: Sendable {
     for example in active {
       guard case .running(var state) = progress.examples[example] else { continue }
       let ends = progress.ends[example]
-      let jackknife = Jackknife(scheme: scheme, ends: ends)
+      let known = KnownPlayers(
+        nulls: progress.nullPlayers[example], isComplete: options.value != .banzhaf)
+      let jackknife = Jackknife(scheme: scheme, ends: ends, known: known)
       let outcome = jackknife.outcome(state.sums, samples: samples)
       looks[example] = (outcome, samples)
       let earlier = state.history.last { $0.blocks * 2 == blocks }?.values

@@ -35,6 +35,8 @@ public struct ShapleyState: Sendable {
   var examples: [Example]
   /// Per example and target; nothing before the first slice.
   var ends: [[GameEnds]]
+  /// Per example, players that are known to add nothing.
+  var nullPlayers: [[Int]] = []
   /// The next block of the examples that run.
   var nextBlock: Int
   /// All blocks of the run, or of its shard.
@@ -103,7 +105,11 @@ extension ShapleyState {
         try Tensor(shape: [values.count / width, width], elements: .int64(values))
       }
       let targets = ends.first?.count ?? 0
+      let nulls = nullPlayers.enumerated().flatMap { example, players in
+        players.flatMap { [Int64(example), Int64($0)] }
+      }
       return [
+        "null-players": try integers(nulls, width: 2),
         "nodes": try integers(nodes, width: 4),
         "sums": try numbers(sums),
         "stages": try integers(stages, width: 6),
@@ -167,6 +173,16 @@ extension ShapleyState {
       guard count >= 0, count <= numbers.count else { throw broken(name) }
       defer { numbers = numbers.dropFirst(count) }
       return Array(numbers.prefix(count))
+    }
+    let nulls = try integers("null-players")
+    guard nulls.count % 2 == 0 else { throw broken("null-players") }
+    nullPlayers = Array(repeating: [], count: examples)
+    for start in stride(from: 0, to: nulls.count, by: 2) {
+      let (example, player) = (nulls[start], nulls[start + 1])
+      guard (0..<examples).contains(example), (0..<players).contains(player),
+        player > nullPlayers[example].last ?? -1
+      else { throw broken("null-players") }
+      nullPlayers[example].append(player)
     }
     self.ends = []
     if !ends.isEmpty {
