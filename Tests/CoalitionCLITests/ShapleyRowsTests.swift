@@ -25,8 +25,13 @@ import Testing
           elements: .float32(numbers)), name)
     }
     let pixels = images.floats
-    let rows = (0..<3).map { Array(pixels[$0 % images.shape[0] * size..<][..<size]) }
-    let examples = [rows[0], rows[1].map { $0 * 0.5 }, rows[2].reversed()]
+    let rows = (0..<3).map { row in
+      let first = row % images.shape[0] * size
+      return Array(pixels[first..<first + size])
+    }
+    let examples = [
+      rows[0], rows[1].map { $0 * 0.5 }, Array(rows[2].reversed()),
+    ]
     let baselines: [[Float]] = [
       [Float](repeating: 0.25, count: size), (0..<size).map { Float($0 % 5) * 0.1 },
     ]
@@ -46,7 +51,7 @@ import Testing
     let all = try values(try write(examples.flatMap { $0 }, "all.npy"), both)
     let found = try all.doubles("values")
     #expect(try all.shape("values") == [3, 10, 8])
-    #expect(found.allSatisfy(\.isFinite))
+    #expect(found.allSatisfy { $0.isFinite })
     for (index, example) in examples.enumerated() {
       let input = try write(example, "one.npy")
       let alone = try values(input, both)

@@ -249,6 +249,31 @@ import Testing
     #expect(Self.close(early, alone, 1e-12) && !early.contains(where: \.isNaN))
   }
 
+  @Test(arguments: InteractionIndex.allCases)
+  func `Errors of interactions are true`(index: InteractionIndex) async throws {
+    let game = DefinedGame.random(players: 7, seed: 81)
+    let exact = index == .faithSII ? Self.faithful(game).matrix : Self.shapleyIndex(game)
+    var covered = 0
+    var trials = 0
+    for seed in 0..<150 {
+      var options = ShapleyOptions()
+      (options.estimator, options.interactions) = (.leverage, index)
+      (options.evaluations, options.seed) = (3000, UInt64(seed))
+      let estimate = try await Shapley(game, options).result()
+      let quantile = StudentT.quantile975(estimate.replicates[0] - 1)
+      for (place, error) in estimate.interactionErrors.enumerated() {
+        if place % 8 == 0 {
+          #expect(error == 0)
+          continue
+        }
+        trials += 1
+        if abs(estimate.interactions[place] - exact[place]) <= quantile * error { covered += 1 }
+      }
+    }
+    let share = Double(covered) / Double(trials)
+    #expect((0.93...0.975).contains(share), "\(share)")
+  }
+
   @Test func `Runs sample interactions adjusted by the fit`() async throws {
     // The even part of a game of order 3 is fitted exactly.
     let game = RegressionSchemeTests.game(players: 8, order: 3, seed: 78)

@@ -51,6 +51,7 @@ struct ShapleyArrays {
   let evaluations: [Int]
   /// [N, (T,) P, P]
   var interactions: Tensor?
+  var interactionErrors: Tensor?
   let warnings: [String]
 }
 
@@ -70,7 +71,9 @@ extension ShapleyLayout {
       evaluations: estimate.evaluations.flatMap { [Int](repeating: $0, count: targets ?? 1) },
       warnings: ShapleyResult.warnings(estimate))
     if !estimate.interactions.isEmpty {
-      arrays.interactions = try numbers(estimate.interactions, [playerCount, playerCount])
+      let shape = [playerCount, playerCount]
+      arrays.interactions = try numbers(estimate.interactions, shape)
+      arrays.interactionErrors = try numbers(estimate.interactionErrors, shape)
     }
     if let players {
       arrays.attributions = try players.attributions(of: arrays.values, targets: targets)
@@ -100,6 +103,9 @@ enum ShapleyResult {
     try result.append("standard_errors", arrays.standardErrors)
     if let interactions = arrays.interactions {
       try result.append("interactions", interactions)
+    }
+    if let errors = arrays.interactionErrors {
+      try result.append("interaction_standard_errors", errors)
     }
     try result.append("output", arrays.output)
     try result.append("baseline_output", arrays.baselineOutput)

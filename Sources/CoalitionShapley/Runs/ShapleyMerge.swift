@@ -54,7 +54,9 @@ extension ShapleyRun {
       let known = KnownPlayers(
         nulls: first.nullPlayers[example], isComplete: options.value != .banzhaf)
       let jackknife = Jackknife(scheme: scheme, ends: ends, known: known)
-      let outcome = jackknife.outcome(sums, samples: budget.samples)
+      var outcome = jackknife.outcome(sums, samples: budget.samples)
+      outcome.interactionErrors = jackknife.interactionErrors(
+        outcome.interactions, sums, samples: budget.samples)
       estimate.append(
         outcome, ends: ends, samples: budget.samples * scheme.rowsPerSample,
         evaluations: evaluations(budget.samples, scheme), stop: budget.reason)

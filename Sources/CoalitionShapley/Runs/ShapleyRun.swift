@@ -226,7 +226,9 @@ public struct ShapleyRun: Sendable {
           ShapleyState.Result(
             values: outcome.values, standardErrors: outcome.standardErrors,
             replicates: outcome.replicates, samples: samples, stop: stop,
-            interactions: outcome.interactions))
+            interactions: outcome.interactions,
+            interactionErrors: jackknife.interactionErrors(
+              outcome.interactions, state.sums, samples: samples)))
         looks[example] = nil
         continue
       }
@@ -255,7 +257,8 @@ public struct ShapleyRun: Sendable {
       if case .done(let result) = example {
         let outcome = Jackknife.Outcome(
           values: result.values, standardErrors: result.standardErrors,
-          replicates: result.replicates, interactions: result.interactions)
+          replicates: result.replicates, interactions: result.interactions,
+          interactionErrors: result.interactionErrors)
         look = (outcome, result.samples)
         stop = result.stop
       }

@@ -22,6 +22,7 @@ public struct ShapleyState: Sendable {
     var stop: StopReason
     /// [target][player][player], or nothing.
     var interactions: [Double] = []
+    var interactionErrors: [Double] = []
   }
 
   enum Example: Sendable {
@@ -91,10 +92,11 @@ extension ShapleyState {
           ]
         case .done(let result):
           results += result.values + result.standardErrors + result.interactions
+          results += result.interactionErrors
           let reason = StopReason.ordered.firstIndex(of: result.stop) ?? 0
           stages += [
             2, Int64(result.samples), Int64(result.replicates), Int64(reason),
-            Int64(result.interactions.count), 0,
+            Int64(result.interactions.count), Int64(result.interactionErrors.count),
           ]
         }
       }
@@ -239,7 +241,8 @@ extension ShapleyState {
               values: try take(perExample, "results", from: &results),
               standardErrors: try take(perExample, "results", from: &results),
               replicates: stage[2], samples: stage[1], stop: StopReason.ordered[stage[3]],
-              interactions: try take(stage[4], "results", from: &results))))
+              interactions: try take(stage[4], "results", from: &results),
+              interactionErrors: try take(stage[5], "results", from: &results))))
       default: throw broken("stages")
       }
     }

@@ -37,6 +37,7 @@ package struct AdjustedInteractions: CoalitionScheme, InteractionScheme {
     singles = WalshSums(playerCount: playerCount, orders: [1, 3])
   }
 
+  package var fitsPairs: Bool { true }
   package var playerCount: Int { fit.playerCount }
   package var blockSamples: Int { fit.blockSamples }
   package var rowsPerSample: Int { 2 }

@@ -36,6 +36,7 @@ package struct FaithfulRegression: CoalitionScheme, InteractionScheme {
   }
 
   package var index: InteractionIndex { .faithSII }
+  package var fitsPairs: Bool { true }
   package var playerCount: Int { regression.playerCount }
   package var blockSamples: Int { regression.blockSamples }
   package var rowsPerSample: Int { 2 }

@@ -18,6 +18,7 @@ package struct SampledInteractions: CoalitionScheme, InteractionScheme {
     pairs = InteractionSums(index: index, design: regression.design)
   }
 
+  package var fitsPairs: Bool { false }
   package var playerCount: Int { regression.playerCount }
   package var blockSamples: Int { regression.blockSamples }
   package var rowsPerSample: Int { 2 }
