@@ -108,17 +108,17 @@ struct ShapleyRunTests {
   @Test func `Errors of odd regression are those of its third order from the first sample on`()
     async throws
   {
-    // 64 unknowns: the values rest on the third order from 112 pairs on, what is left without a replicate does not.
-    let game = RegressionSchemeTests.game(players: 8, order: 3, seed: 79)
-    let exact = DefinedValues(game: game).shapley
+    // 232 unknowns: the values rest on the third order from 406 pairs on, what is left without a replicate does not.
+    let game = RegressionSchemeTests.game(players: 12, order: 3, seed: 79)
+    let exact = try await Shapley(game, options(.exact)).result().values
     var options = options(.oddRegression)
-    options.samples = 224
+    options.samples = 812
     let estimate = try await Shapley(game, options).result()
-    for player in 0..<8 {
+    for player in 0..<12 {
       #expect(abs(estimate.values[player] - exact[player]) < 1e-8)
       #expect(estimate.standardErrors[player] < 1e-6)
     }
-    options.samples = 222
+    options.samples = 810
     let early = try await Shapley(game, options).result()
     #expect(early.standardErrors.allSatisfy { $0 > 1e-3 })
   }

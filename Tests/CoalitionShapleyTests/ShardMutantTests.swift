@@ -39,10 +39,11 @@ import Testing
 
   @Test(arguments: [3, 7])
   func `Sums in the order of the shards have other bits`(count: Int) async throws {
-    // The game and options of the test of shards.
+    // The game of the test of shards, with so many blocks that every replicate has several.
     let game = DefinedGame.smooth(players: 7, targets: 2, seed: 3)
     for estimator in [Estimator.permutation, .toggle, .complementary] {
-      let options = Self.options(estimator)
+      var options = Self.options(estimator)
+      options.evaluations = 60_000
       let width = 2 * 7
       let whole = try Self.added(try await Self.states(game, options, count: 1), width: width)
       let parts = try Self.added(try await Self.states(game, options, count: count), width: width)
