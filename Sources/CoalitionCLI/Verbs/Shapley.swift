@@ -37,7 +37,8 @@ extension Command {
     ],
     notes: [
       "Without --output the largest values are printed. The arrays of a result: values, standard_errors, output, "
-        + "baseline_output, residual, evaluations; for models also attributions, target and players.",
+        + "baseline_output, residual, evaluations; for models also attributions, target and players; with --interactions "
+        + "interactions and interaction_standard_errors.",
       "An evaluation is the value of one coalition. A signal during a run with --checkpoint ends it with code 75, and the "
         + "same command goes on.",
     ]
