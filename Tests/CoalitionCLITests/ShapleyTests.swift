@@ -157,6 +157,10 @@ import Testing
     for name in ["values", "attributions", "standard_errors", "output", "residual"] {
       #expect(try explained.tensor(name) == shapley.tensor(name), "\(name)")
     }
+    for name in ["estimator", "choice", "stop-reason", "evaluations"] {
+      #expect(explained.metadata("result", name) != nil)
+      #expect(explained.metadata("result", name) == shapley.metadata("result", name), "\(name)")
+    }
   }
 
   @Test("Without --output the largest values are printed with their errors")

@@ -2,6 +2,7 @@
 
 import Coalition
 import CoalitionBase
+import CoalitionData
 import CoalitionExplain
 import CoalitionNet
 
@@ -12,6 +13,8 @@ struct ExplainRun {
     /// Per player [N, (T,) P]: nil without groups.
     var values: Tensor?
     var standardErrors: Tensor?
+    /// Counts, and what was decided on the way, where that is more than the explanation says.
+    var summary: [JSONValue.Member] = []
     var seconds = 0.0
 
     /// What a user should know about the numbers.
@@ -191,14 +194,16 @@ struct ExplainRun {
     let layout = ShapleyLayout(
       playerCount: divided.playerCount, players: divided, hasTargetAxis: target == .all,
       target: described)
-    let arrays = try layout.arrays(try await Shapley(game, shapley).result())
+    let estimate = try await Shapley(game, shapley).result()
+    let arrays = try layout.arrays(estimate)
     var explanation = Explanation(
       attributions: arrays.attributions, output: arrays.output,
       baselineOutput: arrays.baselineOutput, residual: arrays.residual, target: described,
       evaluations: arrays.evaluations)
     explanation.warnings = arrays.warnings
     return Outcome(
-      explanation: explanation, values: arrays.values, standardErrors: arrays.standardErrors)
+      explanation: explanation, values: arrays.values, standardErrors: arrays.standardErrors,
+      summary: ShapleyResult.summary(estimate))
   }
 
   private var everyElement: PlayerSet {

@@ -119,7 +119,7 @@ enum ShapleyResult {
   }
 
   /// Counts, and what was decided on the way.
-  private static func summary(_ estimate: ShapleyEstimate) -> [JSONValue.Member] {
+  static func summary(_ estimate: ShapleyEstimate) -> [JSONValue.Member] {
     [
       .init("examples", .integer(estimate.exampleCount)),
       .init("targets", .integer(estimate.targetCount)),
