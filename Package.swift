@@ -92,7 +92,7 @@ let package = Package(
       name: "CoalitionCLITests",
       dependencies: [
         "CoalitionBase", "CoalitionCLI", "CoalitionData", "CoalitionExplain", "CoalitionNet",
-        "CoalitionONNX",
+        "CoalitionONNX", "TestSupport",
       ],
       exclude: ["Fixtures"], swiftSettings: swift),
     .testTarget(

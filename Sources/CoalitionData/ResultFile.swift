@@ -111,8 +111,11 @@ public struct ResultFile: Sendable {
     do throws(CoalitionError) {
       if bytes.starts(with: [0x50, 0x4B]) {
         try self.init(npz: bytes, limit: memoryLimit)
-      } else {
+      } else if bytes.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) == 0x7B {
         try self.init(json: bytes)
+      } else {
+        throw CoalitionError(
+          .invalidData, "not a result of this program", expected: "npz or JSON with metadata")
       }
     } catch {
       throw error.at(path)

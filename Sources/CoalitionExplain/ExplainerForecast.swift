@@ -31,11 +31,13 @@ extension Explainer {
   }
 
   /// Bytes of packed weights and arenas for a method.
-  /// - Parameter variants: examples times evaluations.
+  /// - Parameters:
+  ///   - variants: examples times evaluations.
+  ///   - limit: bytes that they may take; smaller tiles need less, but the smallest may still need more.
   package func programByteCount(
-    _ method: GradientMethod, variants: Int, threads: Int
+    _ method: GradientMethod, variants: Int, threads: Int, within limit: Int
   ) throws(CoalitionError) -> Int {
-    try reversePlan(method).programByteCount(examples: variants, threads: threads)
+    try reversePlan(method).programByteCount(examples: variants, threads: threads, within: limit)
   }
 
   /// - Throws: what keeps signals from going back through the model.

@@ -123,6 +123,7 @@ import Testing
     let game = ShellGame.options(players) + ["--interactions", "2"]
     let exact = try place.result(game, "exact.npz")
     #expect(try exact.shape("interactions") == [1, players, players])
+    #expect(try exact.doubles("interaction_standard_errors").allSatisfy { $0 == 0 })
     // Of the Shapley index every t in 0 ... P - 2 has the same chance.
     let differences: [Double] = (0...players - 2).map { Double(6 * $0 + 6) }
     let expected: Double = differences.reduce(0, +) / Double(players - 1)
@@ -155,6 +156,10 @@ import Testing
       "mlp-relu", "shapley", "--players", "patch:14x14", "--target", "3")
     for name in ["values", "attributions", "standard_errors", "output", "residual"] {
       #expect(try explained.tensor(name) == shapley.tensor(name), "\(name)")
+    }
+    for name in ["estimator", "choice", "stop-reason", "evaluations"] {
+      #expect(explained.metadata("result", name) != nil)
+      #expect(explained.metadata("result", name) == shapley.metadata("result", name), "\(name)")
     }
   }
 

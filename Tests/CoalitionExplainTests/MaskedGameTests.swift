@@ -61,6 +61,39 @@ import Testing
     return list
   }
 
+  @Test("Players whose elements are those of every baseline are known")
+  func nullPlayers() throws {
+    let plan = try Nets.convolutional()
+    // Columns are players. Example 0 has zeros in columns 2 and 3, and -0, which is not the same, in column 4.
+    var numbers = try Nets.rows([2, 2, 6, 7], seed: 1).doubles
+    for row in 0..<12 {
+      for column in [2, 3, 4] { numbers[row * 7 + column] = column == 4 ? -0.0 : 0 }
+    }
+    let x = try Tensor(shape: [2, 2, 6, 7], elements: .float64(numbers))
+    let columns = (0..<84).map { Int32($0 % 7) }
+    func nulls(_ ids: [Int32], _ shape: [Int], _ baseline: Tensor?) throws -> [[Int]] {
+      let players = try PlayerSet(
+        ["x": .map(try Tensor(shape: shape, elements: .int32(ids)))], inputs: [("x", [2, 6, 7])],
+        examples: 2)
+      let game = try MaskedGame(
+        plan, players: players, inputs: ["x": x], baselines: baseline.map { ["x": $0] } ?? [:],
+        targets: [[0], [0]])
+      return (0..<2).map { game.nullPlayers(ofExample: $0) }
+    }
+    #expect(try nulls(columns, [2, 6, 7], nil) == [[2, 3], []])
+    // The second example's own numbers are its baseline, or one of two.
+    let own = try Tensor(shape: [1, 2, 6, 7], elements: .float64(Array(numbers[84...])))
+    #expect(try nulls(columns, [2, 6, 7], own) == [[], [0, 1, 2, 3, 4, 5, 6]])
+    let zeros = [Double](repeating: 0, count: 84)
+    let both = try Tensor(
+      shape: [2, 2, 6, 7], elements: .float64(Array(numbers[84...]) + zeros))
+    #expect(try nulls(columns, [2, 6, 7], both) == [[], []])
+    // Maps that differ by example, with elements that are nobody's.
+    let shifted = (0..<84).map { Int32(($0 + 1) % 7) - 1 }
+    let low = columns.map { max($0 - 1, -1) }
+    #expect(try nulls(low + shifted, [2, 2, 6, 7], nil) == [[1, 2], []])
+  }
+
   @Test(
     "Coalitions of a convolutional network have the bytes of plain passes over masked inputs",
     arguments: [

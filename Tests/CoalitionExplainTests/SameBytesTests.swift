@@ -14,6 +14,7 @@ import Testing
     .deconvnet, .layerwiseRelevance(RuleBook(.alphaBeta())),
     .layerwiseRelevance(RuleBook(.gamma())), .integratedGradients(steps: 50),
     .integratedGradients(steps: 7, quadrature: .right),
+    .adaptiveIntegratedGradients(tolerance: 0.02),
   ]
 
   /// Convolutions with stride and pads, overlapping max pools, a residual sum, dense layers.
@@ -110,6 +111,7 @@ import Testing
     for (method, baselines) in [
       (.deepLIFT, baselines), (.integratedGradients(steps: 300), [:]),
       (.integratedGradients(steps: 120, quadrature: .midpoint), baselines),
+      (.adaptiveIntegratedGradients(tolerance: 1e-4), baselines),
     ] as [(GradientMethod, [String: Baseline])] {
       let all = try await explainer.explain(
         ["x": x], by: method, target: .index([1]), baselines: baselines)

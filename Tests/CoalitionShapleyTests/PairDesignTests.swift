@@ -6,10 +6,11 @@ import Testing
 
 @Suite struct PairDesignTests {
   private static func design(
-    _ players: Int, _ law: PairDesign.Law, seed: UInt64 = 4, budget: Int? = nil
+    _ players: Int, _ law: PairDesign.Law, seed: UInt64 = 4, unknowns: Int? = nil
   ) -> PairDesign {
     PairDesign(
-      playerCount: players, law: law, seed: seed, purpose: .init(rawValue: 1003), budget: budget)
+      playerCount: players, law: law, seed: seed, purpose: .init(rawValue: 1003), unknowns: unknowns
+    )
   }
 
   @Test(arguments: [2, 3, 4, 5, 6, 7, 10, 33, 64])
@@ -33,10 +34,10 @@ import Testing
   }
 
   @Test func `A block of all pairs holds all pairs`() {
-    // 15 pairs of 5 players.
-    let design = Self.design(5, .leverage)
-    #expect(design.blockPairs == 15)
-    #expect(design.expectedCounts(samples: 15) == [5, 10])
+    // 7 pairs of 4 players.
+    let design = Self.design(4, .leverage)
+    #expect(design.blockPairs == 7)
+    #expect(design.expectedCounts(samples: 7) == [4, 3])
     // Sizes alike as long as there are enough pairs: 7 of 8 players, 8 + 28 + 56 + 35 pairs.
     let eight = Self.design(8, .leverage)
     #expect(eight.expectedCounts(samples: 7) == [2, 2, 2, 1])
@@ -73,13 +74,13 @@ import Testing
     }
   }
 
-  @Test func `Blocks are small enough for 64 of them`() {
-    #expect(Self.design(40, .kernel).blockPairs == 40)
-    #expect(Self.design(12, .kernel).blockPairs == 32)
-    #expect(Self.design(40, .kernel, budget: 1280).blockPairs == 10)
-    #expect(Self.design(40, .kernel, budget: 3).blockPairs == 1)
-    #expect(Self.design(40, .kernel, budget: 1 << 40).blockPairs == 40)
-    #expect(Self.design(1, .kernel).blockPairs == 1)
+  @Test func `Blocks grow with the players, and the third order has larger ones`() {
+    for (players, pairs) in [(1, 1), (3, 3), (12, 8), (40, 8), (64, 16), (784, 192)] {
+      #expect(Self.design(players, .kernel).blockPairs == pairs)
+    }
+    for (players, unknowns, pairs) in [(8, 64, 8), (14, 378, 16), (16, 576, 32), (20, 1160, 32)] {
+      #expect(Self.design(players, .leverage, unknowns: unknowns).blockPairs == pairs)
+    }
   }
 
   @Test func `Walsh sums are sums of products of signs`() {

@@ -8,7 +8,7 @@ struct GameFlags: Sendable {
   static let gameOption = Option(
     "game", "COMMAND",
     "in place of MODEL, a program of the shell: it reads a line of P characters 0 or 1 per coalition and an empty line "
-      + "after a batch, and writes one number per line",
+      + "after a batch, where what is buffered must be flushed, and writes one number per line",
     as: .text)
   static let countOption = Option(
     "player-count", "P", "players of --game", as: .integer(1...(1 << 24)))

@@ -77,11 +77,18 @@ struct PlayerFlags: Sendable {
       let sizes = text.dropFirst(6).split(separator: "x", omittingEmptySubsequences: false)
         .map { Int($0) }
       guard sizes.count == 2, let height = sizes[0], let width = sizes[1], height > 0, width > 0
-      else { throw unknown(text) }
+      else {
+        throw CoalitionError(
+          .usage, "--players: a patch has a height and a width", expected: "patch:HxW, from 1x1 on",
+          found: "'\(text)'")
+      }
       return (.patch(height: height, width: width), .string(text))
     }
     if text.hasPrefix("axis:") {
-      guard let axis = Int(text.dropFirst(5)) else { throw unknown(text) }
+      guard let axis = Int(text.dropFirst(5)) else {
+        throw CoalitionError(
+          .usage, "--players: an axis is a whole number", expected: "axis:K", found: "'\(text)'")
+      }
       return (.axis(axis), .string(text))
     }
     let isFile =

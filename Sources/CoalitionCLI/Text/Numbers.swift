@@ -27,24 +27,26 @@ enum Numbers {
     return sign + padded.dropLast(digits) + "." + padded.suffix(digits)
   }
 
-  /// With so many significant digits; very large and very small ones as the shortest exact text.
+  /// With so many significant digits; very large and very small ones with an exponent.
   static func significant(_ value: Double, _ digits: Int = 5) -> String {
     guard value.isFinite, value != 0 else { return value == 0 ? "0" : "\(value)" }
     var exponent = 0
     var magnitude = value.magnitude
-    while magnitude >= 10 && exponent < 9 {
+    while magnitude >= 10 {
       magnitude /= 10
       exponent += 1
     }
-    while magnitude < 1 && exponent > -9 {
+    while magnitude < 1 {
       magnitude *= 10
       exponent -= 1
     }
-    guard (1..<10).contains(magnitude) else { return "\(Float(value))" }
-    if exponent < -4 {
-      return "\(value < 0 ? "-" : "")\(fixed(magnitude, digits - 1))e\(exponent)"
+    if (-4...8).contains(exponent) { return fixed(value, max(0, digits - 1 - exponent)) }
+    var text = fixed(magnitude, digits - 1)
+    if text.hasPrefix("10") {
+      text = fixed(1, digits - 1)
+      exponent += 1
     }
-    return fixed(value, max(0, digits - 1 - exponent))
+    return "\(value < 0 ? "-" : "")\(text)e\(exponent)"
   }
 
   /// 5 kB, 1.23 MB.

@@ -101,12 +101,10 @@ struct EvaluateRun: Sendable {
     }
     let execution = try Execution(runtime, held: held + bytes)
     self.execution = execution
-    let lanes = explainer.forward.chooseLanes(
+    let programs = explainer.forward.programByteCount(
       examples: min(Self.product(examples, max(coalitions, 1)), 1 << 14),
-      threads: execution.threads)
-    let memory = try explainer.forward.memory(
-      examples: 1, lanes: lanes, threads: execution.threads)
-    try runtime.check(memory: execution.held + memory.constants + memory.arenas)
+      threads: execution.threads, within: execution.options.memoryLimit)
+    try runtime.check(memory: execution.held + programs)
   }
 
   private static func product(_ factors: Int...) -> Int {

@@ -18,10 +18,13 @@ struct ExplainResult {
     let explanation = outcome.explanation
     var record = record
     record.options = options
-    record.result = [
-      .init("examples", .integer(explanation.output.shape.first ?? 1)),
-      .init("evaluations-per-example", .integer(explanation.evaluations.max() ?? 0)),
-    ]
+    record.result = outcome.summary
+    if record.result.isEmpty {
+      record.result = [
+        .init("examples", .integer(explanation.output.shape.first ?? 1)),
+        .init("evaluations-per-example", .integer(explanation.evaluations.max() ?? 0)),
+      ]
+    }
     var result = ResultFile(
       metadata: record.members, mainArray: isSeveral ? nil : "attributions")
     for name in explanation.attributions.keys.sorted() {

@@ -2,6 +2,7 @@
 
 import Coalition
 import CoalitionBase
+import CoalitionData
 import CoalitionExplain
 import CoalitionNet
 
@@ -14,6 +15,8 @@ struct ExplainRun {
     var standardErrors: Tensor?
     /// Of values by moments.
     var errorEstimate: Tensor?
+    /// Counts, and what was decided on the way, where that is more than the explanation says.
+    var summary: [JSONValue.Member] = []
     var seconds = 0.0
 
     /// What a user should know about the numbers.
@@ -74,22 +77,25 @@ struct ExplainRun {
     }
     variants = product
     programBytes = try Self.programBytes(
-      explainer, work, variants: product, threads: execution.threads)
+      explainer, work, variants: product, threads: execution.threads,
+      within: execution.options.memoryLimit)
     try runtime.check(memory: execution.held + programBytes)
   }
 
   private static func programBytes(
-    _ explainer: Explainer, _ work: ExplainMethod.Work, variants: Int, threads: Int
+    _ explainer: Explainer, _ work: ExplainMethod.Work, variants: Int, threads: Int,
+    within limit: Int
   ) throws(CoalitionError) -> Int {
     switch work {
     case .gradient(let method):
-      return try explainer.programByteCount(method, variants: variants, threads: threads)
+      return try explainer.programByteCount(
+        method, variants: variants, threads: threads, within: limit)
     case .gradCAM:
-      return try explainer.programByteCount(.gradient, variants: variants, threads: threads)
+      return try explainer.programByteCount(
+        .gradient, variants: variants, threads: threads, within: limit)
     case .occlusion, .windows, .rise, .shapley:
-      let lanes = explainer.forward.chooseLanes(examples: variants, threads: threads)
-      let memory = try explainer.forward.memory(examples: 1, lanes: lanes, threads: threads)
-      return memory.constants + memory.arenas
+      return explainer.forward.programByteCount(
+        examples: variants, threads: threads, within: limit)
     }
   }
 
@@ -123,7 +129,10 @@ struct ExplainRun {
     case .shapley(let options):
       let count = players?.playerCount ?? elements(explainer)
       let budget = options.evaluations ?? ShapleyOptions.defaultEvaluationsPerPlayer * count
-      return (options.estimator == .exact && count < 50 ? 1 << count : budget) * repeats
+      // More coalitions than can be evaluated are still a number that others can be multiplied with.
+      let coalitions = options.estimator == .exact && count < 50 ? 1 << count : budget
+      let (product, overflow) = coalitions.multipliedReportingOverflow(by: repeats)
+      return overflow ? .max : product
     }
   }
 
@@ -189,7 +198,8 @@ struct ExplainRun {
     let layout = ShapleyLayout(
       playerCount: divided.playerCount, players: divided, hasTargetAxis: target == .all,
       target: described)
-    let arrays = try layout.arrays(try await Shapley(game, shapley).result())
+    let estimate = try await Shapley(game, shapley).result()
+    let arrays = try layout.arrays(estimate)
     var explanation = Explanation(
       attributions: arrays.attributions, output: arrays.output,
       baselineOutput: arrays.baselineOutput, residual: arrays.residual, target: described,
@@ -198,7 +208,7 @@ struct ExplainRun {
     return Outcome(
       explanation: explanation, values: arrays.values,
       standardErrors: arrays.errorEstimate == nil ? arrays.standardErrors : nil,
-      errorEstimate: arrays.errorEstimate)
+      errorEstimate: arrays.errorEstimate, summary: ShapleyResult.summary(estimate))
   }
 
   private var everyElement: PlayerSet {
@@ -222,6 +232,7 @@ struct ExplainRun {
 
   /// What the run would need. Nothing of it is done but a trial on a few examples.
   func forecast() async throws(CoalitionError) -> String {
+    if case .shapley(let options) = work { return try await forecast(options) }
     let trial = try await trial()
     let seconds = trial.seconds / Double(trial.examples) * Double(examples)
     return """
@@ -251,7 +262,6 @@ struct ExplainRun {
     }
     var target = target
     if case .labels(let labels) = target { target = .labels(Array(labels.prefix(count))) }
-    let (work, share) = tried
     var best = Double.infinity
     // The first run also packs weights and starts threads.
     for _ in 0..<2 {
@@ -259,9 +269,10 @@ struct ExplainRun {
       _ = try await outcome(work, first, target, execution.options)
       best = min(best, start.duration(to: ContinuousClock().now).seconds)
     }
-    return (count, best / share)
+    return (count, best)
   }
 
+<<<<<<< HEAD
   /// What is tried in place of all the work, and its share: of long sampling a few samples are enough.
   private var tried: (work: ExplainMethod.Work, share: Double) {
     guard case .shapley(var shapley) = work, !shapley.estimator.usesMoments else {
@@ -273,5 +284,19 @@ struct ExplainRun {
     shapley.tolerance = nil
     shapley.evaluations = few
     return (.shapley(shapley), Double(few) / Double(evaluations))
+=======
+  /// The same of long sampling, of which a part is tried.
+  private func forecast(_ shapley: ShapleyOptions) async throws(CoalitionError) -> String {
+    let divided: PlayerSet
+    if let players { divided = players } else { divided = try everyElement }
+    let (game, _) = try await explainer.game(
+      inputs, players: divided, target: target, baselines: baselines, execution.options)
+    var shapley = shapley
+    shapley.run = execution.options
+    return try await ShapleyForecast(
+      run: try ShapleyRun(game, shapley), examples: examples, players: divided.playerCount,
+      held: execution.held + programBytes, memoryLimit: execution.runtime.memoryLimit,
+      threads: execution.threads, instructionSet: execution.instructionSet
+    ).text()
   }
 }

@@ -37,7 +37,8 @@ extension Command {
     ],
     notes: [
       "Without --output the largest values are printed. The arrays of a result: values, standard_errors, output, "
-        + "baseline_output, residual, evaluations; for models also attributions, target and players.",
+        + "baseline_output, residual, evaluations; for models also attributions, target and players; with --interactions "
+        + "interactions and interaction_standard_errors.",
       "An evaluation is the value of one coalition. A signal during a run with --checkpoint ends it with code 75, and the "
         + "same command goes on.",
     ]
@@ -126,7 +127,8 @@ struct ShapleyVerb {
     if runtime.isDryRun {
       let forecast = ShapleyForecast(
         run: plan, examples: subject.game.exampleCount, players: subject.game.playerCount,
-        held: subject.held + subject.programBytes, memoryLimit: runtime.memoryLimit,
+        held: subject.held + (try subject.programBytes(of: plan, execution)),
+        memoryLimit: runtime.memoryLimit,
         threads: execution.threads, instructionSet: execution.instructionSet)
       let text = try await forecast.text()
       try await subject.program?.close()

@@ -53,6 +53,7 @@ struct ShapleyArrays {
   let evaluations: [Int]
   /// [N, (T,) P, P]
   var interactions: Tensor?
+  var interactionErrors: Tensor?
   let warnings: [String]
 }
 
@@ -75,7 +76,9 @@ extension ShapleyLayout {
       arrays.errorEstimate = try numbers(estimate.errorEstimates, [playerCount])
     }
     if !estimate.interactions.isEmpty {
-      arrays.interactions = try numbers(estimate.interactions, [playerCount, playerCount])
+      let shape = [playerCount, playerCount]
+      arrays.interactions = try numbers(estimate.interactions, shape)
+      arrays.interactionErrors = try numbers(estimate.interactionErrors, shape)
     }
     if let players {
       arrays.attributions = try players.attributions(of: arrays.values, targets: targets)
@@ -110,6 +113,9 @@ enum ShapleyResult {
     if let interactions = arrays.interactions {
       try result.append("interactions", interactions)
     }
+    if let errors = arrays.interactionErrors {
+      try result.append("interaction_standard_errors", errors)
+    }
     try result.append("output", arrays.output)
     try result.append("baseline_output", arrays.baselineOutput)
     try result.append("residual", arrays.residual)
@@ -122,7 +128,7 @@ enum ShapleyResult {
   }
 
   /// Counts, and what was decided on the way.
-  private static func summary(_ estimate: ShapleyEstimate) -> [JSONValue.Member] {
+  static func summary(_ estimate: ShapleyEstimate) -> [JSONValue.Member] {
     [
       .init("examples", .integer(estimate.exampleCount)),
       .init("targets", .integer(estimate.targetCount)),

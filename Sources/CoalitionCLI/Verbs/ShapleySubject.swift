@@ -19,8 +19,8 @@ struct ShapleySubject: Sendable {
   private(set) var paths: [JSONValue.Member] = []
   /// Bytes in use besides those of the run.
   private(set) var held = 0
-  /// Bytes of programs and their arenas.
-  private(set) var programBytes = 0
+  /// Bytes of the program for passes over coalitions, and of its arenas.
+  private var programBytes = 0
   /// What the command line says of a model.
   private var explained: ExplanationSubject?
 
@@ -47,10 +47,8 @@ struct ShapleySubject: Sendable {
       examples: explained.examples, targets: targets, players: set.playerCount,
       elements: explained.sources.reduce(0) { $0 + $1.shape.reduce(1, *) })
     let execution = try Execution(runtime, held: held)
-    let lanes = explainer.forward.chooseLanes(examples: 1 << 20, threads: execution.threads)
-    let memory = try explainer.forward.memory(
-      examples: 1, lanes: lanes, threads: execution.threads)
-    programBytes = memory.constants + memory.arenas
+    programBytes = explainer.forward.programByteCount(
+      examples: 1 << 14, threads: execution.threads, within: execution.options.memoryLimit)
     try runtime.check(memory: held + programBytes)
 
     let (game, described) = try await explained.arrays.locatingNotFinite(
@@ -70,6 +68,18 @@ struct ShapleySubject: Sendable {
     paths = [.init("input", explained.arrays.pathRecord)]
     self.held = held
     self.explained = explained
+  }
+
+  /// Bytes of the programs and arenas of a run.
+  func programBytes(
+    of run: ShapleyRun, _ execution: Execution
+  ) throws(CoalitionError) -> Int {
+    guard run.togglesPlayers, let plan = try (game as? MaskedGame)?.togglePlan() else {
+      return programBytes
+    }
+    let toggles = plan.byteCount(
+      variants: 1 << 14, threads: execution.threads, within: execution.options.memoryLimit)
+    return programBytes + toggles
   }
 
   /// Values and errors of an estimate and of the results that are made from it.

@@ -22,6 +22,8 @@ struct AdaptivePath: Sendable {
   private static let depthLimit = 20
   /// Pieces of one call, about.
   private static let piecesPerCall = 1 << 11
+  /// Bytes of the sums of paths that are worked on together, about.
+  private static let bytesAtOnce = 1 << 27
 
   /// A path: an example, one of its baselines, and which score.
   private struct Path {
@@ -29,7 +31,6 @@ struct AdaptivePath: Sendable {
     var baseline: Int
     var seed: Int32
     var sums: [[Double]]
-    var residual = 0.0
     var scale = 0.0
     var evaluations = 0
   }
@@ -48,9 +49,26 @@ struct AdaptivePath: Sendable {
     examples: Int
   ) async throws(CoalitionError) -> (rows: [String: [Double]], evaluations: [Int]) {
     let plan = try explainer.plan(explainer.request(.integratedGradients()))
+    let elements = plan.sources.reduce(0) { $0 + $1.count }
+    let targets = weights.isAll ? weights.count : 1
+    let perExample = max(elements * targets * baselines.count * MemoryLayout<Double>.stride, 1)
+    let together = max(Self.bytesAtOnce / perExample, 1)
+    var rows: [String: [Double]] = [:]
+    var evaluations: [Int] = []
+    for first in stride(from: 0, to: examples, by: together) {
+      let part = try await attributions(first..<min(first + together, examples), plan)
+      rows.merge(part.rows, uniquingKeysWith: +)
+      evaluations += part.evaluations
+    }
+    return (rows, evaluations)
+  }
+
+  private func attributions(
+    _ examples: Range<Int>, _ plan: ReversePlan
+  ) async throws(CoalitionError) -> (rows: [String: [Double]], evaluations: [Int]) {
     let seeds = weights.isAll ? Array(0..<Int32(weights.count)) : []
     var paths: [Path] = []
-    for example in 0..<examples {
+    for example in examples {
       for seed in weights.rowOf.map({ [$0[example]] }) ?? seeds {
         for baseline in 0..<baselines.count {
           paths.append(
@@ -90,7 +108,6 @@ struct AdaptivePath: Sendable {
               paths[piece.path].sums[source][element] += values[source][element]
             }
           }
-          paths[piece.path].residual += gap
         } else {
           halves.append(piece)
         }
@@ -167,16 +184,16 @@ struct AdaptivePath: Sendable {
       points[input.name] = try rows[input.name]?.rows(places.map { paths[$0.path].example })
     }
     for input in explainer.sources {
-      let ends = rows[input.name]?.doubles ?? []
-      let starts = baselines.rows[input.name]?.doubles ?? []
+      guard let ends = try rows[input.name]?.rows(places.map { paths[$0.path].example }).doubles,
+        let starts = baselines.rows[input.name]?.doubles
+      else { continue }
       var values: [Double] = []
       values.reserveCapacity(places.count * input.count)
-      for (index, place) in places {
-        let end = paths[index].example * input.count
+      for (row, (index, place)) in places.enumerated() {
         let start = paths[index].baseline * input.count
         for element in 0..<input.count {
           let from = starts[start + element]
-          values.append(from + place * (ends[end + element] - from))
+          values.append(from + place * (ends[row * input.count + element] - from))
         }
       }
       points[input.name] = try Tensor(

@@ -58,6 +58,11 @@ public final class MaskedGame: Sendable {
     targetCount = isDifference ? 1 : targets.first?.count ?? 0
   }
 
+  /// Players of an example whose elements are those of every row of the baseline.
+  public func nullPlayers(ofExample example: Int) -> [Int] {
+    masked.nullPlayers(subject, playerCount: players.playerCount, example: example)
+  }
+
   /// Evaluations of the network that the values of so many coalitions take.
   public func evaluations(coalitions: Int) -> Int { coalitions * subject.baselines }
 

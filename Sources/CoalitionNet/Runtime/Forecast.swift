@@ -23,6 +23,12 @@ extension Plan {
     return routine.chooseLanes(examples: examples, threads: threads, room: max(room, 0))
   }
 
+  /// Bytes of packed weights and of the arenas of all threads in a run of `examples` examples that has so many bytes for
+  /// them; more where even the smallest tile needs more.
+  package func programByteCount(examples: Int, threads: Int, within limit: Int) -> Int {
+    routine.programByteCount(examples: examples, threads: threads, within: limit)
+  }
+
   /// Bytes of one example's inputs and outputs.
   private var rowByteCount: Int {
     (inputs + outputs.filter { !$0.isConstant }).reduce(0) { $0 + $1.count }

@@ -117,6 +117,16 @@ package final class Routine: Sendable {
     return lanes
   }
 
+  /// Bytes of packed weights and of the arenas of all threads.
+  /// - Parameters:
+  ///   - limit: bytes that both may take; the smallest tile may still need more.
+  ///   - least: lanes that a tile has at least.
+  func programByteCount(examples: Int, threads: Int, within limit: Int, least: Int = 1) -> Int {
+    let room = max(limit - constantByteCount, 0)
+    let lanes = max(chooseLanes(examples: examples, threads: threads, room: room), least)
+    return constantByteCount + threads * arenaByteCount(lanes: lanes)
+  }
+
   /// Bytes of one thread's arena.
   func arenaByteCount(lanes: Int) -> Int {
     if let known = arenaByteCounts.withLock({ $0[lanes] }) { return known }

@@ -84,6 +84,14 @@ package final class TogglePlan: Sendable {
   /// Bytes of the encoded steps at one number of lanes.
   package var programByteCount: Int { routine.draft.steps.count * MemoryLayout<ln_step>.stride }
   package var constantByteCount: Int { routine.constantByteCount }
+  /// Bytes of the encoded steps, of packed weights and of the arenas of all threads in a run that has so many bytes for
+  /// them; more where even the smallest tile needs more.
+  package func byteCount(variants: Int, threads: Int, within limit: Int) -> Int {
+    programByteCount
+      + routine.programByteCount(
+        examples: variants, threads: threads, within: max(limit - programByteCount, 0),
+        least: Int(LN_LANE_UNIT))
+  }
   /// Bytes of one thread's arena.
   package func arenaByteCount(lanes: Int) -> Int { routine.arenaByteCount(lanes: lanes) }
 
@@ -203,23 +211,6 @@ package final class TogglePlan: Sendable {
         .usage, "segments of coalitions do not fit",
         expected: "one per coalition, in order, none across a multiple of \(unit) coalitions",
         found: "\(segments.count) for \(variants.count) coalitions")
-    }
-  }
-}
-
-extension Tensor {
-  /// The elements at which row `row` of this tensor has other bits than a row of another one of the same type.
-  fileprivate func forEachDifference(
-    _ row: Int, from other: Tensor, _ otherRow: Int, count: Int, _ body: (Int) -> Void
-  ) {
-    switch (elements, other.elements) {
-    case (.float32(let a), .float32(let b)):
-      for i in 0..<count
-      where a[row * count + i].bitPattern != b[otherRow * count + i].bitPattern { body(i) }
-    case (.float64(let a), .float64(let b)):
-      for i in 0..<count
-      where a[row * count + i].bitPattern != b[otherRow * count + i].bitPattern { body(i) }
-    default: (0..<count).forEach(body)
     }
   }
 }

@@ -17,6 +17,10 @@ public protocol Game: Sendable {
   /// Values of one coalition.
   var targetCount: Int { get }
 
+  /// Players of an example that add nothing to any coalition, where that is known without a value: they are not
+  /// estimated.
+  func nullPlayers(ofExample example: Int) -> [Int]
+
   /// The values of some coalitions for each example, one example after the other: [coalition][target] each.
   /// - Parameter rows: per example, which coalitions; an example without any is not evaluated.
   func values(
@@ -59,6 +63,7 @@ extension Game {
   public var exampleCount: Int { 1 }
   public var targetCount: Int { 1 }
   public var cost: GameCost { GameCost() }
+  public func nullPlayers(ofExample example: Int) -> [Int] { [] }
 
   /// By full evaluations: every coalition, and again with each player toggled.
   public func marginalSums(

@@ -13,9 +13,10 @@ struct EstimatorChoice {
   let reason: String?
   let scheme: any SamplingScheme
 
+  /// - Parameter cost: of the game; asked for where it decides.
   /// - Throws: what the scheme throws.
   init(
-    _ options: ShapleyOptions, playerCount: Int, targetCount: Int, cost: GameCost
+    _ options: ShapleyOptions, playerCount: Int, cost: @autoclosure () -> GameCost = GameCost()
   ) throws(CoalitionError) {
     if let index = options.interactions {
       (estimator, reason, scheme) = try Self.ofInteractions(index, options, playerCount)
@@ -45,13 +46,9 @@ struct EstimatorChoice {
         return (.exact, isGiven ? nil : reason, scheme)
       }
     }
-    let scheme: any SamplingScheme =
-      index == .faithSII
-      ? try FaithfulRegression(playerCount: players, seed: options.seed, budget: budget)
-      : SampledInteractions(
-        playerCount: players, index: index, seed: options.seed, budget: budget)
     return (
-      .leverage, options.estimator == .auto ? "interactions from pairs of complements" : nil, scheme
+      .leverage, options.estimator == .auto ? "interactions from pairs of complements" : nil,
+      try interactionScheme(for: index, playerCount: players, seed: options.seed)
     )
   }
 
@@ -67,7 +64,7 @@ struct EstimatorChoice {
   }
 
   private static func best(
-    _ options: ShapleyOptions, _ players: Int, _ cost: GameCost
+    _ options: ShapleyOptions, _ players: Int, _ cost: () -> GameCost
   ) -> (Estimator, String) {
     let budget = min(
       options.evaluations ?? ShapleyOptions.defaultEvaluationsPerPlayer * players,
@@ -85,7 +82,7 @@ struct EstimatorChoice {
     let candidates = [
       Candidate(estimator: .permutation, constant: 0.55, cost: 1, least: 2 * players),
       Candidate(estimator: .orthogonal, constant: 0.50, cost: 1, least: 32 * players),
-      Candidate(estimator: .toggle, constant: 0.53, cost: cost.marginal, least: 16 * players),
+      Candidate(estimator: .toggle, constant: 0.53, cost: cost().marginal, least: 16 * players),
       Candidate(estimator: .leverage, constant: 0.45, cost: 1, least: 8 * players),
       Candidate(estimator: .oddRegression, constant: 0.15, cost: 1, least: 8 * odd),
     ]

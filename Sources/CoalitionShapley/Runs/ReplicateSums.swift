@@ -33,10 +33,8 @@ struct ReplicateSums: Sendable {
     replicates.enumerated().allSatisfy { $1.covers(max(Self.positions($0, blocks: blocks), 0)) }
   }
 
-  /// Whether all rows hold so many numbers.
-  func hasWidth(_ width: Int) -> Bool {
-    replicates.allSatisfy { $0.nodes.allSatisfy { $0.sum.count == width } }
-  }
+  /// How many numbers the rows hold.
+  var widths: Set<Int> { Set(replicates.flatMap { $0.nodes.map(\.sum.count) }) }
 
   /// The sums of each replicate and of all of them, in a fixed order of addition.
   func totals() -> (all: [Double], replicates: [[Double]]) {
@@ -53,6 +51,7 @@ struct ReplicateSums: Sendable {
 struct Jackknife {
   let scheme: any SamplingScheme
   let ends: [GameEnds]
+  let known: KnownPlayers
 
   struct Outcome {
     /// [target][player]
@@ -62,30 +61,58 @@ struct Jackknife {
     var replicates = 0
     /// [target][player][player] for schemes that have them.
     var interactions: [Double] = []
+    /// Of final outcomes.
+    var interactionErrors: [Double] = []
   }
 
   /// - Parameter samples: all samples; every block but the last is whole.
   func outcome(_ sums: ReplicateSums, samples: Int) -> Outcome {
+    let scheme = scheme.decided(by: samples)
     let (all, replicates) = sums.totals()
-    let counts = sampleCounts(samples)
     var outcome = Outcome(replicates: replicates.count)
     for target in ends.indices {
       let own = target * scheme.sumCount..<(target + 1) * scheme.sumCount
-      let values = scheme.values(Array(all[own]), samples: samples, ends: ends[target])
+      let values = known.applied(
+        to: scheme.values(Array(all[own]), samples: samples, ends: ends[target]))
       outcome.values += values
       if let scheme = scheme as? any InteractionScheme {
-        outcome.interactions += scheme.interactions(
-          Array(all[own]), samples: samples, ends: ends[target])
+        outcome.interactions += known.applied(
+          toPairs: scheme.interactions(Array(all[own]), samples: samples, ends: ends[target]))
       }
-      if scheme.sampleLimit == samples {
-        outcome.standardErrors += [Double](repeating: 0, count: values.count)
-      } else {
-        outcome.standardErrors += standardErrors(
-          values, all[own], replicates.map { $0[own] }, samples, counts, ends[target])
+      outcome.standardErrors += standardErrors(
+        of: values, all[own], replicates.map { $0[own] }, samples
+      ) { sums, samples in
+        known.applied(to: scheme.values(sums, samples: samples, ends: ends[target]))
       }
     }
     return outcome
   }
+
+  /// The standard errors of an outcome's interactions, in their order: nothing for schemes without. NaN where
+  /// regressions on nearly all pairs of many players would take too long.
+  func interactionErrors(
+    _ interactions: [Double], _ sums: ReplicateSums, samples: Int
+  ) -> [Double] {
+    guard let scheme = scheme as? any InteractionScheme else { return [] }
+    guard scheme.playerCount <= Self.fittedPlayers || !scheme.fitsPairs else {
+      return [Double](repeating: .nan, count: interactions.count)
+    }
+    let (all, replicates) = sums.totals()
+    let width = interactions.count / max(ends.count, 1)
+    return ends.indices.flatMap { target in
+      let own = target * scheme.sumCount..<(target + 1) * scheme.sumCount
+      return standardErrors(
+        of: Array(interactions[target * width..<(target + 1) * width]), all[own],
+        replicates.map { $0[own] }, samples
+      ) { sums, samples in
+        known.applied(
+          toPairs: scheme.interactions(sums, samples: samples, ends: ends[target]))
+      }
+    }
+  }
+
+  /// Players whose pairs are fitted once for each replicate within seconds.
+  private static let fittedPlayers = 40
 
   /// Samples of each replicate that has any.
   private func sampleCounts(_ samples: Int) -> [Int] {
@@ -98,31 +125,38 @@ struct Jackknife {
     }
   }
 
+  /// - Parameter estimate: numbers from sums over some samples.
   private func standardErrors(
-    _ values: [Double], _ all: ArraySlice<Double>, _ replicates: [ArraySlice<Double>],
-    _ samples: Int, _ counts: [Int], _ ends: GameEnds
+    of values: [Double], _ all: ArraySlice<Double>, _ replicates: [ArraySlice<Double>],
+    _ samples: Int, _ estimate: ([Double], Int) -> [Double]
   ) -> [Double] {
+    if scheme.sampleLimit == samples { return [Double](repeating: 0, count: values.count) }
     guard replicates.count >= 2 else {
       return [Double](repeating: .nan, count: values.count)
     }
-    var pseudo: [[Double]] = []
-    var weights: [Double] = []
-    for (own, count) in zip(replicates, counts) {
+    // Pseudo-values less the estimate, by which little is lost in the squares.
+    var sums = [Double](repeating: 0, count: values.count)
+    var weighted = sums
+    var squares = sums
+    var weights = 0.0
+    for (own, count) in zip(replicates, sampleCounts(samples)) {
       let rest = zip(all, own).map { $0 - $1 }
-      let without = scheme.values(rest, samples: samples - count, ends: ends)
-      let share = Double(samples) / Double(count)
-      pseudo.append(zip(values, without).map { share * $0 - (share - 1) * $1 })
-      weights.append(1 / (share - 1))
+      let without = estimate(rest, samples - count)
+      let more = Double(samples) / Double(count) - 1
+      let weight = 1 / more
+      weights += weight
+      for index in values.indices {
+        let deviation = more * (values[index] - without[index])
+        sums[index] += deviation
+        weighted[index] += weight * deviation
+        squares[index] += weight * deviation * deviation
+      }
     }
     let groups = Double(replicates.count)
-    return values.indices.map { player in
-      let mean = pseudo.reduce(0) { $0 + $1[player] } / groups
-      var sum = 0.0
-      for (row, weight) in zip(pseudo, weights) {
-        let deviation = row[player] - mean
-        sum += deviation * deviation * weight
-      }
-      return (sum / groups).squareRoot()
+    return values.indices.map { index in
+      let mean = sums[index] / groups
+      let sum = squares[index] - mean * (2 * weighted[index] - mean * weights)
+      return (max(sum, 0) / groups).squareRoot()
     }
   }
 }

@@ -9,7 +9,9 @@ extension ShapleyRun {
     let size = scheme.blockSamples
     let (whole, overflow) = (samples / size).multipliedReportingOverflow(
       by: scheme.evaluations(samples: size))
-    return overflow ? .max : 2 + whole + scheme.evaluations(samples: samples % size)
+    let (sum, isTooLarge) = whole.addingReportingOverflow(
+      2 + scheme.evaluations(samples: samples % size))
+    return overflow || isTooLarge ? .max : sum
   }
 
   static func blocks(_ samples: Int, _ scheme: any SamplingScheme) -> Int {
@@ -50,11 +52,15 @@ extension ShapleyRun {
     return budget
   }
 
-  /// Bytes of the sums of one example: the subtrees of 64 replicates.
-  static func sumBytes(_ game: any Game, _ scheme: any SamplingScheme) -> Int {
-    // A few subtrees for each replicate: their number is that of the ones in a binary number.
-    let perReplicate = 8
-    return [ReplicateSums.count, perReplicate, 8, game.targetCount, scheme.sumCount].reduce(1) {
+  /// Bytes of the sums of one example: the subtrees of up to 64 replicates.
+  /// - Parameter blocks: of the whole run, when known.
+  static func sumBytes(_ game: any Game, _ scheme: any SamplingScheme, blocks: Int?) -> Int {
+    let replicates = min(blocks ?? .max, ReplicateSums.count)
+    // As many subtrees as there are ones in a binary number, a few: at most its places.
+    let places = blocks.map {
+      Int.bitWidth - ($0 / ReplicateSums.count + 1).leadingZeroBitCount
+    }
+    return [replicates, min(places ?? 8, 8), 8, game.targetCount, scheme.sumCount].reduce(1) {
       let (product, overflow) = $0.multipliedReportingOverflow(by: $1)
       return overflow ? .max : product
     }
@@ -62,9 +68,9 @@ extension ShapleyRun {
 
   /// Examples that run together: as many as have room for their sums.
   static func groupSize(
-    _ game: any Game, _ scheme: any SamplingScheme, _ options: ShapleyOptions
+    _ game: any Game, _ scheme: any SamplingScheme, _ options: ShapleyOptions, blocks: Int?
   ) throws(CoalitionError) -> Int {
-    let bytes = sumBytes(game, scheme)
+    let bytes = sumBytes(game, scheme, blocks: blocks)
     // The sums of all examples of a shard stay until its end.
     let kept = options.shard == nil ? 1 : game.exampleCount
     let (needed, overflow) = bytes.multipliedReportingOverflow(by: kept)

@@ -27,10 +27,14 @@ extension ShapleyRun {
 
   /// Bytes of sums that the run keeps at a time.
   package var sumByteCount: Int {
-    let (product, overflow) = Self.sumBytes(game, scheme)
+    let blocks = sampleBudget.map { Self.blocks($0, scheme) }
+    let (product, overflow) = Self.sumBytes(game, scheme, blocks: blocks)
       .multipliedReportingOverflow(by: options.shard == nil ? groupSize : game.exampleCount)
     return overflow ? .max : product
   }
+
+  /// Whether the game is asked for marginal contributions, which models have a program of their own for.
+  package var togglesPlayers: Bool { scheme is ToggleScheme }
 
   /// Of one example: those of the blocks before are another shard's.
   private func evaluations(blocks: Range<Int>) -> Int {

@@ -17,6 +17,8 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
   public var momentPasses = 0
   /// [N, T, P, P], symmetric with zeros on the diagonal, where they were asked for; else empty.
   public var interactions: [Double]
+  /// As the interactions, of examples that are done; NaN of others, and where they would take too long.
+  public var interactionErrors: [Double]
   /// The values of nobody and of everybody, [N, T].
   public var emptyValues: [Double]
   public var fullValues: [Double]
@@ -45,7 +47,7 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
     self.playerCount = playerCount
     (values, standardErrors, emptyValues, fullValues) = ([], [], [], [])
     (evaluations, samples, replicates, stops) = ([], [], [], [])
-    interactions = []
+    (interactions, interactionErrors) = ([], [])
     self.estimator = estimator
     self.choice = choice
     bias = scheme.bias
@@ -90,6 +92,9 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
     standardErrors += outcome?.standardErrors ?? unknown
     interactions +=
       outcome?.interactions ?? [Double](repeating: .nan, count: interactionCount)
+    let errors = outcome?.interactionErrors ?? []
+    interactionErrors +=
+      errors.isEmpty ? [Double](repeating: .nan, count: interactionCount) : errors
     replicates.append(outcome?.replicates ?? 0)
     for target in 0..<targetCount {
       emptyValues.append(ends?[target].empty ?? .nan)

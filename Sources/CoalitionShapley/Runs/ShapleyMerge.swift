@@ -11,17 +11,23 @@ extension ShapleyRun {
   public static func merged(
     _ states: [ShapleyState], _ options: ShapleyOptions, playerCount: Int, targetCount: Int
   ) throws(CoalitionError) -> ShapleyEstimate {
-    let choice = try EstimatorChoice(
-      options, playerCount: playerCount, targetCount: targetCount, cost: GameCost())
+    guard let first = states.first else {
+      throw CoalitionError(.usage, "there are no parts of a run to merge")
+    }
+    // A file may say what it likes: players whose sums are not there are not made room for.
+    let widths = states.reduce(into: Set<Int>()) { $0.formUnion($1.sumWidths) }
+    guard let width = widths.first, widths.count == 1, targetCount > 0,
+      width / targetCount >= playerCount
+    else {
+      throw CoalitionError(.invalidData, "parts of the run are damaged, or of different runs")
+    }
+    let choice = try EstimatorChoice(options, playerCount: playerCount)
     let scheme = choice.scheme
     guard let budget = try budget(options, scheme) else {
       throw CoalitionError(.usage, "the parts of a run have a budget", expected: "samples")
     }
     let blockCount = blocks(budget.samples, scheme)
     try check(states, blocks: blockCount)
-    guard let first = states.first else {
-      throw CoalitionError(.usage, "there are no parts of a run to merge")
-    }
     var estimate = ShapleyEstimate(
       playerCount: playerCount, targetCount: targetCount, estimator: choice.estimator,
       choice: choice.reason, scheme: scheme)
@@ -41,11 +47,16 @@ extension ShapleyRun {
         replicates.append(tree)
       }
       let sums = ReplicateSums(replicates)
-      guard sums.covers(blocks: blockCount), sums.hasWidth(targetCount * scheme.sumCount) else {
+      guard sums.covers(blocks: blockCount), width == targetCount * scheme.sumCount else {
         throw CoalitionError(.invalidData, "parts of the run are missing or damaged")
       }
       let ends = first.ends[example]
-      let outcome = Jackknife(scheme: scheme, ends: ends).outcome(sums, samples: budget.samples)
+      let known = KnownPlayers(
+        nulls: first.nullPlayers[example], isComplete: options.value != .banzhaf)
+      let jackknife = Jackknife(scheme: scheme, ends: ends, known: known)
+      var outcome = jackknife.outcome(sums, samples: budget.samples)
+      outcome.interactionErrors = jackknife.interactionErrors(
+        outcome.interactions, sums, samples: budget.samples)
       estimate.append(
         outcome, ends: ends, samples: budget.samples * scheme.rowsPerSample,
         evaluations: evaluations(budget.samples, scheme), stop: budget.reason)
@@ -67,6 +78,7 @@ extension ShapleyRun {
       }
       next = state.blocks.upperBound
       guard let first = states.first, state.ends == first.ends,
+        state.nullPlayers == first.nullPlayers,
         state.examples.count == first.examples.count,
         state.ends.count == state.examples.count
       else {

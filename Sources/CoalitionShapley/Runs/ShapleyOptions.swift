@@ -9,12 +9,15 @@ public struct Shard: Sendable, Hashable {
   public let index: Int
   public let count: Int
 
-  /// - Throws: `usage` unless 1 <= index <= count.
+  /// Parts of one run at most.
+  public static let limit = 1 << 20
+
+  /// - Throws: `usage` unless 1 <= index <= count <= `limit`.
   public init(_ index: Int, of count: Int) throws(CoalitionError) {
-    guard count >= 1, (1...count).contains(index) else {
+    guard (1...Self.limit).contains(count), (1...count).contains(index) else {
       throw CoalitionError(
-        .usage, "a shard is one of several", expected: "I/N with I from 1 to N",
-        found: "\(index)/\(count)")
+        .usage, "a shard is one of several",
+        expected: "I/N with I from 1 to N, N at most \(Self.limit)", found: "\(index)/\(count)")
     }
     self.index = index
     self.count = count

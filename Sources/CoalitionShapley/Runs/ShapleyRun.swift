@@ -39,8 +39,7 @@ public struct ShapleyRun: Sendable {
     let resolved = options.resolved(playerCount: game.playerCount)
     self.options = resolved
     self.game = game
-    let choice = try EstimatorChoice(
-      resolved, playerCount: game.playerCount, targetCount: game.targetCount, cost: game.cost)
+    let choice = try EstimatorChoice(resolved, playerCount: game.playerCount, cost: game.cost)
     estimator = choice.estimator
     self.choice = choice.reason
     scheme = choice.scheme
@@ -48,12 +47,13 @@ public struct ShapleyRun: Sendable {
     let budget = try Self.budget(resolved, scheme)
     sampleBudget = budget?.samples
     budgetReason = budget?.reason ?? .samples
-    groupSize = try Self.groupSize(game, scheme, resolved)
-    let blockCount: Int
-    if let budget { blockCount = Self.blocks(budget.samples, scheme) } else { blockCount = .max }
-    let blocks = resolved.shard?.blocks(of: blockCount) ?? 0..<blockCount
+    let blockCount = budget.map { [scheme] in Self.blocks($0.samples, scheme) }
+    groupSize = try Self.groupSize(game, scheme, resolved, blocks: blockCount)
+    let blocks = resolved.shard?.blocks(of: blockCount ?? .max) ?? 0..<(blockCount ?? .max)
     if let state {
-      guard state.examples.count == game.exampleCount, state.blocks == blocks else {
+      guard state.examples.count == game.exampleCount, state.blocks == blocks,
+        state.sumWidths.isSubset(of: [game.targetCount * scheme.sumCount])
+      else {
         throw CoalitionError(.invalidData, "the state belongs to another run")
       }
       progress = state
@@ -61,6 +61,7 @@ public struct ShapleyRun: Sendable {
       progress = ShapleyState(
         examples: Array(repeating: .waiting, count: game.exampleCount), ends: [],
         nextBlock: blocks.lowerBound, blocks: blocks)
+      progress.nullPlayers = (0..<game.exampleCount).map { game.nullPlayers(ofExample: $0) }
     }
   }
 
@@ -194,7 +195,9 @@ public struct ShapleyRun: Sendable {
     for example in active {
       guard case .running(var state) = progress.examples[example] else { continue }
       let ends = progress.ends[example]
-      let jackknife = Jackknife(scheme: scheme, ends: ends)
+      let known = KnownPlayers(
+        nulls: progress.nullPlayers[example], isComplete: options.value != .banzhaf)
+      let jackknife = Jackknife(scheme: scheme, ends: ends, known: known)
       let outcome = jackknife.outcome(state.sums, samples: samples)
       looks[example] = (outcome, samples)
       let earlier = state.history.last { $0.blocks * 2 == blocks }?.values
@@ -208,7 +211,9 @@ public struct ShapleyRun: Sendable {
           ShapleyState.Result(
             values: outcome.values, standardErrors: outcome.standardErrors,
             replicates: outcome.replicates, samples: samples, stop: stop,
-            interactions: outcome.interactions))
+            interactions: outcome.interactions,
+            interactionErrors: jackknife.interactionErrors(
+              outcome.interactions, state.sums, samples: samples)))
         looks[example] = nil
         continue
       }
@@ -237,7 +242,8 @@ public struct ShapleyRun: Sendable {
       if case .done(let result) = example {
         let outcome = Jackknife.Outcome(
           values: result.values, standardErrors: result.standardErrors,
-          replicates: result.replicates, interactions: result.interactions)
+          replicates: result.replicates, interactions: result.interactions,
+          interactionErrors: result.interactionErrors)
         look = (outcome, result.samples)
         stop = result.stop
       }

@@ -22,6 +22,7 @@ public struct ShapleyState: Sendable {
     var stop: StopReason
     /// [target][player][player], or nothing.
     var interactions: [Double] = []
+    var interactionErrors: [Double] = []
   }
 
   enum Example: Sendable {
@@ -35,6 +36,8 @@ public struct ShapleyState: Sendable {
   var examples: [Example]
   /// Per example and target; nothing before the first slice.
   var ends: [[GameEnds]]
+  /// Per example, players that are known to add nothing.
+  var nullPlayers: [[Int]] = []
   /// The next block of the examples that run.
   var nextBlock: Int
   /// All blocks of the run, or of its shard.
@@ -47,6 +50,14 @@ public struct ShapleyState: Sendable {
       case .summed, .done: true
       }
     }
+  }
+
+  /// How many numbers the rows of sums hold: one answer in a state that is whole, none before the first block.
+  var sumWidths: Set<Int> {
+    var widths = Set<Int>()
+    for case .running(let progress) in examples { widths.formUnion(progress.sums.widths) }
+    for case .summed(let progress) in examples { widths.formUnion(progress.sums.widths) }
+    return widths
   }
 }
 
@@ -81,10 +92,11 @@ extension ShapleyState {
           ]
         case .done(let result):
           results += result.values + result.standardErrors + result.interactions
+          results += result.interactionErrors
           let reason = StopReason.ordered.firstIndex(of: result.stop) ?? 0
           stages += [
             2, Int64(result.samples), Int64(result.replicates), Int64(reason),
-            Int64(result.interactions.count), 0,
+            Int64(result.interactions.count), Int64(result.interactionErrors.count),
           ]
         }
       }
@@ -95,7 +107,11 @@ extension ShapleyState {
         try Tensor(shape: [values.count / width, width], elements: .int64(values))
       }
       let targets = ends.first?.count ?? 0
+      let nulls = nullPlayers.enumerated().flatMap { example, players in
+        players.flatMap { [Int64(example), Int64($0)] }
+      }
       return [
+        "null-players": try integers(nulls, width: 2),
         "nodes": try integers(nodes, width: 4),
         "sums": try numbers(sums),
         "stages": try integers(stages, width: 6),
@@ -160,6 +176,16 @@ extension ShapleyState {
       defer { numbers = numbers.dropFirst(count) }
       return Array(numbers.prefix(count))
     }
+    let nulls = try integers("null-players")
+    guard nulls.count % 2 == 0 else { throw broken("null-players") }
+    nullPlayers = Array(repeating: [], count: examples)
+    for start in stride(from: 0, to: nulls.count, by: 2) {
+      let (example, player) = (nulls[start], nulls[start + 1])
+      guard (0..<examples).contains(example), (0..<players).contains(player),
+        player > nullPlayers[example].last ?? -1
+      else { throw broken("null-players") }
+      nullPlayers[example].append(player)
+    }
     self.ends = []
     if !ends.isEmpty {
       for _ in 0..<examples {
@@ -206,7 +232,7 @@ extension ShapleyState {
         }
         self.examples.append(stage[0] == 1 ? .running(progress) : .summed(progress))
       case 2:
-        guard StopReason.ordered.indices.contains(stage[3]), stage[1] > 0 else {
+        guard StopReason.ordered.indices.contains(stage[3]), (1...1 << 56).contains(stage[1]) else {
           throw broken("stages")
         }
         self.examples.append(
@@ -215,7 +241,8 @@ extension ShapleyState {
               values: try take(perExample, "results", from: &results),
               standardErrors: try take(perExample, "results", from: &results),
               replicates: stage[2], samples: stage[1], stop: StopReason.ordered[stage[3]],
-              interactions: try take(stage[4], "results", from: &results))))
+              interactions: try take(stage[4], "results", from: &results),
+              interactionErrors: try take(stage[5], "results", from: &results))))
       default: throw broken("stages")
       }
     }

@@ -81,15 +81,17 @@ struct StopRules {
     }
     if let top,
       all({ values, errors, _, _ in
-        isResolved(top, values, errors, StudentT.quantile975(outcome.replicates - 1))
+        isWithoutSpread(values, errors, blocks)
+          || isResolved(top, values, errors, StudentT.quantile975(outcome.replicates - 1))
       })
     {
       return .top
     }
     if let rankStability, let earlier,
       all({ values, errors, ends, own in
-        Correlation.spearman(values, earlier[own]) >= rankStability
-          && errors.contains { $0 > 0 }
+        isWithoutSpread(values, errors, blocks)
+          || Correlation.spearman(values, earlier[own]) >= rankStability
+            && errors.contains { $0 > 0 }
       })
     {
       return .rank
@@ -110,9 +112,18 @@ struct StopRules {
     guard let least = values.min(), let most = values.max(), let worst = errors.max(),
       errors.allSatisfy(\.isFinite)
     else { return false }
-    // Where no spread has been seen at all, rare contributions may still be unseen.
-    if worst == 0 { return blocks >= CheckPoints.firstWithoutSpread }
+    if worst == 0 { return isWithoutSpread(values, errors, blocks) }
     return worst <= tolerance * (most - least)
+  }
+
+  /// Whether no spread has been seen for so long that none is expected: at first, rare contributions may still be
+  /// unseen. More samples would then tell neither ranks nor errors.
+  private func isWithoutSpread(
+    _ values: ArraySlice<Double>, _ errors: ArraySlice<Double>, _ blocks: Int
+  ) -> Bool {
+    // Sums of many digits leave a spread of rounding.
+    let rounding = 1e-13 * values.reduce(0) { max($0, abs($1)) }
+    return blocks >= CheckPoints.firstWithoutSpread && errors.allSatisfy { $0 <= rounding }
   }
 
   /// Whether the intervals of the largest values lie above all others.

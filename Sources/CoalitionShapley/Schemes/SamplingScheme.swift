@@ -56,6 +56,9 @@ package protocol SamplingScheme: Sendable {
 
   /// Values of the players from the sums of one target over `samples` samples, NaN where they do not suffice.
   func values(_ sums: [Double], samples: Int, ends: GameEnds) -> [Double]
+  /// The scheme whose values are those of a run of so many samples: what depends on their number is decided by it for
+  /// all parts of the run as well, whose values say how far the whole is off.
+  func decided(by samples: Int) -> Self
 
   /// For schemes whose later samples depend on earlier ones: numbers that say how, from the sums of all targets
   /// ([target][sum]). They are taken at fixed numbers of blocks; nil for schemes that do not look back.
@@ -68,6 +71,7 @@ extension SamplingScheme {
   package var sampleLimit: Int? { nil }
   package var rowsPerSample: Int { 1 }
   package var bias: String? { nil }
+  package func decided(by samples: Int) -> Self { self }
   package func adaptation(_ sums: [Double], samples: Int, ends: [GameEnds]) -> [Double]? { nil }
   package func adapted(to adaptation: [Double]) -> Self { self }
 }

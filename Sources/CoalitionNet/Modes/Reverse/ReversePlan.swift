@@ -43,24 +43,25 @@ package final class ReversePlan: Sendable {
     referenceCounts = draft.referenceCounts
   }
 
-  /// Bytes of packed weights and of the arenas of all threads in a run over so many examples and variants of them.
-  package func programByteCount(examples: Int, threads: Int) -> Int {
+  /// Bytes of packed weights and of the arenas of all threads in a run over so many examples and variants of them that
+  /// has so many bytes for them; more where even the smallest tile needs more.
+  package func programByteCount(examples: Int, threads: Int, within limit: Int) -> Int {
     [routine, reference].compactMap { $0 }.reduce(0) { bytes, routine in
-      let lanes = lanes(of: routine, examples: examples, threads: threads)
-      return bytes + routine.constantByteCount + threads * routine.arenaByteCount(lanes: lanes)
+      bytes
+        + routine.programByteCount(
+          examples: examples, threads: threads, within: max(limit - bytes, 0), least: leastLanes)
     }
   }
 
   /// Lanes that a run of `examples` examples takes by default.
-  package func chooseLanes(examples: Int, threads: Int) -> Int {
-    lanes(of: routine, examples: examples, threads: threads)
+  package func chooseLanes(examples: Int, threads: Int, within limit: Int = .max) -> Int {
+    let room = max(limit - routine.constantByteCount, 0)
+    return max(
+      routine.chooseLanes(examples: examples, threads: threads, room: room), leastLanes)
   }
 
   /// Sums need a tile that holds their longest segment.
-  private func lanes(of routine: Routine, examples: Int, threads: Int) -> Int {
-    let lanes = routine.chooseLanes(examples: examples, threads: threads)
-    return request.isSummed ? max(lanes, 16) : lanes
-  }
+  private var leastLanes: Int { request.isSummed ? 16 : 1 }
 
   /// What a run works on. Rows are [R, one example's shape]; the indices say which row each example takes (nil: its
   /// own).
@@ -105,7 +106,8 @@ package final class ReversePlan: Sendable {
     var options = options
     if request.isSummed, (options.lanes ?? 1) == 1 {
       let threads = try Plan.threads(options.threads)
-      options.lanes = chooseLanes(examples: work.examples, threads: threads)
+      options.lanes = chooseLanes(
+        examples: work.examples, threads: threads, within: options.memoryLimit)
     }
     let elements: [Tensor.Elements]
     let segments: Segments?

@@ -7,12 +7,17 @@
 //
 // (regression adjustment, as Witter, Liu, Musco: Regression-adjusted Monte Carlo, arXiv 2506.11849, for values). The fit
 // is -1/4 sum over kl of (1 - z_kl) E_kl, so its weighted sum is a matrix times E, and Walsh sums of the weights hold
-// the matrix. The fit comes from the same samples: consistent, with a bias that falls as 1 / samples.
+// the matrix. The fit comes from the same samples: consistent, with a bias that falls as 1 / samples. Samples that do
+// not suffice for the fit leave everything to the weights.
 
 package import CoalitionBase
 
 /// Sampled values and Shapley interactions, of up to 63 players.
 package struct AdjustedInteractions: CoalitionScheme, InteractionScheme {
+  /// Players up to which sums over sets of four take no more than some 100 MB for a target, and the equations of all
+  /// pairs no more time than evaluations do.
+  static let usefulPlayers = 24
+
   package let index: InteractionIndex
   private let fit: FaithfulRegression
   private let weighted: InteractionSums
@@ -22,16 +27,17 @@ package struct AdjustedInteractions: CoalitionScheme, InteractionScheme {
   private let singles: WalshSums
 
   package init(
-    playerCount: Int, index: InteractionIndex, seed: UInt64, budget: Int? = nil
+    playerCount: Int, index: InteractionIndex, seed: UInt64
   ) throws(CoalitionError) {
     self.index = index
-    fit = try FaithfulRegression(playerCount: playerCount, seed: seed, budget: budget)
+    fit = try FaithfulRegression(playerCount: playerCount, seed: seed)
     weighted = InteractionSums(index: index, design: fit.regression.design)
     constants = WalshSums(playerCount: playerCount, orders: [0, 2])
     products = WalshSums(playerCount: playerCount, orders: [0, 2, 4])
     singles = WalshSums(playerCount: playerCount, orders: [1, 3])
   }
 
+  package var fitsPairs: Bool { true }
   package var playerCount: Int { fit.playerCount }
   package var blockSamples: Int { fit.blockSamples }
   package var rowsPerSample: Int { 2 }
@@ -76,11 +82,13 @@ package struct AdjustedInteractions: CoalitionScheme, InteractionScheme {
   }
 
   package func interactions(_ sums: [Double], samples: Int, ends: GameEnds) -> [Double] {
-    let coefficients = fit.coefficients(Array(sums[..<fit.sumCount]))
+    var coefficients = fit.coefficients(Array(sums[..<fit.sumCount]))
+    if coefficients.contains(where: \.isNaN) { coefficients = coefficients.map { _ in 0 } }
     let first = fit.sumCount + weighted.count
     let fitted = fittedSums(sums[first...], coefficients)
     let adjusted = coefficients.indices.map {
-      coefficients[$0] + (sums[fit.sumCount + $0] - fitted[$0]) / Double(samples)
+      samples > 0
+        ? coefficients[$0] + (sums[fit.sumCount + $0] - fitted[$0]) / Double(samples) : .nan
     }
     return InteractionSums.symmetric(adjusted, playerCount: playerCount)
   }

@@ -21,6 +21,7 @@ package struct ExactInteractions: CoalitionScheme, InteractionScheme {
     weights = index.secondDifferences(playerCount: playerCount)
   }
 
+  package var fitsPairs: Bool { false }
   package var playerCount: Int { exact.playerCount }
   package var blockSamples: Int { exact.blockSamples }
   package var sampleLimit: Int? { exact.sampleLimit }

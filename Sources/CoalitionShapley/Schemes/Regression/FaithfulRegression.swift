@@ -18,16 +18,14 @@ package struct FaithfulRegression: CoalitionScheme, InteractionScheme {
   /// Sums of weights times the even part.
   private let right: WalshSums
 
-  package init(playerCount: Int, seed: UInt64, budget: Int? = nil) throws(CoalitionError) {
+  package init(playerCount: Int, seed: UInt64) throws(CoalitionError) {
     guard Self.takes(playerCount: playerCount) else {
       throw CoalitionError(
         .limitExceeded, "Faith-SII by regression is for fewer players; use sii",
         expected: "at most \(RegressionLimits.unknowns) pairs of players",
         found: "\(playerCount) players")
     }
-    let design = PairDesign(
-      playerCount: playerCount, law: .leverage, seed: seed, purpose: .leverageRows, budget: budget)
-    regression = PairRegressionScheme(design: design, order: 1, bias: RegressionLimits.bias)
+    regression = .byLeverage(playerCount: playerCount, seed: seed)
     fourths = WalshSums(playerCount: playerCount, orders: [4])
     right = WalshSums(playerCount: playerCount, orders: [0, 2])
   }
@@ -38,6 +36,7 @@ package struct FaithfulRegression: CoalitionScheme, InteractionScheme {
   }
 
   package var index: InteractionIndex { .faithSII }
+  package var fitsPairs: Bool { true }
   package var playerCount: Int { regression.playerCount }
   package var blockSamples: Int { regression.blockSamples }
   package var rowsPerSample: Int { 2 }

@@ -71,6 +71,8 @@ public enum InteractionIndex: String, Sendable, Hashable, CaseIterable, Codable 
 /// A scheme whose sums also hold the interactions of two players.
 package protocol InteractionScheme: SamplingScheme {
   var index: InteractionIndex { get }
+  /// Whether interactions come from equations with an unknown for each pair of players.
+  var fitsPairs: Bool { get }
   /// P x P, symmetric with zeros on the diagonal, from the sums of one target; NaN where they do not suffice.
   func interactions(_ sums: [Double], samples: Int, ends: GameEnds) -> [Double]
 }

@@ -32,10 +32,11 @@ package struct PairDesign: Sendable {
   /// Pairs of each size 1 ... P/2, infinity where a Double does not hold them.
   private let population: [Double]
 
-  /// - Parameter budget: coalitions that will be drawn in all, when known: blocks are then small enough for one in each
-  ///   of `replicates`.
+  /// Blocks grow with the sums that they make, and do not depend on a budget: runs that end at the same sample, by
+  /// whatever rule, are the same.
+  /// - Parameter unknowns: coefficients of a regression of third order; nil for one of first order.
   package init(
-    playerCount: Int, law: Law, seed: UInt64, purpose: CounterRandom.Purpose, budget: Int? = nil
+    playerCount: Int, law: Law, seed: UInt64, purpose: CounterRandom.Purpose, unknowns: Int? = nil
   ) {
     self.playerCount = playerCount
     self.law = law
@@ -43,15 +44,13 @@ package struct PairDesign: Sendable {
     self.purpose = purpose
     population = Self.populations(playerCount)
     let all = population.reduce(0, +)
-    var pairs = max(playerCount, Self.usefulPairs)
-    if let budget { pairs = min(pairs, max(1, budget / 2 / Self.replicates)) }
+    let whole = unknowns.map { min($0 / 16, 32) } ?? playerCount / 4
+    let pairs = max(whole / Self.unit, 1) * Self.unit
     blockPairs = max(1, all < Double(pairs) ? Int(all) : pairs)
   }
 
-  /// Blocks that a run should have, so that its error bars rest on as many replicates.
-  static let replicates = 64
-  /// Pairs that make a block worth stratifying.
-  private static let usefulPairs = 32
+  /// Pairs that are added up together (WalshSums), and enough of them to spread sizes.
+  private static let unit = 8
 
   /// Coalitions that this many samples are: a single player has no pairs.
   package func evaluations(samples: Int) -> Int { playerCount == 1 ? 0 : 2 * samples }

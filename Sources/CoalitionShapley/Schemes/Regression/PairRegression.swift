@@ -22,6 +22,8 @@ package struct PairRegressionScheme: CoalitionScheme {
   package let bias: String?
   let matrixSums: WalshSums
   private let rightSums: WalshSums
+  /// Whether the samples suffice for order 3; nil: those that are given decide.
+  private var suffices: Bool?
 
   /// - Parameter order: 1 or 3; at 3 at most 63 players.
   package init(design: PairDesign, order: Int, bias: String) {
@@ -75,7 +77,7 @@ package struct PairRegressionScheme: CoalitionScheme {
     let matrix = sums[..<matrixSums.count]
     let right = Array(sums[matrixSums.count...])
     let total = ends.difference / 2
-    if order == 3, RegressionLimits.suffice(pairs: samples, unknowns: unknowns),
+    if order == 3, suffices ?? RegressionLimits.suffice(pairs: samples, unknowns: unknowns),
       let fit = leastSquares(thirdOrderMatrix(matrix), right, total: total)
     {
       var values = fit[..<playerCount].map { 2 * $0 }
@@ -91,6 +93,12 @@ package struct PairRegressionScheme: CoalitionScheme {
         firstOrderMatrix(matrix), Array(right[..<playerCount]), total: total)
     else { return [Double](repeating: .nan, count: playerCount) }
     return fit.map { 2 * $0 }
+  }
+
+  package func decided(by samples: Int) -> PairRegressionScheme {
+    var copy = self
+    copy.suffices = RegressionLimits.suffice(pairs: samples, unknowns: unknowns)
+    return copy
   }
 
   /// The matrix of the players, row by row; its lower triangle.

@@ -15,21 +15,18 @@ enum RegressionLimits {
 }
 
 /// The scheme of one of the estimators kernel, kernelUnbiased, leverage and oddRegression.
-/// - Parameter budget: coalitions that will be drawn in all, when known.
+/// - Parameter budget: coalitions that will be drawn in all, when known: with too few of them for the third order its
+///   sums are not made.
 package func regressionScheme(
   for estimator: Estimator, playerCount: Int, seed: UInt64, budget: Int? = nil
 ) throws(CoalitionError) -> any SamplingScheme {
   switch estimator {
-  case .kernelUnbiased:
-    return UnbiasedKernelScheme(playerCount: playerCount, seed: seed, budget: budget)
+  case .kernelUnbiased: return UnbiasedKernelScheme(playerCount: playerCount, seed: seed)
   case .kernel:
     let design = PairDesign(
-      playerCount: playerCount, law: .kernel, seed: seed, purpose: .kernelRows, budget: budget)
+      playerCount: playerCount, law: .kernel, seed: seed, purpose: .kernelRows)
     return PairRegressionScheme(design: design, order: 1, bias: RegressionLimits.bias)
-  case .leverage:
-    let design = PairDesign(
-      playerCount: playerCount, law: .leverage, seed: seed, purpose: .leverageRows, budget: budget)
-    return PairRegressionScheme(design: design, order: 1, bias: RegressionLimits.bias)
+  case .leverage: return PairRegressionScheme.byLeverage(playerCount: playerCount, seed: seed)
   case .oddRegression:
     let players = Double(playerCount)
     let unknowns = Int(players + players * (players - 1) * (players - 2) / 6)
@@ -42,7 +39,7 @@ package func regressionScheme(
     }
     let design = PairDesign(
       playerCount: playerCount, law: .leverage, seed: seed, purpose: .oddRegressionRows,
-      budget: budget)
+      unknowns: unknowns)
     if let budget, !RegressionLimits.suffice(pairs: budget / 2, unknowns: unknowns) {
       return PairRegressionScheme(
         design: design, order: 1,
@@ -56,20 +53,22 @@ package func regressionScheme(
   }
 }
 
-/// The scheme that gives values of players and an index of interactions of two.
-/// - Parameter budget: coalitions that will be drawn in all, when known; where it allows all of them, the scheme is exact.
+extension PairRegressionScheme {
+  /// The regression of first order on pairs by leverage scores.
+  static func byLeverage(playerCount: Int, seed: UInt64) -> PairRegressionScheme {
+    let design = PairDesign(
+      playerCount: playerCount, law: .leverage, seed: seed, purpose: .leverageRows)
+    return PairRegressionScheme(design: design, order: 1, bias: RegressionLimits.bias)
+  }
+}
+
+/// The scheme that samples values of players and an index of interactions of two.
 package func interactionScheme(
-  for index: InteractionIndex, playerCount: Int, seed: UInt64, budget: Int? = nil
+  for index: InteractionIndex, playerCount: Int, seed: UInt64
 ) throws(CoalitionError) -> any InteractionScheme {
-  if let budget, playerCount <= ExactScheme.maxPlayers, budget >= 1 << playerCount {
-    return try ExactInteractions(playerCount: playerCount, index: index)
+  if index == .faithSII { return try FaithfulRegression(playerCount: playerCount, seed: seed) }
+  if playerCount <= AdjustedInteractions.usefulPlayers {
+    return try AdjustedInteractions(playerCount: playerCount, index: index, seed: seed)
   }
-  if index == .faithSII {
-    return try FaithfulRegression(playerCount: playerCount, seed: seed, budget: budget)
-  }
-  if FaithfulRegression.takes(playerCount: playerCount) {
-    return try AdjustedInteractions(
-      playerCount: playerCount, index: index, seed: seed, budget: budget)
-  }
-  return SampledInteractions(playerCount: playerCount, index: index, seed: seed, budget: budget)
+  return SampledInteractions(playerCount: playerCount, index: index, seed: seed)
 }

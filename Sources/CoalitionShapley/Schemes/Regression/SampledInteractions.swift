@@ -2,7 +2,7 @@
 //
 // Values by the regression of first order on the odd part (PairRegression.swift), interactions without bias by weights
 // on the even part (InteractionSums.swift); the pairs are drawn by leverage scores. For more players than a regression on
-// their pairs takes: with fewer, AdjustedInteractions.swift has much smaller errors.
+// their pairs is worth: with fewer, AdjustedInteractions.swift has much smaller errors.
 
 package import CoalitionBase
 
@@ -12,14 +12,13 @@ package struct SampledInteractions: CoalitionScheme, InteractionScheme {
   private let regression: PairRegressionScheme
   private let pairs: InteractionSums
 
-  package init(playerCount: Int, index: InteractionIndex, seed: UInt64, budget: Int? = nil) {
+  package init(playerCount: Int, index: InteractionIndex, seed: UInt64) {
     self.index = index
-    let design = PairDesign(
-      playerCount: playerCount, law: .leverage, seed: seed, purpose: .leverageRows, budget: budget)
-    regression = PairRegressionScheme(design: design, order: 1, bias: RegressionLimits.bias)
-    pairs = InteractionSums(index: index, design: design)
+    regression = .byLeverage(playerCount: playerCount, seed: seed)
+    pairs = InteractionSums(index: index, design: regression.design)
   }
 
+  package var fitsPairs: Bool { false }
   package var playerCount: Int { regression.playerCount }
   package var blockSamples: Int { regression.blockSamples }
   package var rowsPerSample: Int { 2 }

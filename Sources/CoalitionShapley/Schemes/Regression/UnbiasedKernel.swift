@@ -17,9 +17,9 @@ package import CoalitionBase
 package struct UnbiasedKernelScheme: CoalitionScheme {
   package let design: PairDesign
 
-  package init(playerCount: Int, seed: UInt64, budget: Int? = nil) {
+  package init(playerCount: Int, seed: UInt64) {
     design = PairDesign(
-      playerCount: playerCount, law: .kernel, seed: seed, purpose: .kernelRows, budget: budget)
+      playerCount: playerCount, law: .kernel, seed: seed, purpose: .kernelRows)
   }
 
   package var playerCount: Int { design.playerCount }
