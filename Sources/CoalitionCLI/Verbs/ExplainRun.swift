@@ -272,19 +272,6 @@ struct ExplainRun {
     return (count, best)
   }
 
-<<<<<<< HEAD
-  /// What is tried in place of all the work, and its share: of long sampling a few samples are enough.
-  private var tried: (work: ExplainMethod.Work, share: Double) {
-    guard case .shapley(var shapley) = work, !shapley.estimator.usesMoments else {
-      return (work, 1)
-    }
-    let few = 16 * ((players?.playerCount ?? Self.elements(explainer)) + 1)
-    guard evaluations > few else { return (work, 1) }
-    shapley.estimator = .permutation
-    shapley.tolerance = nil
-    shapley.evaluations = few
-    return (.shapley(shapley), Double(few) / Double(evaluations))
-=======
   /// The same of long sampling, of which a part is tried.
   private func forecast(_ shapley: ShapleyOptions) async throws(CoalitionError) -> String {
     let divided: PlayerSet
@@ -293,6 +280,12 @@ struct ExplainRun {
       inputs, players: divided, target: target, baselines: baselines, execution.options)
     var shapley = shapley
     shapley.run = execution.options
+    if shapley.estimator.usesMoments {
+      return try MomentForecast(
+        game: game, options: shapley, held: execution.held + programBytes,
+        memoryLimit: execution.runtime.memoryLimit, execution: execution
+      ).text()
+    }
     return try await ShapleyForecast(
       run: try ShapleyRun(game, shapley), examples: examples, players: divided.playerCount,
       held: execution.held + programBytes, memoryLimit: execution.runtime.memoryLimit,
