@@ -74,7 +74,7 @@ import Testing
     for node in ["conv1", "conv2", "dense1", "logits"] { #expect(outcome.output.contains(node)) }
     let refused = try place.coalition("plan", Digits.model, "--mode", "moments")
     #expect(refused.code == 64)
-    #expect(refused.error.contains("expected forward, reverse, delta"))
+    #expect(refused.error.contains("expected forward, reverse, moments, delta"))
     let delta = try place.coalition(
       "plan", Digits.model, "--mode", "delta", "--players", "patch:4x4")
     #expect(delta.code == 0, "\(delta.error)")

@@ -220,12 +220,7 @@ import Testing
     "Wrong usage ends with 64 and one sentence, and leaves no file",
     arguments: [
       (["--estimator", "permutaton"], "did you mean permutation?"),
-      (["--estimator", "dasp"], "not there yet"),
-      (["--estimator", "moment-gradient"], "not there yet"),
       (["--shrink", "dasp"], "--shrink is not there yet"),
-      (["--rank", "4"], "--rank is not there yet"),
-      (["--nodes", "8"], "--nodes is not there yet"),
-      (["--sizes", "8"], "--sizes is not there yet"),
       (["--interactions", "3"], "2, for pairs"),
       (["--estimator", "toggle", "--antithetic"], "--antithetic"),
       (["--value", "owen"], "--groups"),

@@ -1,0 +1,140 @@
+// Values by moments on the command line: arrays, metadata, warnings, and what is refused.
+
+import CoalitionBase
+import CoalitionData
+import Foundation
+import Testing
+
+@Suite struct MomentTests {
+  let place: Workplace
+  init() throws { place = try Workplace() }
+
+  private func model(_ name: String = "mlp-softplus") -> [String] {
+    [Fixtures.model(name), "--input", Fixtures.input(name)]
+  }
+
+  @Test("Both estimators come close to exact values, and say what they are off by")
+  func values() throws {
+    let common = ["--players", "patch:7x7"]
+    let exact = try place.result(model() + common + ["--estimator", "exact"]).doubles("values")
+    for estimator in ["dasp", "moment-gradient"] {
+      let result = try place.result(model() + common + ["--estimator", estimator])
+      #expect(
+        result.names == [
+          "attributions", "values", "error_estimate", "output", "baseline_output", "residual",
+          "evaluations", "target", "players",
+        ])
+      let values = try result.doubles("values")
+      #expect(relativeDifference(values, exact) < 0.05, "\(estimator)")
+      #expect(try result.shape("error_estimate") == result.shape("values"))
+      #expect(try result.doubles("error_estimate").allSatisfy { $0 > 0 && $0.isFinite })
+      #expect(result.metadata("options", "estimator") == .string(estimator))
+      #expect(result.metadata("options", "moments", "rank") == 8)
+      #expect(result.metadata("result", "stop-reason") == "moments")
+      #expect(
+        result.metadata("result", "moment-passes-per-example")
+          == (estimator == "dasp" ? 2 * 16 * 16 : 8))
+      #expect(try result.doubles("evaluations").allSatisfy { $0 == 514 })
+    }
+  }
+
+  @Test("explain has both as methods, with players or by element, and all targets at once")
+  func explaining() throws {
+    let elements = try place.explained("mlp-relu", "moment-gradient", ["--target", "all"])
+    let count = try Fixtures.array("mlp-relu", "target").count
+    #expect(try elements.shape("attributions") == [count, 10, 1, 28, 28])
+    let residual = try elements.doubles("residual")
+    let output = try elements.doubles("output")
+    let baseline = try elements.doubles("baseline_output")
+    let largest = zip(output, baseline).reduce(0) { max($0, abs($1.0 - $1.1)) }
+    #expect(residual.allSatisfy { abs($0) < 0.01 * largest })
+    let patches = try place.explained(
+      "mlp-relu", "dasp", ["--players", "patch:14x14", "--sizes", "2", "--rank", "0"])
+    #expect(try patches.shape("values") == [count, 4])
+    #expect(patches.names.contains("error_estimate"))
+    #expect(!patches.names.contains("standard_errors"))
+  }
+
+  @Test(
+    "The same command gives the same bytes, whatever the threads",
+    arguments: ["dasp", "moment-gradient"])
+  func sameBytes(_ estimator: String) throws {
+    let options = model("cnn") + ["--players", "patch:7x7", "--estimator", estimator]
+    let one = try place.result(options + ["--threads", "1"], "a.npz")
+    let two = try place.result(options + ["--threads", "2"], "b.npz")
+    #expect(one.essence == two.essence)
+  }
+
+  @Test("Tokens are players at their embedding")
+  func tokens() throws {
+    for estimator in ["dasp", "moment-gradient"] {
+      let result = try place.result(
+        [
+          Fixtures.model("sentiment"), "--input",
+          Fixtures.references("sentiment", "tokens"), "--estimator", estimator,
+        ])
+      #expect(try result.shape("attributions") == [4, 24])
+    }
+  }
+
+  @Test("Where a small sample contradicts the values, the result warns")
+  func warning() throws {
+    let outcome = try place.shapley(
+      model("resnet") + [
+        "--players", "patch:8x8", "--estimator", "moment-gradient", "--rank", "0", "--output",
+        "r.npz",
+      ])
+    #expect(outcome.code == 0, "\(outcome.error)")
+    #expect(outcome.error.contains("not to be trusted"))
+  }
+
+  @Test("A dry run tells passes, their cost, evaluations and memory")
+  func dryRun() throws {
+    let outcome = try place.shapley(
+      model() + ["--players", "patch:7x7", "--estimator", "dasp", "--dry-run"])
+    #expect(outcome.code == 0, "\(outcome.error)")
+    #expect(outcome.output.contains("512 for an example"))
+    #expect(outcome.output.contains("moment passes") && outcome.output.contains("memory"))
+  }
+
+  @Test("plan lists the moments' program, inspect says where values are taken for normal ones")
+  func listings() throws {
+    let plan = try place.coalition(
+      "plan", Fixtures.model("cnn"), "--mode", "moments", "--rank", "2")
+    #expect(plan.code == 0, "\(plan.error)")
+    #expect(plan.output.contains("moments of random coalitions"))
+    #expect(plan.output.contains("moments of relu") && plan.output.contains("moments of max pool"))
+    let inspect = try place.coalition("inspect", Fixtures.model("cnn"))
+    let line = try #require(
+      inspect.output.split(separator: "\n").first { $0.contains("moment-gradient") })
+    #expect(line.contains("approximate") && line.contains("exact"))
+    #expect(try place.coalition("plan", Fixtures.model("cnn"), "--rank", "2").code == 64)
+  }
+
+  @Test(
+    "Wrong usage ends with 64 and one sentence",
+    arguments: [
+      (["--estimator", "dasp", "--evaluations", "100"], "nothing tells it when to stop"),
+      (["--estimator", "dasp", "--nodes", "4"], "--nodes is not for dasp"),
+      (["--estimator", "moment-gradient", "--sizes", "4"], "--sizes is not for moment-gradient"),
+      (["--estimator", "toggle", "--rank", "4"], "--rank is not for toggle"),
+      (["--estimator", "dasp", "--checkpoint", "c"], "--checkpoint is for runs of samples"),
+      (["--estimator", "dasp", "--rank", "65"], "0 to 64"),
+      (["--estimator", "moment-gradient", "--interactions", "2"], "no other values"),
+      (["--rank", "4"], "--rank is not for auto"),
+    ])
+  func usage(_ options: [String], _ message: String) throws {
+    let outcome = try place.shapley(model() + options + ["--output", "r.npz"])
+    #expect(outcome.code == 64, "\(outcome.error)")
+    #expect(outcome.error.contains(message), "\(outcome.error)")
+    #expect(!FileManager.default.fileExists(atPath: place.path("r.npz")))
+  }
+
+  @Test("A game without a model has no moments")
+  func outsideGame() throws {
+    try place.writeGame()
+    let outcome = try place.shapley(ShellGame.options(3) + ["--estimator", "dasp"])
+    #expect(outcome.code == 64)
+    #expect(outcome.error.contains("this game has none"))
+  }
+}
