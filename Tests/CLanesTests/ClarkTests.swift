@@ -107,7 +107,7 @@ private let pair = PoolCase(height: 1, width: 2, channels: 1, kernel: (1, 2))
       let shared = a.factors[0] * b.factors[0] / spread
       let own = (b.variance - shared * shared).squareRoot()
       func moment(_ power: (Double) -> Double) -> Double {
-        Double.integral(-9, 9, step: 0.2) { u in
+        Double.integral(-9, 9, step: 0.01) { u in
           let left = a.mean + spread * u
           // The corner lies where both are equal.
           let corner = min(9, max(-9, (left - b.mean - shared * u) / own))

@@ -261,8 +261,10 @@ extension FunctionCase {
     case LN_FUNCTION_exp: ([5e-6, 5e-6, 1e-5], [1e-9, 1e-9, 1e-9])
     case LN_FUNCTION_sigmoid, LN_FUNCTION_tanh, LN_FUNCTION_softplus, LN_FUNCTION_softsign,
       LN_FUNCTION_swish, LN_FUNCTION_mish:
-      ([2e-5, 5e-6, 1.5e-4], [2e-5, 5e-6, 1.5e-4])
-    default: ([1e-6, 2e-6, 1e-5], [2e-7, 2e-7, 3e-6])
+      ([2e-5, 1.5e-5, 1.5e-4], [2e-5, 5e-6, 1.5e-4])
+    // An infinite end: the reach of the rule shows, relative to what is left at 3 deviations from it.
+    case LN_FUNCTION_clip where b == .infinity: ([1e-6, 2e-6, 5e-5], [2e-7, 2e-7, 5e-5])
+    default: ([1e-6, 6e-6, 1e-5], [2e-7, 2e-7, 3e-6])
     }
   }
 }

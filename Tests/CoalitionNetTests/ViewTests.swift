@@ -107,6 +107,7 @@ import CLanes
     var inputs: [Operand]
     var output: Operand
     var isInPlace: Bool
+    var alsoWrites: [Operand] = []
     var reads: [Operand] { inputs }
     var writes: Operand? { output }
     var overwrites: Operand? { isInPlace ? inputs.first : nil }
@@ -129,7 +130,13 @@ import CLanes
       draft.steps.append(
         Fill(
           inputs: inputs, output: Operand(space: .buffer(made)),
-          isInPlace: isInPlace && Set(inputs).count == inputs.count))
+          isInPlace: isInPlace && Set(inputs).count == inputs.count,
+          alsoWrites: (0..<Int.random(in: 0...2, using: &random)).map {
+            Operand(space: .buffer(made + 1 + $0))
+          }))
+      for _ in draft.steps[draft.steps.count - 1].alsoWrites {
+        draft.buffers.append(Int.random(in: 1...90, using: &random))
+      }
     }
     // Run it: every buffer is filled with its own number, and readers must find it whole.
     let plan = ArenaPlan(draft)
@@ -141,16 +148,22 @@ import CLanes
         #expect(place.upperBound <= plan.size && place.lowerBound % 16 == 0)
         #expect(arena[place].allSatisfy { $0 == buffer }, "buffer \(buffer) was overwritten")
       }
-      guard let output = step.output.buffer else { continue }
-      let place = plan.starts[output]..<(plan.starts[output] + draft.buffers[output])
-      if !step.isInPlace {
-        for operand in step.inputs {
-          guard let buffer = operand.buffer else { continue }
-          let other = plan.starts[buffer]..<(plan.starts[buffer] + draft.buffers[buffer])
-          #expect(!place.overlaps(other), "an output lies on its input")
+      let outputs = ([step.output] + step.alsoWrites).compactMap(\.buffer)
+      for output in outputs {
+        let place = plan.starts[output]..<(plan.starts[output] + draft.buffers[output])
+        if !step.isInPlace || output != outputs[0] {
+          for operand in step.inputs {
+            guard let buffer = operand.buffer else { continue }
+            let other = plan.starts[buffer]..<(plan.starts[buffer] + draft.buffers[buffer])
+            #expect(!place.overlaps(other), "an output lies on its input")
+          }
         }
+        for position in place { arena[position] = output }
       }
-      for position in place { arena[position] = output }
+      for output in outputs {
+        let place = plan.starts[output]..<(plan.starts[output] + draft.buffers[output])
+        #expect(arena[place].allSatisfy { $0 == output }, "an output lies on another one")
+      }
     }
     let total = draft.buffers.reduce(0, +)
     #expect(plan.size <= (total + 16 * draft.buffers.count))

@@ -30,15 +30,16 @@ LN_INLINE clark_pair LN_NAME(clark_pair_of)(const vec *a, const vec *b, int rank
   }
   w.first = a[0] >= b[0];
   const mask certain = square < v_set(LN_SMALLEST_NORMAL);
-  w.theta = __builtin_elementwise_sqrt(v_select(certain, v_set(1), square));
-  const vec zero = v_set(0), distance = v_abs(a[0] - b[0]);
-  w.n = v_tails(distance / w.theta);
-  w.t = v_bell_bounded(distance / w.theta);
+  const vec safe = v_select(certain, v_set(1), square), inverse = v_inverse_root(safe);
+  const vec zero = v_set(0), ratio = v_abs(a[0] - b[0]) * inverse;
+  w.theta = safe * inverse;
+  w.n = v_tails(ratio);
+  w.t = v_bell_bounded(ratio);
   w.n.density = v_select(certain, zero, w.n.density);
   w.n.above = v_select(certain, zero, w.n.above);
   w.n.mean = v_select(certain, zero, w.n.mean);
   w.n.spread = v_select(certain, zero, w.n.spread);
-  w.inverse = v_select(certain, zero, v_set(1) / w.theta);
+  w.inverse = v_select(certain, zero, inverse);
   const vec below = v_set(1) - w.n.above;
   w.a = v_select(w.first, below, w.n.above);
   w.b = v_select(w.first, w.n.above, below);

@@ -55,3 +55,16 @@ LN_INLINE tails v_tails(vec distance) {
   n.spread = v_fma(scale, r2, -v_fma(n.mean, n.mean, n.above * n.above));
   return n;
 }
+
+// 1 / sqrt(s) for normal numbers s, to 2 ulp: a guess by halving the exponent, within 3.5 %, and
+// Newton's steps, which take a fraction of the time of a square root and a division.
+#define v_inverse_root LN_NAME(v_inverse_root)
+LN_INLINE vec v_inverse_root(vec s) {
+  const word guess = LN_WORD(LN_PRECISION(0x5f3759dfu, 0x5fe6eb50c7b537a9u));
+  vec y = (vec)(guess - ((word)s >> LN_WORD(1)));
+  const vec half = v_set((real)0.5) * s;
+#pragma clang loop unroll(full)
+  for (int i = 0; i < LN_PRECISION(3, 4); i++)
+    y = v_fma(y, v_fma(-half * y, y, v_set((real)0.5)), y);
+  return y;
+}
