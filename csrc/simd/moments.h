@@ -197,12 +197,23 @@ LN_INLINE moment_turns LN_NAME(turns_of)(const sums *n, vec s, vec sd) {
 
 // `scale`: on which f changes, infinite where secants cost little; below `limit` the rule near
 // holds; straight, of slopes `left` and `right`, beyond `low` and `high`.
+// Rules ask for values at many places of their code: each function is compiled once for all of them.
+#define LN_OUTLINE static __attribute__((noinline, unused))
 #define LN__CURVE(name, kind, scale, limit, low, high, left, right)                                \
+  LN_OUTLINE vec LN_NAME(node_function_##name)(vec z, const parameters *p) {                       \
+    return LN_NAME(v_function_##name)(z, p);                                                       \
+  }                                                                                                \
+  LN_OUTLINE vec LN_NAME(node_secant_##name)(vec z, vec y, const parameters *p) {                  \
+    return LN_NAME(v_secant_##name)(z, y, p);                                                      \
+  }                                                                                                \
+  LN_OUTLINE vec LN_NAME(node_slope_##name)(vec z, const parameters *p) {                          \
+    return LN_NAME(v_slope_##name)(z, p);                                                          \
+  }                                                                                                \
   LN_INLINE curve LN_NAME(curve_##name)(const parameters *p) {                                     \
     (void)p;                                                                                       \
-    return (curve){LN_NAME(v_function_##name),                                                     \
-                   LN_NAME(v_secant_##name),                                                       \
-                   LN_NAME(v_slope_##name),                                                        \
+    return (curve){LN_NAME(node_function_##name),                                                  \
+                   LN_NAME(node_secant_##name),                                                    \
+                   LN_NAME(node_slope_##name),                                                     \
                    v_set((real)(1.0 / 32)) * (scale),                                              \
                    limit,                                                                          \
                    low,                                                                            \
@@ -255,5 +266,6 @@ LN__BENT(celu, v_abs(p->a), v_set(-16) * v_abs(p->a), v_set(0), v_set(0), v_set(
 LN__CURVE(softsign, LN_NAME(SPLIT), v_set(1), v_set(0), v_set(0), v_set(0), v_set(0), v_set(0))
 
 #undef LN__CURVE
+#undef LN_OUTLINE
 #undef LN__MOMENTS
 #undef LN__TURNS
