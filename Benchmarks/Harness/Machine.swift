@@ -37,16 +37,29 @@ struct Machine: Codable {
       == (other.processor, other.cores, other.threads, other.instructionSet)
   }
 
+  /// With a mark where what is measured has changed since; that results are being written does not count.
   private static func currentCommit() -> String {
+    guard let commit = git(["rev-parse", "--short=10", "HEAD"])?.text else {
+      return "unknown"
+    }
+    let measured = [
+      "Package.swift", "Sources", "csrc", "Benchmarks/Harness", "Benchmarks/Peers",
+    ]
+    let isClean = git(["diff", "--quiet", "HEAD", "--"] + measured)?.status == 0
+    return isClean ? commit : commit + "-dirty"
+  }
+
+  private static func git(_ arguments: [String]) -> (text: String, status: Int32)? {
     let git = Process()
     let output = Pipe()
     git.executableURL = URL(filePath: "/usr/bin/env")
-    git.arguments = ["git", "describe", "--always", "--dirty", "--abbrev=10"]
+    git.arguments = ["git"] + arguments
     git.standardOutput = output
     git.standardError = FileHandle.nullDevice
-    guard (try? git.run()) != nil else { return "unknown" }
-    let text =
-      String(data: output.fileHandleForReading.readDataToEndOfFile(), encoding: .utf8) ?? ""
-    return text.trimmingCharacters(in: .whitespacesAndNewlines)
+    guard (try? git.run()) != nil else { return nil }
+    let bytes = output.fileHandleForReading.readDataToEndOfFile()
+    git.waitUntilExit()
+    let text = String(data: bytes, encoding: .utf8) ?? ""
+    return (text.trimmingCharacters(in: .whitespacesAndNewlines), git.terminationStatus)
   }
 }

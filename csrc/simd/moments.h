@@ -16,7 +16,7 @@
 // relative to itself (or to min(s, 1) / 100):
 //
 //                                                  mean     g      variance
-//     hinges, float32                              2e-7    2e-7    1e-6
+//     hinges, float32                              3e-7    2e-7    1e-6
 //     hinges, float64 (in the tails: relative)     2e-15   1e-11   1e-11
 //     clip, hard_sigmoid, hard_swish, elu, celu    3e-7    9e-7    7e-6
 //     gelu, gelu_tanh, erf                         2e-7    5e-6    9e-6

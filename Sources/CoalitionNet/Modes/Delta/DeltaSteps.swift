@@ -152,7 +152,10 @@ struct GuardStep: Step {
 
   var reads: [Operand] { [] }
   var writes: Operand? { nil }
-  var summary: String { "only where \(turn.playersText) is active: \(count) steps" }
+  var summary: String {
+    let differ = turn.count == 1 ? "differs" : "differ"
+    return "only where \(turn.playersText) \(differ) from the baseline: \(count) steps"
+  }
 
   func encoded(_ places: Places) -> ln_step {
     var step = ln_step()
