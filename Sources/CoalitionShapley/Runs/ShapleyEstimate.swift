@@ -38,9 +38,10 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
   private let interactionCount: Int
 
   /// Of no examples yet.
+  /// - Parameter scheme: nil for estimators that do not sample.
   init(
-    playerCount: Int, targetCount: Int, estimator: Estimator, choice: String?,
-    scheme: any SamplingScheme
+    playerCount: Int, targetCount: Int, estimator: Estimator, choice: String? = nil,
+    scheme: (any SamplingScheme)? = nil
   ) {
     exampleCount = 0
     self.targetCount = targetCount
@@ -50,21 +51,9 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
     (interactions, interactionErrors) = ([], [])
     self.estimator = estimator
     self.choice = choice
-    bias = scheme.bias
+    bias = scheme?.bias
     interactionCount =
       scheme is any InteractionScheme ? targetCount * playerCount * playerCount : 0
-  }
-
-  /// Of no examples yet, by moments.
-  init(playerCount: Int, targetCount: Int, estimator: Estimator) {
-    exampleCount = 0
-    self.targetCount = targetCount
-    self.playerCount = playerCount
-    (values, standardErrors, emptyValues, fullValues) = ([], [], [], [])
-    (evaluations, samples, replicates, stops) = ([], [], [], [])
-    interactions = []
-    self.estimator = estimator
-    interactionCount = 0
   }
 
   /// Adds an example's values by moments, [T, P].
