@@ -44,7 +44,7 @@ LN_INLINE void LN_NAME(wide_tiles)(const wide_tile *base, int first, int count, 
 
 // All channels of `count` vectors that start at `first`.
 LN_INLINE void LN_NAME(wide_channels)(const wide_tile *t, int first, int count, int channels) {
-  const int parts = ln__ceil_div(channels, LN_WIDE_PAIRED);
+  const int parts = ln__ceil_div(channels, LN_WIDE_CHANNELS);
   for (int p = 0; p < parts; p++) {
     const int from = channels * p / parts, end = channels * (p + 1) / parts;
     LN_NAME(wide_tiles)(t, first, count, from, end - from);
@@ -77,16 +77,14 @@ static void LN_NAME(wide_cut)(const wide_tile *whole, int first, int count, int 
 
 // A run: vectors first .. end - 1, all with the taps of the tile's walk.
 static void LN_NAME(wide_run)(const wide_tile *t, int first, int end, int channels) {
-  // Several kernels per vector: what they share stays in the first-level cache.
-  const int limit = LN_WIDE_VECTORS(LN_WIDE_PAIRED);
-  const int fit = 24576 / (int)sizeof(real) / (LN__CONV_BLOCK + limit * LN_WIDTH);
-  const int64_t depth = (int64_t)t->walk.rows * t->walk.hops * t->walk.run;
-  // One kernel where it takes all channels; but where the walk need not be cut, pairs are faster.
-  const int is_paired = channels > LN_WIDE_PAIRED && end - first > 1 && depth <= fit;
-  if (channels <= LN_WIDE_CHANNELS && !is_paired) {
+  if (channels <= LN_WIDE_CHANNELS) {
     LN_NAME(wide_tiles)(t, first, end - first, 0, channels);
     return;
   }
+  // Several kernels per vector: what they share stays in the first-level cache.
+  const int limit = LN_WIDE_VECTORS(LN_WIDE_CHANNELS);
+  const int fit = 24576 / (int)sizeof(real) / (LN__CONV_BLOCK + limit * LN_WIDTH);
+  const int64_t depth = (int64_t)t->walk.rows * t->walk.hops * t->walk.run;
   // A walk much shorter than the cache leaves room for several tiles.
   const int tiles = depth < fit ? (int)(fit / ln__max(1, (int)depth)) : 1;
   for (int v = first, next; v < end; v = next) {

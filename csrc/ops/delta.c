@@ -79,15 +79,12 @@ static void LN_NAME(write_down)(const change *d, const real *before, const real 
 }
 
 // Shapes that exist: X(na, nb), na vectors of lanes of one position x nb output channels. Few
-// channels go with more vectors, where a tile has them, so that enough sums are under way; and two
-// vectors with half the channels, which loads less for each sum (dense_kernel.h).
+// channels go with more vectors, where a tile has them, so that enough sums are under way.
 #undef LN_DELTA_CHANNELS
-#undef LN_DELTA_PAIRED
 #undef LN_DELTA_VECTORS
 #undef LN_DELTA_SHAPES
 #if LN_REGISTERS == 32
 #define LN_DELTA_CHANNELS 16
-#define LN_DELTA_PAIRED 8
 #define LN_DELTA_VECTORS 1
 #define LN_DELTA_SHAPES(X)                                                                         \
   X(1, 1)                                                                                          \
@@ -99,22 +96,16 @@ static void LN_NAME(write_down)(const change *d, const real *before, const real 
   X(1, 7)                                                                                          \
   X(1, 8)                                                                                          \
   X(1, 9)                                                                                          \
-  X(1, 10)                                                                                         \
-  X(1, 11)                                                                                         \
-  X(1, 12)                                                                                         \
-  X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7)      \
-      X(2, 8) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
+  X(1, 10) X(1, 11) X(1, 12) X(1, 13) X(1, 14) X(1, 15) X(1, 16) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
 #else
 #define LN_DELTA_CHANNELS 6
-#define LN_DELTA_PAIRED 6
 #define LN_DELTA_VECTORS 2
 #define LN_DELTA_SHAPES(X) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(4, 1) X(4, 2) X(4, 3)
 #endif
 
 static int LN_NAME(vectors_for)(int channels, int lanes) {
   const int many = channels <= (LN_REGISTERS == 32 ? 4 : 3) && lanes % (4 * LN_WIDTH) == 0;
-  const int paired = channels <= LN_DELTA_PAIRED && lanes % (2 * LN_WIDTH) == 0;
-  return many ? 4 : paired ? 2 : LN_DELTA_VECTORS;
+  return many ? 4 : LN_DELTA_VECTORS;
 }
 
 // The taps begin .. end - 1 of an output coordinate that fall into the box, and where in the box
@@ -251,12 +242,11 @@ static void LN_NAME(run_delta)(const ln_step *step, const ln__frame *frame, size
   LN_NAME(write_down)(&d, operand_values(frame, s->before), operand_values(frame, s->after));
   const real *weights = operand_values(frame, s->weights);
   const int slices = slices_of(s);
-  const int most = frame->lanes % (2 * LN_WIDTH) == 0 ? LN_DELTA_PAIRED : LN_DELTA_CHANNELS;
   for (size_t unit = begin; unit < end; unit++) {
     const int group = (int)unit / slices, block = (int)unit % slices * LN__CONV_BLOCK;
     const int width = ln__min(LN__CONV_BLOCK, s->out_channels - block);
     const ptrdiff_t channel = (ptrdiff_t)group * s->out_channels + block;
-    const int parts = ln__ceil_div(width, most);
+    const int parts = ln__ceil_div(width, LN_DELTA_CHANNELS);
     for (int i = 0; i < parts; i++) {
       const int from = width * i / parts, count = width * (i + 1) / parts - from;
       const part p = {group, (int)channel + from, weights + channel * depth + from, width};

@@ -117,18 +117,14 @@ LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
 }
 
 #undef LN_WIDE_CHANNELS
-#undef LN_WIDE_PAIRED
 #undef LN_WIDE_VECTORS
 #undef LN_WIDE_SHAPES
 #undef LN_NARROW_POSITIONS
 #undef LN_NARROW_SHAPES
 
 // Shapes that exist: X(na, nb). A tile of nb channels takes up to LN_WIDE_VECTORS(nb) vectors.
-// Tiles of LN_WIDE_PAIRED channels x two vectors load least for a sum: 10 numbers for 16 sums, where
-// a tile of one vector loads 17, more than a core with two multipliers can.
 #if LN_REGISTERS == 32
 #define LN_WIDE_CHANNELS 16
-#define LN_WIDE_PAIRED 8
 #define LN_WIDE_VECTORS(nb) ((nb) <= 4 ? 4 : (nb) <= 8 ? 2 : 1)
 #define LN_WIDE_SHAPES(X)                                                                          \
   X(1, 1)                                                                                          \
@@ -140,7 +136,6 @@ LN_INLINE void LN_NAME(wide)(const wide_tile *t, const int na, const int nb) {
           X(3, 3) X(3, 4) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
 #else
 #define LN_WIDE_CHANNELS 6
-#define LN_WIDE_PAIRED 6
 #define LN_WIDE_VECTORS(nb) ((nb) <= 3 ? 4 : 2)
 #define LN_WIDE_SHAPES(X) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(4, 1) X(4, 2) X(4, 3)
 #endif
