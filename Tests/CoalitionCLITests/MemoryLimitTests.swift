@@ -1,0 +1,40 @@
+// `--max-memory`: where wide tiles do not fit, narrower ones do the work, and the forecast says so.
+
+import Foundation
+import Testing
+
+@Suite struct MemoryLimitTests {
+  let place: Workplace
+  init() throws { place = try Workplace() }
+
+  /// The bytes that a dry run foresees.
+  private func foreseen(_ outcome: Outcome) throws -> Double {
+    let line = try #require(
+      outcome.output.split(separator: "\n").first { $0.hasPrefix("memory") }, "\(outcome.error)")
+    let words = line.split(separator: " ")
+    let units = ["B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9]
+    return try #require(Double(words[1])) * #require(units[String(words[2])])
+  }
+
+  @Test(
+    "A little less than the widest tiles take is enough, a small part of them is not",
+    arguments: ["integrated-gradients", "occlusion"])
+  func narrowTiles(_ method: String) throws {
+    let own = method == "occlusion" ? [] : ["--steps", "200"]
+    func explain(_ options: String...) throws -> Outcome {
+      try place.explain("mlp-relu", method, ["--threads", "4"] + own + options)
+    }
+    let wide = try foreseen(try explain("--dry-run"))
+    let limit = ["--max-memory", "\(Int(wide * 0.98))"]
+    let forecast = try explain(limit[0], limit[1], "--dry-run")
+    #expect(forecast.code == 0, "\(forecast.error)")
+    #expect(try foreseen(forecast) < wide * 0.98)
+    let whole = try explain("--quiet", "--output", "wide.npz")
+    let narrow = try explain(limit[0], limit[1], "--quiet", "--output", "narrow.npz")
+    #expect(whole.code == 0 && narrow.code == 0, "\(narrow.error)")
+    let (a, b) = (try Explained(place.path("wide.npz")), try Explained(place.path("narrow.npz")))
+    #expect(try a.tensor("attributions") == b.tensor("attributions"))
+    let refused = try explain("--max-memory", "\(Int(wide / 50))", "--output", "none.npz")
+    #expect(refused.code == 69 && refused.error.contains("--max-memory"), "\(refused.error)")
+  }
+}
