@@ -173,6 +173,16 @@ struct ShapleyRunTests {
     }
   }
 
+  @Test func `Players that are all alike end a run by its tolerance`() async throws {
+    // |S|^2: the regression is exact but for rounding, and values have no range but rounding.
+    let game = DefinedGame(playerCount: 12) { Double($0.nonzeroBitCount * $0.nonzeroBitCount) / 3 }
+    var options = options(.leverage)
+    (options.tolerance, options.samples) = (0.01, 100_000)
+    let estimate = try await Shapley(game, options).result()
+    #expect(estimate.stops == [.tolerance])
+    #expect(estimate.values.allSatisfy { abs($0 - 4) < 1e-9 })
+  }
+
   @Test func `Players that are alike, without any spread, end every rule`() async throws {
     // Additive, so that orders have no spread; the second and third players tie.
     let game = DefinedGame(playerCount: 4) { mask in

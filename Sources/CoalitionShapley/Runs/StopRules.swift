@@ -112,8 +112,9 @@ struct StopRules {
     guard let least = values.min(), let most = values.max(), let worst = errors.max(),
       errors.allSatisfy(\.isFinite)
     else { return false }
-    if worst == 0 { return isWithoutSpread(values, errors, blocks) }
-    return worst <= tolerance * (most - least)
+    // Players that are alike have no range for errors to be a share of.
+    if isWithoutSpread(values, errors, blocks) { return true }
+    return worst > 0 && worst <= tolerance * (most - least)
   }
 
   /// Whether no spread has been seen for so long that none is expected: at first, rare contributions may still be
@@ -121,8 +122,8 @@ struct StopRules {
   private func isWithoutSpread(
     _ values: ArraySlice<Double>, _ errors: ArraySlice<Double>, _ blocks: Int
   ) -> Bool {
-    // Sums of many digits leave a spread of rounding.
-    let rounding = 1e-13 * values.reduce(0) { max($0, abs($1)) }
+    // Sums and equations in double precision leave a spread of rounding.
+    let rounding = 1e-11 * values.reduce(0) { max($0, abs($1)) }
     return blocks >= CheckPoints.firstWithoutSpread && errors.allSatisfy { $0 <= rounding }
   }
 
