@@ -160,7 +160,7 @@ struct ShapleyVerb {
     if runtime.isDryRun {
       return try Terminal.write(
         try MomentForecast(
-          game: subject.game, options: options, held: subject.held + subject.programBytes,
+          game: subject.game, options: options, held: subject.held,
           memoryLimit: runtime.memoryLimit, execution: execution
         ).text())
     }
