@@ -72,7 +72,7 @@ import Testing
     #expect(outcome.output.contains("64 examples in a tile"))
     #expect(outcome.output.contains("329 k multiply-adds"))
     for node in ["conv1", "conv2", "dense1", "logits"] { #expect(outcome.output.contains(node)) }
-    let refused = try place.coalition("plan", Digits.model, "--mode", "moments")
+    let refused = try place.coalition("plan", Digits.model, "--mode", "sideways")
     #expect(refused.code == 64)
     #expect(refused.error.contains("expected forward, reverse, moments, delta"))
     let delta = try place.coalition(

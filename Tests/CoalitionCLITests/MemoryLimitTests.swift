@@ -33,7 +33,13 @@ import Testing
     let narrow = try explain(limit[0], limit[1], "--quiet", "--output", "narrow.npz")
     #expect(whole.code == 0 && narrow.code == 0, "\(narrow.error)")
     let (a, b) = (try Explained(place.path("wide.npz")), try Explained(place.path("narrow.npz")))
-    #expect(try a.tensor("attributions") == b.tensor("attributions"))
+    if method == "occlusion" {
+      // Programs of deltas are large: where they do not fit, full passes give the same to rounding.
+      let (all, few) = (try a.doubles("attributions"), try b.doubles("attributions"))
+      #expect(relativeDifference(few, all) < 1e-5)
+    } else {
+      #expect(try a.tensor("attributions") == b.tensor("attributions"))
+    }
     let refused = try explain("--max-memory", "\(Int(wide / 50))", "--output", "none.npz")
     #expect(refused.code == 69 && refused.error.contains("--max-memory"), "\(refused.error)")
   }

@@ -63,7 +63,7 @@ import Testing
       (["run", "m.onnx", "--resize", "short:99999999"], "too large"),
       (["run", "m.onnx", "--top", "3"], "--top needs --class-names"),
       (["run", "m.onnx", "--quiet"], "--quiet without --output"),
-      (["plan", "m.onnx", "--mode", "moments"], "forward"),
+      (["plan", "m.onnx", "--mode", "sideways"], "forward"),
       (["plan", "m.onnx", "--lanes", "65"], "1 to 64"),
       (["help", "nothing"], "there is no verb 'nothing'"),
     ] as [([String], String)])

@@ -11,6 +11,10 @@ enum MomentFlags {
   static let sizesOption = Option(
     "sizes", "K", "dasp: sizes of coalitions", default: "all for up to 32 players, else 16",
     as: .integer(1...(1 << 31)))
+  /// The same beside --sizes of a metric.
+  static let coalitionSizesOption = Option(
+    "coalition-sizes", "K", "dasp: sizes of coalitions",
+    default: "all for up to 32 players, else 16", as: .integer(1...(1 << 31)))
   static let nodesOption = Option(
     "nodes", "K", "moment-gradient: nodes of its quadrature", default: "8", as: .integer(1...1024))
   static let checkOption = Option(
@@ -21,14 +25,16 @@ enum MomentFlags {
     "project",
     "dasp, moment-gradient: shares out among the players what their values miss of the sum")
 
-  static let declarations = [
-    rankOption.declaration, sizesOption.declaration, nodesOption.declaration,
-    checkOption.declaration, projectionFlag.declaration,
+  static let shared = [
+    rankOption.declaration, nodesOption.declaration, checkOption.declaration,
+    projectionFlag.declaration,
   ]
+  static let declarations = [sizesOption.declaration] + shared
 
+  /// - Parameter sizes: the option that says how many sizes.
   /// - Throws: `usage` for options of another estimator.
   static func options(
-    _ arguments: Arguments, _ estimator: Estimator
+    _ arguments: Arguments, _ estimator: Estimator, sizes: Option<Int> = sizesOption
   ) throws(CoalitionError) -> MomentOptions {
     func check(
       _ option: OptionDeclaration, _ owners: Estimator...
@@ -41,11 +47,11 @@ enum MomentFlags {
     for option in [rankOption.declaration, checkOption.declaration, projectionFlag.declaration] {
       try check(option, .dasp, .momentGradient)
     }
-    try check(sizesOption.declaration, .dasp)
+    try check(sizes.declaration, .dasp)
     try check(nodesOption.declaration, .momentGradient)
     var options = MomentOptions()
     options.rank = arguments[rankOption] ?? options.rank
-    options.sizes = arguments[sizesOption]
+    options.sizes = arguments[sizes]
     options.nodes = arguments[nodesOption] ?? options.nodes
     options.checkedPlayers = arguments[checkOption] ?? options.checkedPlayers
     options.isProjected = arguments[projectionFlag]

@@ -196,7 +196,7 @@ struct ExplainMethod: Sendable {
     },
     byMoments(
       .dasp, "Shapley values from the moments of random coalitions of each size",
-      [MomentFlags.sizesOption.declaration]),
+      [MomentFlags.coalitionSizesOption.declaration]),
     byMoments(
       .momentGradient, "Shapley values of all players from the gradient of such moments",
       [MomentFlags.nodesOption.declaration]),
@@ -214,7 +214,8 @@ struct ExplainMethod: Sendable {
     ) { arguments throws(CoalitionError) in
       var options = ShapleyOptions()
       options.estimator = estimator
-      options.moments = try MomentFlags.options(arguments, estimator)
+      options.moments = try MomentFlags.options(
+        arguments, estimator, sizes: MomentFlags.coalitionSizesOption)
       options.seed = P.seed(arguments)
       return Choice(work: .shapley(options), record: options.moments.record(estimator))
     }
@@ -355,7 +356,8 @@ enum ExplainParameters {
   static let evaluations = ShapleyFlags.evaluationsOption
 
   static let all =
-    MomentFlags.declarations + [
+    MomentFlags.shared + [
+      MomentFlags.coalitionSizesOption.declaration,
       estimator.declaration, antithetic.declaration, evaluations.declaration,
       steps.declaration, quadrature.declaration, tolerance.declaration, samples.declaration,
       noise.declaration,
