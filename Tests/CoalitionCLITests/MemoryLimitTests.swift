@@ -36,7 +36,7 @@ import Testing
     if method == "occlusion" {
       // Programs of deltas are large: where they do not fit, full passes give the same to rounding.
       let (all, few) = (try a.doubles("attributions"), try b.doubles("attributions"))
-      #expect(relativeDifference(few, all) < 1e-5)
+      #expect(relativeDifference(few, all) < 3e-5)
     } else {
       #expect(try a.tensor("attributions") == b.tensor("attributions"))
     }
