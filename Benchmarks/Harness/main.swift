@@ -6,5 +6,13 @@
 import Coalition
 import Foundation
 
-let arguments = try Arguments(CommandLine.arguments)
-try await Harness(arguments).run()
+if CommandLine.arguments.contains("--help") {
+  print(Arguments.usage)
+  exit(0)
+}
+do {
+  try await Harness(Arguments(CommandLine.arguments)).run()
+} catch {
+  FileHandle.standardError.write(Data("Bench: \(error)\n".utf8))
+  exit(error is UsageError ? 2 : 1)
+}

@@ -1,6 +1,7 @@
 // Symmetric systems and constrained minima against elimination; singular ones are said to be.
 
 import CoalitionBase
+import CoalitionNet
 import CoalitionShapley
 import Testing
 
@@ -35,6 +36,17 @@ import Testing
     let bordered =
       matrix.map { $0 + [1] } + [[Double](repeating: 1, count: count) + [0]]
     for (x, y) in zip(constrained, solution(bordered, right + [3])) { #expect(abs(x - y) < 1e-9) }
+  }
+
+  @Test(arguments: InstructionSet.available)
+  func `Every instruction set gives the same bits`(set: InstructionSet) throws {
+    let count = 51
+    let matrix = Self.gram(count, vectors: 2 * count, seed: 3).flatMap(\.self)
+    let right = (0..<count).map { Double($0 % 7) - 2.5 }
+    func solved(_ set: InstructionSet) throws -> [Double] {
+      try #require(CholeskyFactor(matrix, count: count, instructionSet: set)).solved(right)
+    }
+    #expect(try solved(set) == solved(.generic))
   }
 
   @Test(arguments: [2, 5, 12, 40])

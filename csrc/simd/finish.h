@@ -12,8 +12,6 @@ typedef struct finish {
   real low, high, slope;
 } finish;
 
-#define LN_UNROLL _Pragma("clang loop unroll(full)")
-
 // All n sums; the kind is looked at once.
 #define v_finish LN_NAME(v_finish)
 LN_INLINE void v_finish(vec *sum, const int n, const finish *f) {

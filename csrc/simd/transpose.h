@@ -52,6 +52,13 @@ static __attribute__((unused)) void LN_NAME(rows_to_lanes)(real *out, ptrdiff_t 
   for (int first = 0; first < lanes; first += LN_WIDTH) {
     const real *const *group = rows + first;
     real *to = out + first;
+    // Coalitions of one example read one and the same row.
+    int is_one = 1;
+    for (int l = 1; l < LN_WIDTH; l++) is_one &= group[l] == group[0];
+    if (is_one) {
+      for (int64_t i = 0; i < count; i++) v_store(to + i * out_step, v_set(group[0][at + i]));
+      continue;
+    }
     int64_t i = 0;
     for (; i + LN_WIDTH <= count; i += LN_WIDTH) {
       vec block[LN_WIDTH];

@@ -4,6 +4,10 @@
 // comparison operators of vector types give. + - * / and unary minus are the language's own
 // operators. Every operation is exactly rounded, so all targets give the same bits.
 
+#ifndef LN_UNROLL
+#define LN_UNROLL _Pragma("clang loop unroll(full)")
+#endif
+
 #define vec LN_NAME(vec)
 #define mask LN_NAME(mask)
 typedef real vec __attribute__((ext_vector_type(LN_WIDTH)));

@@ -21,6 +21,9 @@ struct ShapleyProgress {
     last = start
   }
 
+  /// Whether anything is ever said.
+  var isShowing: Bool { style != .none }
+
   /// After a slice of work: says something when it is time to.
   mutating func report(_ run: ShapleyRun) {
     guard style != .none, last.duration(to: clock.now).seconds >= interval else { return }

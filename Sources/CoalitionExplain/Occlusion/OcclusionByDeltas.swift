@@ -73,7 +73,7 @@ extension MaskedGame {
     // Few tiles are cut by turns, so that all threads have work: each part begins with a pass of its own.
     let threads = try Plan.threads(options.threads)
     let shares = tiles < 4 * threads ? min(threads, plan.groups.count) : 1
-    let toggled = plan.toggles.subject(subject, shares: shares)
+    let toggled = plan.toggles.subject(plan.toggles.subject(subject), dealtInto: shares)
     var options = options
     if shares > 1 { options.lanes = lanes }
     var full = Coalitions(playerCount: players.playerCount)

@@ -72,7 +72,13 @@ extension MaskedGame {
     guard let (plan, subject) = try toggling() else {
       return try await marginalSumsByPasses(coalitions, blocks: blocks, examples: examples, options)
     }
-    var chunk = ToggleChunk(plan, subject, coalitions)
+    let threads = try Plan.threads(options.threads)
+    let units = blocks.reduce(0) { $0 + ($1.count + Self.blockLimit - 1) / Self.blockLimit }
+    let shares =
+      units * examples.count * self.subject.baselines < 4 * threads
+      ? min(threads, plan.turns.count) : 1
+    var chunk = ToggleChunk(
+      plan, plan.subject(subject, dealtInto: shares), coalitions)
     var sums: [Double] = []
     sums.reserveCapacity(examples.count * blocks.count * players.playerCount * targetCount)
     var waiting: [Int] = []
@@ -160,15 +166,19 @@ extension MaskedGame {
   }
 }
 
-/// Blocks of coalitions that travel together: every block and row of the baselines is a segment.
+/// Blocks of coalitions that travel together: every block, row of the baselines and share of the turns is a segment.
+///
+/// Few blocks are cut by turns, so that all threads have work: each part begins with a pass of its own, and what a turn
+/// adds up is the same in whichever part it is.
 private struct ToggleChunk {
   private let plan: TogglePlan
   private let subject: TogglePlan.Subject
   private let coalitions: Coalitions
   private var variants = MaskedPlan.Variants()
   private var segments: [Int32] = []
+  private var shares: [Int32] = []
   private var segmentCount = 0
-  /// Per block its segments, one per row of the baselines.
+  /// Per block its segments, [row of the baselines][share].
   private var blocks: [[Int]] = []
 
   /// Coalitions and bytes of results of one call.
@@ -191,23 +201,28 @@ private struct ToggleChunk {
     let unit = MaskedGame.blockLimit
     var own: [Int] = []
     for baseline in 0..<subject.masked.baselines {
-      // Coalitions that fill up a unit belong to a segment that nobody reads.
-      let used = variants.count % unit
-      if used + block.count > unit, let last = variants.mask.last {
-        for _ in used..<unit {
-          variants.append(example: example, baseline: baseline, mask: Int(last))
-          segments.append(Int32(segmentCount))
+      for share in 0..<subject.shares {
+        // Coalitions that fill up a unit belong to a segment that nobody reads.
+        let used = variants.count % unit
+        let isFull = subject.shares > 1 ? used > 0 : used + block.count > unit
+        if isFull, let last = variants.mask.last, let part = shares.last {
+          for _ in used..<unit {
+            append(example, baseline, row: Int(last), share: part)
+          }
+          segmentCount += 1
         }
+        own.append(segmentCount)
+        for row in block { append(example, baseline, row: row, share: Int32(share)) }
         segmentCount += 1
       }
-      own.append(segmentCount)
-      for row in block {
-        variants.append(example: example, baseline: baseline, mask: row)
-        segments.append(Int32(segmentCount))
-      }
-      segmentCount += 1
     }
     blocks.append(own)
+  }
+
+  private mutating func append(_ example: Int, _ baseline: Int, row: Int, share: Int32) {
+    variants.append(example: example, baseline: baseline, mask: row)
+    segments.append(Int32(segmentCount))
+    shares.append(share)
   }
 
   /// The sums of all blocks, averaged over the rows of the baselines; the chunk is empty again.
@@ -218,19 +233,31 @@ private struct ToggleChunk {
     let width = coalitions.wordCount
     let words =
       coalitions.count == 0 ? [] : Array(coalitions.words[first * width..<(last + 1) * width])
+    var options = options
+    // A tile is of one share.
+    if subject.shares > 1 { options.lanes = MaskedGame.blockLimit }
     var rows: [Double] = []
     if variants.count > 0 {
       rows = try await plan.marginalSums(
-        subject, variants, segments: segments, words: words, segmentCount: segmentCount, options)
+        subject, variants, segments: segments, words: words, shares: shares,
+        segmentCount: segmentCount, options)
     } else {
       rows = [Double](repeating: 0, count: segmentCount * rowCount)
     }
     var sums: [Double] = []
     sums.reserveCapacity(blocks.count * rowCount)
+    let baselines = subject.masked.baselines
     for segments in blocks {
-      for index in 0..<rowCount {
-        let sum = segments.reduce(0) { $0 + rows[$1 * rowCount + index] }
-        sums.append(segments.count == 1 ? sum : sum / Double(segments.count))
+      for turn in 0..<plan.playerCount {
+        for element in 0..<plan.elements.count {
+          let place = turn * plan.elements.count + element
+          var sum = 0.0
+          for baseline in 0..<baselines {
+            let segment = segments[baseline * subject.shares + turn % subject.shares]
+            sum += rows[segment * rowCount + place]
+          }
+          sums.append(baselines == 1 ? sum : sum / Double(baselines))
+        }
       }
     }
     self = ToggleChunk(plan, subject, coalitions)

@@ -63,6 +63,11 @@ public final class MaskedGame: Sendable {
     masked.nullPlayers(subject, playerCount: players.playerCount, example: example)
   }
 
+  /// Multiply-adds of the value of one coalition.
+  package var multiplyAdds: Double {
+    Double(masked.plan.operationsPerExample) / 2 * Double(subject.baselines)
+  }
+
   /// Evaluations of the network that the values of so many coalitions take.
   public func evaluations(coalitions: Int) -> Int { coalitions * subject.baselines }
 
@@ -87,41 +92,53 @@ public final class MaskedGame: Sendable {
         expected: "\(players.playerCount) players, \(exampleCount) examples",
         found: "\(coalitions.playerCount) players, \(rows.count) examples")
     }
-    let limit = max(masked.comfortableVariants / subject.baselines, 1) * subject.baselines
+    let limit = max(masked.comfortableVariants / subject.baselines, 1)
     var values: [Double] = []
     let width = targets.first?.count ?? 0
     values.reserveCapacity(rows.reduce(0) { $0 + $1.count } * width)
-    var variants = MaskedPlan.Variants()
+    var chunk: [Part] = []
+    var count = 0
     for (example, range) in rows.enumerated() {
       var next = range.lowerBound
       while next < range.upperBound {
-        let end = min(next + (limit - variants.count) / subject.baselines, range.upperBound)
-        variants.append(example: example, masks: next..<end, baselines: subject.baselines)
+        let end = min(next + limit - count, range.upperBound)
+        chunk.append(Part(example: example, rows: next..<end))
+        count += end - next
         next = end
-        if variants.count >= limit {
-          try await evaluate(variants, coalitions, options, &values)
-          variants = MaskedPlan.Variants()
+        if count >= limit {
+          try await evaluate(chunk, coalitions, options, &values)
+          chunk = []
+          count = 0
         }
       }
     }
-    if variants.count > 0 { try await evaluate(variants, coalitions, options, &values) }
+    if !chunk.isEmpty { try await evaluate(chunk, coalitions, options, &values) }
     guard isDifference else { return values }
     return stride(from: 0, to: values.count, by: 2).map { values[$0] - values[$0 + 1] }
   }
 
+  /// Coalitions of one example.
+  private struct Part {
+    let example: Int
+    let rows: Range<Int>
+  }
+
   /// Appends the values of a chunk, whose baselines of one coalition follow each other.
   private func evaluate(
-    _ variants: MaskedPlan.Variants, _ coalitions: Coalitions, _ options: RunOptions,
-    _ values: inout [Double]
+    _ chunk: [Part], _ coalitions: Coalitions, _ options: RunOptions, _ values: inout [Double]
   ) async throws(CoalitionError) {
     // Only the rows of this chunk travel with it.
-    let first = Int(variants.mask.min() ?? 0)
-    let last = Int(variants.mask.max() ?? 0)
-    var moved = variants
-    for index in moved.mask.indices { moved.mask[index] -= Int32(first) }
+    let first = chunk.map(\.rows.lowerBound).min() ?? 0
+    let end = chunk.map(\.rows.upperBound).max() ?? 0
+    var variants = MaskedPlan.Variants()
+    for part in chunk {
+      variants.append(
+        example: part.example, masks: part.rows.lowerBound - first..<part.rows.upperBound - first,
+        baselines: subject.baselines)
+    }
     let width = coalitions.wordCount
-    let words = Array(coalitions.words[first * width..<(last + 1) * width])
-    let outputs = try await masked.outputs(subject, moved, .words(words), options)
+    let words = Array(coalitions.words[first * width..<end * width])
+    let outputs = try await masked.outputs(subject, variants, .words(words), options)
     TargetElements.append(
       outputs, width: masked.output.count, examples: variants.example, targets: targets,
       averaging: subject.baselines, to: &values)

@@ -109,17 +109,11 @@ package final class TogglePlan: Sendable {
     /// Parts that the turns are dealt out to, one after the other: a coalition of a share has its turns alone.
     package let shares: Int
     /// Rows of words, [example][baseline][share].
-    fileprivate let activity: [Int32]
+    fileprivate let activity: [UInt32]
   }
 
-  package func subject(_ masked: MaskedPlan.Subject, shares: Int = 1) -> Subject {
-    let words = (playerCount + 31) / 32
-    var dealt = [UInt32](repeating: 0, count: shares * words)
-    for (number, turn) in turns.enumerated() {
-      for player in turn {
-        dealt[number % shares * words + player / 32] |= 1 << UInt32(player % 32)
-      }
-    }
+  package func subject(_ masked: MaskedPlan.Subject) -> Subject {
+    let words = wordCount
     var activity = [UInt32](repeating: 0, count: masked.examples * masked.baselines * words)
     for (index, input) in self.masked.plan.inputs.enumerated() {
       guard let ids = players[input.name]?.ids, let baseline = masked.baselineRows[index] else {
@@ -136,14 +130,30 @@ package final class TogglePlan: Sendable {
         }
       }
     }
-    var rows: [Int32] = []
-    for start in stride(from: 0, to: activity.count, by: words) {
-      for (index, word) in dealt.enumerated() {
-        rows.append(Int32(bitPattern: word & activity[start + index % words]))
+    return Subject(masked: masked, shares: 1, activity: activity)
+  }
+
+  /// The same subject with the turns dealt out to `shares` parts: turn t to part t mod `shares`.
+  package func subject(_ subject: Subject, dealtInto shares: Int) -> Subject {
+    guard shares > 1 else { return subject }
+    let words = wordCount
+    var dealt = [UInt32](repeating: 0, count: shares * words)
+    for (number, turn) in turns.enumerated() {
+      for player in turn {
+        dealt[number % shares * words + player / 32] |= 1 << UInt32(player % 32)
       }
     }
-    return Subject(masked: masked, shares: shares, activity: rows)
+    var rows: [UInt32] = []
+    rows.reserveCapacity(subject.activity.count * shares)
+    for start in stride(from: 0, to: subject.activity.count, by: words) {
+      for (index, word) in dealt.enumerated() {
+        rows.append(word & subject.activity[start + index % words])
+      }
+    }
+    return Subject(masked: subject.masked, shares: shares, activity: rows)
   }
+
+  private var wordCount: Int { (playerCount + 31) / 32 }
 
   /// Sums of marginal contributions, [segment][turn][element]: over the coalitions of a segment in order,
   /// weight * (value with the player - value without).
@@ -168,7 +178,9 @@ package final class TogglePlan: Sendable {
       (variants.example[index] * baselines + variants.baseline[index]) * parts
         + (shares?[index] ?? 0)
     }
-    rows.insert(SlotRows(words: subject.activity, rowOf: activity), at: slots.activity)
+    rows.insert(
+      SlotRows(words: subject.activity.map { Int32(bitPattern: $0) }, rowOf: activity),
+      at: slots.activity)
     let count = turns.count * elements.count
     let (total, overflow) = segmentCount.multipliedReportingOverflow(by: count)
     guard !overflow, total <= Int.max / 8 else {

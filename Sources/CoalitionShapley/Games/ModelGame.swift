@@ -8,9 +8,11 @@ extension MaskedGame: Game {
   /// A marginal contribution by deltas, with its share of the pass that all players of a coalition have in common;
   /// that of a game without deltas is an evaluation.
   public var cost: GameCost {
-    guard let work = (try? togglePlan())?.arithmetic, work.base > 0 else { return GameCost() }
-    let toggles = work.perTurn.reduce(0) { $0 + Double($1) } + Double(work.base)
-    return GameCost(
-      marginal: toggles / Double(playerCount) / Double(work.base), arithmetic: Double(work.base))
+    var cost = GameCost(arithmetic: multiplyAdds)
+    if let work = (try? togglePlan())?.arithmetic, work.base > 0 {
+      let toggles = work.perTurn.reduce(0) { $0 + Double($1) } + Double(work.base)
+      cost.marginal = toggles / Double(playerCount) / Double(work.base)
+    }
+    return cost
   }
 }

@@ -31,6 +31,7 @@ public struct Shapley: Sendable {
     switch work {
     case .moments(let moments): return try await moments.result()
     case .samples(var run):
+      run.isWatched = false
       while try await run.step() {}
       return run.estimate
     }

@@ -2,8 +2,9 @@
 //
 // Costs are counted arithmetic and errors come from the table below, so the same command takes the same estimator on
 // every machine. The error of an estimator after n evaluations is about constant / sqrt(n), relative to that of plain
-// permutations; what an evaluation costs differs (a toggled player is cheaper than a full evaluation), so estimators
-// are compared by constant^2 * cost. docs/Methods.md says where the constants were measured.
+// permutations; what an evaluation costs differs (a toggled player is cheaper than a full evaluation), and regressions
+// have equations to make and to solve, so estimators are compared by constant^2 * cost of the whole run.
+// docs/Methods.md says where the constants were measured.
 
 import CoalitionBase
 
@@ -61,6 +62,33 @@ struct EstimatorChoice {
     let cost: Double
     /// Evaluations that it needs before it says anything.
     let least: Int
+    /// Of a regression.
+    var equations: Equations?
+  }
+
+  /// What a regression does besides evaluations, in multiply-adds.
+  private struct Equations {
+    /// For the sums of one evaluation.
+    let perEvaluation: Double
+    /// To solve them, for all samples and without each replicate.
+    let solving: Double
+
+    /// - Parameters:
+    ///   - sums: numbers that a pair adds to.
+    ///   - unknowns: of one system.
+    init(sums: Double, unknowns: Double) {
+      perEvaluation = sums / 2
+      solving = Double(ReplicateSums.count + 1) * unknowns * unknowns * unknowns / 6
+    }
+
+    /// Multiply-adds of the engine, on all threads in single precision, that take as long as one here.
+    private static let weight = 16.0
+
+    /// In full evaluations, per evaluation of a run.
+    func cost(evaluations: Int, arithmetic: Double) -> Double {
+      guard arithmetic > 0 else { return 0 }
+      return Self.weight * (perEvaluation + solving / Double(max(evaluations, 1))) / arithmetic
+    }
   }
 
   private static func best(
@@ -77,21 +105,30 @@ struct EstimatorChoice {
     case .banzhaf: return (.complementary, "the sampler of Banzhaf values")
     case .shapley: break
     }
-    // Unknowns of a regression on all players and triples of them.
+    let cost = cost()
+    // Unknowns of a regression on all players and triples of them, and the sums of its equations.
     let odd = players + players * (players - 1) * (players - 2) / 6
+    let first = WalshSums(playerCount: players, orders: [0, 1, 2])
+    let third = WalshSums(playerCount: min(players, 20), orders: [0, 1, 2, 3, 4, 6])
     let candidates = [
       Candidate(estimator: .permutation, constant: 0.55, cost: 1, least: 2 * players),
       Candidate(estimator: .orthogonal, constant: 0.50, cost: 1, least: 32 * players),
-      Candidate(estimator: .toggle, constant: 0.53, cost: cost().marginal, least: 16 * players),
-      Candidate(estimator: .leverage, constant: 0.45, cost: 1, least: 8 * players),
-      Candidate(estimator: .oddRegression, constant: 0.15, cost: 1, least: 8 * odd),
+      Candidate(estimator: .toggle, constant: 0.53, cost: cost.marginal, least: 16 * players),
+      Candidate(
+        estimator: .leverage, constant: 0.45, cost: 1, least: 8 * players,
+        equations: Equations(sums: Double(first.count), unknowns: Double(players))),
+      Candidate(
+        estimator: .oddRegression, constant: 0.15, cost: 1, least: 8 * odd,
+        equations: Equations(sums: Double(third.count), unknowns: Double(odd))),
     ]
     let possible = candidates.filter {
       $0.least <= budget && ($0.estimator != .leverage || players <= 256)
         && ($0.estimator != .oddRegression || players <= 20)
     }
     func worth(_ candidate: Candidate) -> Double {
-      candidate.constant * candidate.constant * candidate.cost
+      let equations =
+        candidate.equations?.cost(evaluations: budget, arithmetic: cost.arithmetic) ?? 0
+      return candidate.constant * candidate.constant * (candidate.cost + equations)
     }
     guard let best = possible.min(by: { worth($0) < worth($1) }) else {
       return (.permutation, "the budget is too small for any other")

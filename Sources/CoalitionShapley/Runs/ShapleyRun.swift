@@ -21,6 +21,9 @@ public struct ShapleyRun: Sendable {
   private let rules: StopRules
   /// Examples that run together.
   let groupSize: Int
+  /// Whether somebody asks for estimates before the last one. A run that nobody watches looks at its sums only where
+  /// its rules do.
+  package var isWatched = true
   private(set) var progress: ShapleyState
   /// The estimates of running examples at the last look.
   private var looks: [Int: (outcome: Jackknife.Outcome, samples: Int)] = [:]
@@ -80,6 +83,10 @@ public struct ShapleyRun: Sendable {
     guard let active = startedExamples() else { return false }
     let clock = ContinuousClock()
     let start = clock.now
+    if !isFollowed {
+      let first = min(blocks(evaluations: Self.firstSlice), largestSlice)
+      sliceBlocks = max(sliceBlocks, first)
+    }
     let blocks = nextSlice()
     if !blocks.isEmpty { try await add(blocks, to: active) }
     progress.nextBlock = blocks.upperBound
@@ -118,9 +125,19 @@ public struct ShapleyRun: Sendable {
   private func nextSlice() -> Range<Int> {
     let first = progress.nextBlock
     var end = min(progress.blocks.upperBound, first + sliceBlocks)
-    if looksAtBlocks { end = min(end, CheckPoints.next(after: first)) }
+    if looksAtBlocks {
+      end = min(
+        end,
+        isFollowed ? CheckPoints.next(after: first) : CheckPoints.nextAdaptation(after: first))
+    }
     return first..<end
   }
+
+  /// Whether anybody wants to know where the run is.
+  private var isFollowed: Bool { isWatched || options.looksAtResults || options.seconds != nil }
+
+  /// Evaluations of the first slice of a run that nobody follows: smaller ones cost more to begin than to do.
+  private static let firstSlice = 2048
 
   /// The parts of a run are looked at when they are merged.
   private var looksAtBlocks: Bool { options.shard == nil }
@@ -142,8 +159,9 @@ public struct ShapleyRun: Sendable {
         (adaptation.map { scheme.adapted(to: $0) } ?? scheme, [example])
       }
     for (scheme, examples) in groups {
-      let sums = try await scheme.sums(
-        of: blocks, in: game, examples: examples, ends: progress.ends, options.run)
+      let sums = try await SliceOfWork(
+        scheme: scheme, game: game, examples: examples, ends: progress.ends, options: options.run
+      ).sums(of: blocks)
       let width = targets * scheme.sumCount
       for (position, example) in examples.enumerated() {
         guard case .running(var state) = progress.examples[example] else { continue }
@@ -162,11 +180,18 @@ public struct ShapleyRun: Sendable {
   private mutating func adjustSlice(_ took: Duration, _ blocks: Int) {
     let target = 0.25
     let perBlock = max(Self.seconds(took) / Double(blocks), 1e-9)
-    let evaluations = max(scheme.evaluations(samples: scheme.blockSamples), 1)
-    // Coalitions and values of a slice stay within some 64 MB.
+    sliceBlocks = max(min(Int(target / perBlock), sliceBlocks * 4, largestSlice), 1)
+  }
+
+  /// Blocks of which the coalitions and values stay within some 64 MB.
+  private var largestSlice: Int {
     let perEvaluation = 4 * ((game.playerCount + 31) / 32) + 8 * game.targetCount * groupSize
-    let bounded = max((64 << 20) / (evaluations * perEvaluation), 1)
-    sliceBlocks = max(min(Int(target / perBlock), sliceBlocks * 4, bounded), 1)
+    return blocks(evaluations: (64 << 20) / perEvaluation)
+  }
+
+  /// Blocks of at most so many evaluations; at least one.
+  private func blocks(evaluations: Int) -> Int {
+    max(evaluations / max(scheme.evaluations(samples: scheme.blockSamples), 1), 1)
   }
 
   private static func seconds(_ duration: Duration) -> Double {
@@ -192,9 +217,15 @@ public struct ShapleyRun: Sendable {
     let isLate = options.seconds.map { seconds >= $0 } ?? false
     let isCheck = CheckPoints.isOne(blocks)
     guard isOver || isLate || isCheck else { return }
+    let isLook = isOver || isLate || isWatched || options.looksAtResults
     for example in active {
       guard case .running(var state) = progress.examples[example] else { continue }
       let ends = progress.ends[example]
+      guard isLook else {
+        adapt(&state, blocks: blocks, samples: samples, ends: ends)
+        progress.examples[example] = .running(state)
+        continue
+      }
       let known = KnownPlayers(
         nulls: progress.nullPlayers[example], isComplete: options.value != .banzhaf)
       let jackknife = Jackknife(scheme: scheme, ends: ends, known: known)
@@ -221,12 +252,17 @@ public struct ShapleyRun: Sendable {
         state.history.append((blocks, outcome.values))
         state.history = state.history.suffix(CheckPoints.kept)
       }
-      if CheckPoints.isAdaptation(blocks) {
-        state.adaptation = scheme.adaptation(
-          state.sums.totals().all, samples: samples, ends: ends)
-      }
+      adapt(&state, blocks: blocks, samples: samples, ends: ends)
       progress.examples[example] = .running(state)
     }
+  }
+
+  /// Lets schemes that look back do so where it is time to.
+  private func adapt(
+    _ state: inout ShapleyState.Progress, blocks: Int, samples: Int, ends: [GameEnds]
+  ) {
+    guard CheckPoints.isAdaptation(blocks) else { return }
+    state.adaptation = scheme.adaptation(state.sums.totals().all, samples: samples, ends: ends)
   }
 
   // MARK: What is known

@@ -42,7 +42,17 @@ enum CheckPoints {
   static let kept = 4
 
   /// Whether schemes that look back do so after so many blocks: 64, 128, 256, ...
-  static func isAdaptation(_ blocks: Int) -> Bool { blocks >= 64 && blocks & (blocks - 1) == 0 }
+  static func isAdaptation(_ blocks: Int) -> Bool {
+    blocks >= firstAdaptation && blocks & (blocks - 1) == 0
+  }
+
+  /// The first such number that is larger.
+  static func nextAdaptation(after blocks: Int) -> Int {
+    guard blocks >= firstAdaptation else { return firstAdaptation }
+    return 1 << (Int.bitWidth - blocks.leadingZeroBitCount)
+  }
+
+  private static let firstAdaptation = 64
 }
 
 /// The rules of a run that look at results.

@@ -291,7 +291,7 @@ struct ToggleExperiment {
   func shares() async throws {
     let net = try #require(DeltaNet.all.first { $0.name == "convolutions and pools" })
     let e = try ToggleExperiment(net.graph, .elements, .single, range: -1...1)
-    let subject = e.toggle.subject(e.subject, shares: 2)
+    let subject = e.toggle.subject(e.toggle.subject(e.subject), dealtInto: 2)
     let all = try await e.run()
     let width = e.toggle.elements.count
     for share in 0..<2 {

@@ -9,6 +9,7 @@
 // x_ij x_kl = (1 - z_ij - z_kl + z_V) / 4, V the players in one of the two pairs alone, so Walsh sums hold the matrix.
 
 package import CoalitionBase
+import CoalitionNet
 
 /// Sampled values and faithful interactions, of up to 63 players.
 package struct FaithfulRegression: CoalitionScheme, InteractionScheme {

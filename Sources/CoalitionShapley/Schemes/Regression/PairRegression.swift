@@ -22,6 +22,10 @@ package struct PairRegressionScheme: CoalitionScheme {
   package let bias: String?
   let matrixSums: WalshSums
   private let rightSums: WalshSums
+  /// The sets of players of the coefficients of order 3, as bits.
+  private let features: [UInt64]
+  /// Of order 3, the sum that each entry of the matrix is, row by row up to the diagonal.
+  private let entries: [Int32]
   /// Whether the samples suffice for order 3; nil: those that are given decide.
   private var suffices: Bool?
 
@@ -33,6 +37,12 @@ package struct PairRegressionScheme: CoalitionScheme {
     let players = design.playerCount
     matrixSums = WalshSums(playerCount: players, orders: order == 1 ? [0, 2] : [0, 2, 4, 6])
     rightSums = WalshSums(playerCount: players, orders: order == 1 ? [1] : [1, 3])
+    features = order == 1 ? [] : Self.features(players)
+    var entries: [Int32] = []
+    for (row, own) in features.enumerated() {
+      for other in features[...row] { entries.append(Int32(matrixSums.place(of: own ^ other))) }
+    }
+    self.entries = entries
   }
 
   package var playerCount: Int { design.playerCount }
@@ -118,18 +128,17 @@ package struct PairRegressionScheme: CoalitionScheme {
   private func thirdOrderMatrix(_ sums: ArraySlice<Double>) -> [Double] {
     var matrix = [Double](repeating: 0, count: unknowns * unknowns)
     let first = sums.startIndex
-    let features = features
+    var next = 0
     for row in 0..<unknowns {
       for column in 0...row {
-        matrix[row * unknowns + column] =
-          sums[first + matrixSums.place(of: features[row] ^ features[column])]
+        matrix[row * unknowns + column] = sums[first + Int(entries[next])]
+        next += 1
       }
     }
     return matrix
   }
 
-  /// The sets of players of the coefficients of order 3, as bits.
-  private var features: [UInt64] {
+  private static func features(_ playerCount: Int) -> [UInt64] {
     var features = (0..<playerCount).map { UInt64(1) << UInt64($0) }
     for high in 0..<playerCount {
       for middle in 0..<high {
