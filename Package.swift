@@ -4,7 +4,7 @@ import PackageDescription
 // Dependencies run one way:
 //   CLanes <- CoalitionNet <- CoalitionONNX <- Coalition <- CoalitionCLI
 //   CoalitionNet <- CoalitionExplain <- CoalitionEvaluate <- Coalition
-//   CoalitionExplain <- CoalitionShapley <- Coalition
+//   CoalitionExplain <- CoalitionShapley <- CoalitionPrune <- Coalition
 //   CCodecs <- CoalitionData <- CoalitionCLI
 //   CoalitionFigures <- CoalitionCLI
 // CoalitionBase (tensors, errors, files) is under all of the Swift modules. No target that a
@@ -53,10 +53,14 @@ let package = Package(
       name: "CoalitionShapley",
       dependencies: ["CoalitionBase", "CoalitionExplain", "CoalitionNet"], swiftSettings: swift),
     .target(
+      name: "CoalitionPrune",
+      dependencies: ["CoalitionBase", "CoalitionExplain", "CoalitionNet", "CoalitionShapley"],
+      swiftSettings: swift),
+    .target(
       name: "Coalition",
       dependencies: [
         "CoalitionBase", "CoalitionEvaluate", "CoalitionExplain", "CoalitionNet", "CoalitionONNX",
-        "CoalitionShapley",
+        "CoalitionPrune", "CoalitionShapley",
       ],
       swiftSettings: swift),
     .target(
@@ -70,7 +74,7 @@ let package = Package(
       name: "CoalitionCLI",
       dependencies: [
         "CDemoData", "Coalition", "CoalitionBase", "CoalitionData", "CoalitionExplain",
-        "CoalitionFigures", "CoalitionNet", "CoalitionONNX", "CoalitionShapley",
+        "CoalitionFigures", "CoalitionNet", "CoalitionONNX", "CoalitionPrune", "CoalitionShapley",
       ],
       swiftSettings: swift),
 
@@ -117,6 +121,13 @@ let package = Package(
         "TestSupport",
       ],
       exclude: ["Fixtures", "make_fixtures.py"], swiftSettings: swift),
+    .testTarget(
+      name: "CoalitionPruneTests",
+      dependencies: [
+        "CoalitionBase", "CoalitionNet", "CoalitionONNX", "CoalitionPrune", "CoalitionShapley",
+        "TestSupport",
+      ],
+      swiftSettings: swift),
     .testTarget(name: "CLanesTests", dependencies: ["CLanes"], swiftSettings: swift),
     .testTarget(
       name: "CoalitionDataTests", dependencies: ["CoalitionBase", "CoalitionData", "TestSupport"],

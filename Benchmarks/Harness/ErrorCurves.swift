@@ -1,7 +1,8 @@
 // Error against time: Coalition's estimators and those of its peers in turns, on problems with known values.
 //
-// A point of a curve is a budget of evaluations: the medians of the error and of the seconds over runs with
-// their own seeds, which take the inputs in turns. An estimator leaves when its error or its time is past the limits.
+// A point of a curve is a budget of evaluations, or a number of coalition sizes or of nodes for values by moments: the
+// medians of the error and of the seconds over runs with their own seeds, which take the inputs in turns. An estimator
+// leaves when its error or its time is past the limits.
 
 import Coalition
 import Foundation
@@ -9,6 +10,7 @@ import Foundation
 /// One estimator of one engine on one problem.
 struct ErrorCurve: Codable {
   struct Point: Codable {
+    /// Passes of values by moments.
     var evaluations: Int
     var seconds: Double
     /// Root mean square, relative to that of the values.
@@ -21,6 +23,9 @@ struct ErrorCurve: Codable {
 
   var name: String { "\(engine) \(estimator)" }
   var isOurs: Bool { engine == Self.ours }
+  var isByMoments: Bool {
+    isOurs && OwnSeries.all.contains { $0.name == estimator && $0.rank != nil }
+  }
   static let ours = "coalition"
   static let written = "written"
 
@@ -59,6 +64,41 @@ struct ErrorCurves: Codable {
   }
 }
 
+/// One of our own curves.
+struct OwnSeries {
+  let estimator: Estimator
+  /// Of the covariance factor, for values by moments.
+  var rank: Int?
+
+  static let all =
+    [
+      Estimator.permutation, .orthogonal, .toggle, .stratified, .complementary, .owenSampling,
+      .kernel, .kernelUnbiased, .leverage, .oddRegression, .exact, .auto,
+    ].map { OwnSeries(estimator: $0) }
+    + [Estimator.dasp, .momentGradient].flatMap { estimator in
+      [0, MomentOptions.defaultRank].map { OwnSeries(estimator: estimator, rank: $0) }
+    }
+
+  var name: String { rank.map { "\(estimator.rawValue) rank \($0)" } ?? estimator.rawValue }
+
+  /// 1, 2, 4, ... sizes (up to all) or nodes (up to 32), unchecked, and the passes that they take; nil beyond.
+  func moments(level: Int, players: Int) -> (options: MomentOptions, passes: Int)? {
+    guard let rank else { return nil }
+    var options = MomentOptions()
+    options.rank = rank
+    options.checkedPlayers = 0
+    if estimator == .momentGradient {
+      guard level <= 5 else { return nil }
+      options.nodes = 1 << level
+      return (options, 1 << level)
+    }
+    guard level == 0 || 1 << (level - 1) < players else { return nil }
+    let sizes = min(1 << level, players)
+    options.sizes = sizes
+    return (options, 2 * sizes * players)
+  }
+}
+
 struct ErrorMeasurement {
   let problem: LoadedProblem
   let peers: [Peer]
@@ -69,43 +109,44 @@ struct ErrorMeasurement {
   var longest = 0.25
   var smallestError = 0.006
 
-  static let ours: [Estimator] = [
-    .permutation, .orthogonal, .toggle, .stratified, .complementary, .owenSampling, .kernel,
-    .kernelUnbiased, .leverage, .oddRegression, .exact, .auto,
-  ]
-  static let peerNames = ["captum", "shap", "shapiq", "written"]
   static let budgets = (6...17).map { 1 << $0 }
+
+  private struct Outcome {
+    var values: [Double]
+    var seconds: Double
+    var evaluations: Int
+  }
 
   /// The curves, and what peers' exact values differ by.
   func measure() async throws -> ([ErrorCurve], exactDifference: Double?) {
-    var curves = Self.ours.map { ErrorCurve(engine: ErrorCurve.ours, estimator: $0.rawValue) }
+    var curves = OwnSeries.all.map { ErrorCurve(engine: ErrorCurve.ours, estimator: $0.name) }
     for peer in peers {
       curves += peer.estimators.map { ErrorCurve(engine: peer.name, estimator: $0) }
     }
     var active = Set(curves.indices)
     var difference: Double?
-    for evaluations in Self.budgets {
-      var found: [Int: [(seconds: Double, error: Double)]] = [:]
+    for level in Self.budgets.indices {
+      var found: [Int: [(outcome: Outcome, error: Double)]] = [:]
       for run in 0..<runs {
         for index in curves.indices where active.contains(index) {
           let input = run % problem.targets.count
-          let spent = (found[index] ?? []).reduce(0) { $0 + $1.seconds }
+          let spent = (found[index] ?? []).reduce(0) { $0 + $1.outcome.seconds }
           guard run < fewestRuns || spent < Double(runs) * longest,
-            let outcome = try await values(curves[index], evaluations, seed: run, input: input)
+            let outcome = try await outcome(curves[index], level, seed: run, input: input)
           else { continue }
-          found[index, default: []].append(
-            (outcome.seconds, problem.error(outcome.values, input: input)))
+          found[index, default: []].append((outcome, problem.error(outcome.values, input: input)))
           if curves[index].estimator == Estimator.exact.rawValue, !curves[index].isOurs {
             let largest = problem.exact[input].map(abs).max() ?? 1
-            let worst = zip(outcome.values, problem.exact[input]).map { abs($0 - $1) }.max() ?? 0
+            let worst =
+              zip(outcome.values, problem.exact[input]).map { abs($0 - $1) }.max() ?? 0
             difference = max(difference ?? 0, worst / largest)
           }
         }
       }
       for (index, outcomes) in found {
         let point = ErrorCurve.Point(
-          evaluations: evaluations, seconds: median(outcomes.map(\.seconds)),
-          error: median(outcomes.map(\.error)))
+          evaluations: outcomes[0].outcome.evaluations,
+          seconds: median(outcomes.map(\.outcome.seconds)), error: median(outcomes.map(\.error)))
         if point.error.isFinite { curves[index].points.append(point) }
         if point.seconds > longest || point.error < smallestError
           || curves[index].estimator == Estimator.exact.rawValue
@@ -118,24 +159,36 @@ struct ErrorMeasurement {
   }
 
   /// nil where the budget is too small, or the peer failed.
-  private func values(
-    _ curve: ErrorCurve, _ evaluations: Int, seed: Int, input: Int
-  ) async throws -> (values: [Double], seconds: Double)? {
+  private func outcome(
+    _ curve: ErrorCurve, _ level: Int, seed: Int, input: Int
+  ) async throws -> Outcome? {
+    let evaluations = Self.budgets[level]
     if let peer = peers.first(where: { $0.name == curve.engine }) {
-      return peer.estimate(curve.estimator, evaluations: evaluations, seed: seed, input: input)
+      return peer.estimate(curve.estimator, evaluations: evaluations, seed: seed, input: input).map
+      {
+        Outcome(values: $0.values, seconds: $0.seconds, evaluations: evaluations)
+      }
     }
-    guard let estimator = Estimator(rawValue: curve.estimator) else { return nil }
+    guard let series = OwnSeries.all.first(where: { $0.name == curve.estimator }) else {
+      return nil
+    }
+    let moments = series.moments(level: level, players: problem.players.playerCount)
+    guard moments != nil || series.rank == nil else { return nil }
     let clock = ContinuousClock()
     let start = clock.now
     let estimate: ShapleyEstimate
     do {
       estimate = try await problem.estimate(
-        estimator, evaluations: evaluations, seed: seed, input: input)
+        series.estimator, evaluations: series.rank == nil ? evaluations : nil,
+        moments: moments?.options ?? MomentOptions(), seed: seed, input: input)
     } catch let error as CoalitionError where error.code == .usage || error.code == .limitExceeded {
       // The budget is below what the estimator can do anything with.
       return nil
     }
     let seconds = (clock.now - start) / .seconds(1)
-    return estimate.values.contains(where: \.isNaN) ? nil : (estimate.values, seconds)
+    return estimate.values.contains(where: \.isNaN)
+      ? nil
+      : Outcome(
+        values: estimate.values, seconds: seconds, evaluations: moments?.passes ?? evaluations)
   }
 }

@@ -56,12 +56,14 @@ extension ErrorCurves {
     "best written by hand, ms", "to the fastest",
   ]
 
-  /// Each engine with its fastest estimators: more lines cannot be told apart.
+  /// Each engine with its fastest estimators, and ours by moments: more lines cannot be told apart.
   var chart: LineChart {
-    let shown = Dictionary(grouping: curves.filter { $0.points.count > 1 }, by: \.engine).flatMap {
-      engine, curves in
+    let groups = Dictionary(grouping: curves.filter { $0.points.count > 1 }) { curve in
+      curve.isByMoments ? "moments" : curve.engine
+    }
+    let shown = groups.flatMap { group, curves in
       curves.sorted { Self.rank($0) < Self.rank($1) }
-        .prefix(engine == ErrorCurve.ours ? 4 : 2)
+        .prefix(["moments", ErrorCurve.ours].contains(group) ? 4 : 2)
     }
     return LineChart(
       title: "\(name): error against time", xLabel: "milliseconds", yLabel: "relative RMSE, %",

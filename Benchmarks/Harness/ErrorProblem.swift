@@ -1,4 +1,5 @@
-// Trained networks with so few players that their exact values are known: what errors are measured on.
+// Trained networks that errors are measured on: with so few players that their exact values are known, or with values that
+// were sampled for long.
 
 import Coalition
 import CoalitionData
@@ -20,15 +21,20 @@ struct ErrorProblem: Sendable {
   var playersText = "element"
   /// Examples that are explained, each by itself.
   var inputs = 3
+  /// Toggled coalitions behind the values that errors are measured from; nil: all coalitions.
+  var referenceSamples: Int?
+  var peers = ["captum", "shap", "shapiq", "written"]
 
-  /// What error is measured on against time.
-  static let curves = [
+  private static let few = [
     own("digits", patch: 2), own("lenet", patch: 7), own("parkinsons", patch: nil),
   ]
 
+  /// What error is measured on against time.
+  static let curves = few + [pixels("digits", 1 << 16), pixels("lenet", 1 << 13)]
+
   /// What estimators are compared on by evaluations.
   static let constants =
-    curves
+    few
     + [
       fixture("mlp-relu", "mnist-images.npz", patch: 7),
       fixture("mlp-tanh", "mnist-images.npz", patch: 7),
@@ -40,6 +46,15 @@ struct ErrorProblem: Sendable {
     ErrorProblem(
       name: "shapley/error/\(name)", model: "Models/\(name).onnx", examples: "Models/\(name).npy"
     ).with(patch)
+  }
+
+  /// Every pixel a player, for the peers that can do it in the time.
+  private static func pixels(_ name: String, _ samples: Int) -> ErrorProblem {
+    var problem = own(name, patch: nil)
+    problem.name += "-pixels"
+    problem.referenceSamples = samples
+    problem.peers = ["captum", "written"]
+    return problem
   }
 
   private static func fixture(_ name: String, _ examples: String, patch: Int) -> ErrorProblem {
@@ -81,13 +96,20 @@ struct ErrorProblem: Sendable {
       players: try PlayerSet(others: players, inputs: [(plan.inputs[0].name, shape)]),
       inputs: rows, targets: targets, run: run)
     for input in 0..<inputs {
-      problem.exact.append(try await problem.estimate(.exact, input: input).values)
+      let estimate =
+        if let referenceSamples {
+          try await problem.estimate(
+            .toggle, samples: referenceSamples, seed: 1 << 20, input: input)
+        } else {
+          try await problem.estimate(.exact, input: input)
+        }
+      problem.exact.append(estimate.values)
     }
     return problem
   }
 }
 
-/// A problem with its games and their exact values.
+/// A problem with its games and the values that errors are measured from.
 struct LoadedProblem {
   let problem: ErrorProblem
   /// The model's file.
@@ -110,13 +132,15 @@ struct LoadedProblem {
 
   /// Everything that explaining one input takes, the game included.
   func estimate(
-    _ estimator: Estimator, antithetic: Bool = true, evaluations: Int? = nil, seed: Int = 0,
-    input: Int
+    _ estimator: Estimator, antithetic: Bool = true, evaluations: Int? = nil, samples: Int? = nil,
+    moments: MomentOptions = MomentOptions(), seed: Int = 0, input: Int
   ) async throws -> ShapleyEstimate {
     var options = ShapleyOptions()
     options.estimator = estimator
     options.antithetic = antithetic
     options.evaluations = estimator == .exact ? nil : evaluations
+    options.samples = samples
+    options.moments = moments
     options.seed = UInt64(seed)
     options.run = run
     return try await Shapley(game(input), options).result()

@@ -76,7 +76,8 @@ struct Harness {
     }
     var result = WorkloadResult(
       name: workload.name, unit: workload.unit, threads: threads,
-      operationsPerUnit: ours.operationsPerUnit, lanes: ours.lanes(threads: threads),
+      operationsPerUnit: ours.operationsPerUnit, unitsPerInput: ours.unitsPerInput,
+      lanes: ours.lanes(threads: threads),
       rates: rates.mapValues(median), peers: peers.map(\.description), missing: missing)
 
     let check = try await ours.checkOutputs()
@@ -104,7 +105,7 @@ struct Harness {
     let script = arguments.folder.appending(path: "Peers/curve_peers.py").path
     var ready: [Peer] = []
     var missing: [String: String] = [:]
-    for name in ErrorMeasurement.peerNames where arguments.peers?.contains(name) ?? true {
+    for name in problem.peers where arguments.peers?.contains(name) ?? true {
       let outcome = Peer.start(
         name, python: arguments.python,
         [

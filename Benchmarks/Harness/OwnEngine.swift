@@ -8,7 +8,7 @@ import Foundation
 protocol OwnEngine {
   /// Units (examples, evaluations) per second over about `seconds`.
   func rate(threads: Int, seconds: Double) async throws -> Double
-  /// The same for the network's passes alone: nil where the workload adds nothing to them, or they are not asked for.
+  /// The same for the network's passes alone, or its forward passes where units are passes of moments: nil where the workload adds nothing to them, or they are not asked for.
   func passRate(threads: Int, seconds: Double) async throws -> Double?
   /// The same for other ways to do the work, by name.
   func otherRates(threads: Int, seconds: Double) async throws -> [String: Double]
@@ -18,11 +18,14 @@ protocol OwnEngine {
   func lanes(threads: Int) -> Int
   /// Floating-point operations of one unit: two per multiply-add, taps on padding not counted.
   var operationsPerUnit: Double { get }
+  /// nil where time per unit says it all.
+  var unitsPerInput: Double? { get }
   /// The steps of the program in one thread: nil where a workload has no program of its own.
   func profile(instructionSet: InstructionSet) async throws -> EngineProfile?
 }
 
 extension OwnEngine {
+  var unitsPerInput: Double? { nil }
   func passRate(threads: Int, seconds: Double) async throws -> Double? { nil }
   func otherRates(threads: Int, seconds: Double) async throws -> [String: Double] { [:] }
   func profile(instructionSet: InstructionSet) async throws -> EngineProfile? { nil }

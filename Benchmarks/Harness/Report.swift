@@ -64,6 +64,7 @@ struct Report: Codable {
     lines += ["", "## Explanations and their evaluation", ""] + explanationTable
     lines += [""] + notes
     lines += ["", "## Shapley values by sampling and enumeration", ""] + shapleyTable
+    lines += ["", "## Shapley values by moments", ""] + momentTable
     lines += ["", "## Shapley values: time to an error", ""] + curveTable
     for result in results where !result.layers.isEmpty {
       lines += ["", "## Steps of \(result.name), one thread, \(result.lanes) lanes", ""]
@@ -103,7 +104,7 @@ struct Report: Codable {
   }
 
   private var explanationTable: [String] {
-    let results = results.filter { $0.naive == nil && !$0.isShapley }
+    let results = results.filter { $0.naive == nil && !$0.isShapley && !$0.isByMoments }
     let peers = peerNames(results)
     return table(
       [
@@ -149,12 +150,40 @@ struct Report: Codable {
       ]
   }
 
+  private var momentTable: [String] {
+    let results = results.filter(\.isByMoments)
+    let peers = peerNames(results)
+    let ranks = [0] + MomentTask.ranks
+    var titles = ["workload", "Coalition, passes/s", "ms per input", "of FMA peak"]
+    titles += ranks.map { "forward passes, rank \($0)" }
+    titles += peers
+    titles += ["to the fastest", "differs by"]
+    let rows = results.map { result -> [String] in
+      var row = [result.name, result.text(result.ours)]
+      row.append(result.millisecondsPerInput.map { fixed($0, 3) } ?? "")
+      row.append(percent(result.shareOfPeak))
+      row += ranks.map { rank in result.forwardPasses(rank: rank).map { fixed($0, 2) } ?? "" }
+      row += peers.map { peerCell($0, result) }
+      row.append(
+        result.fastestPeer.map { "\(fixed(result.ours / $0.rate, 2))x" } ?? "not measured")
+      row.append(result.largestDifference.map(scientific) ?? "")
+      return row
+    }
+    return table(titles, rows) + [
+      "",
+      "Output 0, zero baseline, no check by samples. A pass is one coalition size of one player, with or without it, or (gradient) one",
+      "node there and back; rank 0 unless said, the FMA peak counts means and variances in convolutions and dense layers. \"Forward",
+      "passes\": what a pass takes, in plain forward passes of the same network by the same engine, minimal filtering included.",
+    ]
+  }
+
   private var curveTable: [String] {
     table(ErrorCurves.titles, curves.flatMap(\.rows)) + [
       "",
       "Milliseconds for one input until the root mean square of the errors is that share of the root mean square of the exact values",
-      "(medians over runs and inputs, straight lines between budgets in logarithms); in brackets by which estimator. All curves are in",
-      "results.json, drawn in figures/.",
+      "(medians over runs and inputs, straight lines between budgets in logarithms); in brackets by which estimator. Values by moments are",
+      "not checked by samples here. Where every pixel is a player, the exact values are those of 8,192 to 65,536 toggled coalitions. All",
+      "curves are in results.json, drawn in figures/.",
     ]
   }
 
@@ -166,7 +195,7 @@ struct Report: Codable {
       "difference of attributions from a peer that computes the same, relative to the largest attribution.",
     ]
     for result in results {
-      if let ratio = result.timeOverPasses {
+      if !result.isByMoments, let ratio = result.timeOverPasses {
         lines += [
           "",
           "- \(result.name) takes \(fixed(ratio, 3)) times the time of its masked passes alone.",

@@ -23,7 +23,7 @@ enum ShapleyInputs {
 }
 
 /// Games on the inputs of a workload.
-private struct ShapleyGames {
+struct ShapleyGames {
   let plan: Plan
   let players: PlayerSet
   let inputs: Tensor

@@ -9,6 +9,8 @@ struct Workload: Sendable {
     case evaluations = "evaluations/s"
     /// Marginal contributions of players.
     case marginals = "marginals/s"
+    /// Of moments.
+    case passes = "passes/s"
     /// Of one example: a rate told by its inverse.
     case microseconds = "us"
   }
@@ -39,7 +41,8 @@ struct Workload: Sendable {
   /// Of workloads whose peers get the harness's inputs.
   var shapley: ShapleyTask?
 
-  static let all = forward + explanations + [occlusion] + latencies + [sensitivity] + shapley
+  static let all =
+    forward + explanations + [occlusion] + latencies + [sensitivity] + shapley + moments
 
   /// Whether a word of the command line names this workload or a folder that it is in.
   func isNamed(by word: String) -> Bool { name == word || name.hasPrefix(word + "/") }

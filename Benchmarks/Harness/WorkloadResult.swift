@@ -19,9 +19,11 @@ struct WorkloadResult: Codable {
   var threads: Int
   /// Two per multiply-add; taps on padding not counted.
   var operationsPerUnit: Double
+  /// nil where time per unit says it all.
+  var unitsPerInput: Double?
   var lanes: Int
-  /// Medians, units per second by engine: "ours", "one thread", "passes" (the network's passes alone) and
-  /// peers; "peak" in operations per second.
+  /// Medians, units per second by engine: "ours", "one thread", "passes" (the network's passes alone), "rank N" (of
+  /// moments; "ours" is rank 0) and peers; "peak" in operations per second.
   var rates: [String: Double]
   var peers: [PeerDescription]
   /// Peers that could not be measured, with the reason.
@@ -36,6 +38,7 @@ struct WorkloadResult: Codable {
   var commit = ""
 
   var isShapley: Bool { name.hasPrefix("shapley/") }
+  var isByMoments: Bool { name.hasPrefix("dasp/") }
   var ours: Double { rates["ours"] ?? .nan }
   var operationsPerSecond: Double { ours * operationsPerUnit }
   var shareOfPeak: Double { operationsPerSecond / (rates["peak"] ?? .nan) }
@@ -43,6 +46,14 @@ struct WorkloadResult: Codable {
   var scaling: Double? { rates["one thread"].map { ours / $0 } }
   /// The time as a multiple of that of the network's passes alone.
   var timeOverPasses: Double? { rates["passes"].map { $0 / ours } }
+  /// Of an input, in milliseconds.
+  var millisecondsPerInput: Double? { unitsPerInput.map { $0 / ours * 1e3 } }
+
+  /// What a pass of moments with so many factors costs, in forward passes.
+  func forwardPasses(rank: Int) -> Double? {
+    guard let forward = rates["passes"] else { return nil }
+    return (rank == 0 ? ours : rates["rank \(rank)"]).map { forward / $0 }
+  }
   var fastestPeer: (name: String, rate: Double)? {
     peers.compactMap { peer in rates[peer.name].map { (peer.name, $0) } }.max { $0.1 < $1.1 }
   }
@@ -64,7 +75,13 @@ struct WorkloadResult: Codable {
     if let share = backwardShareOfPeak { facts.append("backward alone \(percent(share))") }
     facts.append("\(lanes) lanes")
     if let scaling { facts.append("\(fixed(scaling, 2))x from one thread to \(threads)") }
-    if let timeOverPasses {
+    if isByMoments {
+      let costs = ([0] + MomentTask.ranks).compactMap { rank in
+        forwardPasses(rank: rank).map { "\(fixed($0, 2)) at rank \(rank)" }
+      }
+      facts.append("a pass takes as long as " + costs.joined(separator: ", ") + " forward passes")
+      if let millisecondsPerInput { facts.append("\(fixed(millisecondsPerInput, 3)) ms per input") }
+    } else if let timeOverPasses {
       facts.append("\(fixed(timeOverPasses, 3)) times the time of its passes alone")
     }
     if let naive {

@@ -155,7 +155,7 @@ class Shapiq(FunctionPeer):
 
 class Written(FunctionPeer):
     def __init__(self, *arguments):
-        from written_estimators import PrefixGame, Written
+        from written_estimators import LISTED, PrefixGame, Written
 
         super().__init__(*arguments)
         self.version = f"numpy {np.__version__}"
@@ -172,12 +172,13 @@ class Written(FunctionPeer):
                 return PrefixGame(game).antithetic(evaluations, random)
             return written.antithetic(game, evaluations, random)
 
-        self.estimators = {
-            "antithetic": antithetic,
-            "leverage": of(written.leverage),
-            "odd-regression": of(written.odd),
-            "exact": of(written.exact),
-        }
+        self.estimators = {"antithetic": antithetic}
+        if self.players.count <= LISTED:
+            self.estimators |= {
+                "leverage": of(written.leverage),
+                "odd-regression": of(written.odd),
+                "exact": of(written.exact),
+            }
 
 
 PEERS = {"captum": Captum, "shap": Shap, "shapiq": Shapiq, "written": Written}

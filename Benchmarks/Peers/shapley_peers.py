@@ -48,17 +48,22 @@ class Measurement(peers.Measurement):
         return np.concatenate(parts)
 
 
-def serve(arguments, reply):
+def sampling_engine(arguments, shape):
     name, _, examples = arguments.peer.partition("-")
     if not examples.isdigit():
         name, examples = arguments.peer, "1"
+    if arguments.exact:
+        import shapley_exact_engines as engines
+    else:
+        import shapley_engines as engines
+    return engines.make(name, arguments.model, shape, arguments.players, int(examples))
+
+
+def serve(arguments, reply, make):
+    """Serves the engine that `make(shape)` gives."""
     try:
         shape, _ = peers.static_shapes(arguments.model)
-        if arguments.exact:
-            import shapley_exact_engines as engines
-        else:
-            import shapley_engines as engines
-        engine = engines.make(name, arguments.model, shape, arguments.players, int(examples))
+        engine = make(shape)
     except (ImportError, ValueError, KeyError) as absent:
         reply({"ready": False, "peer": arguments.peer, "reason": str(absent)})
         return
@@ -103,23 +108,28 @@ class CheckedConversation:
         return self.measurement.answers(self.order)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parser(description):
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--inputs", required=True)
     parser.add_argument("--players", default="element")
     parser.add_argument("--peer", required=True)
-    parser.add_argument("--exact", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batches", type=peers.integers, default=[64, 256])
     parser.add_argument("--requests", type=peers.integers)
     parser.add_argument("--sweep-seconds", type=float, default=0.2)
-    arguments = parser.parse_args()
+    return parser
+
+
+def main():
+    options = parser(__doc__)
+    options.add_argument("--exact", action="store_true")
+    arguments = options.parse_args()
 
     reply = peers.protocol()
     peers.keep_freed_memory()
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)
-    serve(arguments, reply)
+    serve(arguments, reply, lambda shape: sampling_engine(arguments, shape))
 
 
 if __name__ == "__main__":

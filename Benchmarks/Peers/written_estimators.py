@@ -2,8 +2,8 @@
 
 Promises estimates of the values of one game from a function that evaluates masks [coalition][player] in
 bulk: antithetic permutations, KernelSHAP by leverage scores (pairs of complements, sizes stratified, without
-replacement), and the regression on all interactions of one and three players in the Walsh basis (OddSHAP). For
-up to 20 players: coalitions of a size are listed once, and drawn from the list.
+replacement), and the regression on all interactions of one and three players in the Walsh basis (OddSHAP). The
+regressions are for up to 20 players: coalitions of a size are listed once, and drawn from the list.
 """
 
 import itertools
@@ -12,12 +12,17 @@ import numpy as np
 
 from shapley_exact_engines import ExactSums
 
+# Players of games whose coalitions are listed.
+LISTED = 20
+
 
 class Written:
     """The estimators of games of so many players."""
 
     def __init__(self, count):
         self.count, self.exact_sums = count, None
+        if count > LISTED:
+            return
         numbers = np.arange(1 << count, dtype=np.uint32)
         sizes = np.zeros(1 << count, np.uint8)
         for player in range(count):

@@ -5,4 +5,5 @@
 @_exported public import CoalitionExplain
 @_exported public import CoalitionNet
 @_exported public import CoalitionONNX
+@_exported public import CoalitionPrune
 @_exported public import CoalitionShapley

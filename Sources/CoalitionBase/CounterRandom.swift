@@ -49,6 +49,8 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     /// Where the search for directions of a covariance begins, and coalitions that check values by moments.
     package static let covarianceDirections = Purpose(rawValue: 19)
     package static let momentChecks = Purpose(rawValue: 20)
+    /// Scores of hidden units that know nothing.
+    package static let unitScores = Purpose(rawValue: 21)
   }
 
   private let key: (UInt32, UInt32)

@@ -161,3 +161,10 @@ extension Port {
     shape.map { "[" + $0.map(\.description).joined(separator: ", ") + "]" } ?? "[?]"
   }
 }
+
+extension Model {
+  /// Another graph with the same inputs, treated as this one is.
+  package func rebuilt(_ graph: Graph) throws(CoalitionError) -> Model {
+    try Model(graph, exampleAxes: requestedAxes, oneByOne: isOneByOne)
+  }
+}

@@ -43,6 +43,11 @@ package protocol Operator: Sendable {
 
   /// Multiply-adds for one example.
   func multiplyAdds(_ inputs: Inputs, outputs: [ValueInfo]) -> Int
+
+  /// Says which positions along the axes of inputs and outputs can only be removed together (Modes/Axes).
+  func relateAxes(_ relations: inout AxisRelations) throws(CoalitionError)
+  /// Makes what the node has written down of sizes fit axes that have become shorter.
+  func shrink(_ node: inout ShrunkNode) throws(CoalitionError)
 }
 
 extension Operator {

@@ -131,6 +131,9 @@ enum Digits {
   static let images = package.appendingPathComponent(
     "Sources/CDemoData/data/digits-images.idx.gz"
   ).path
+  static let labels = package.appendingPathComponent(
+    "Sources/CDemoData/data/digits-labels.idx.gz"
+  ).path
 
   /// onnxruntime's logits for the 100 images, 100 x 10.
   static func logits() throws -> [Float] {

@@ -7,9 +7,9 @@ package import CoalitionNet
 package struct CutModel: Sendable {
   package let model: Model
   /// Computes the new inputs from the old ones: nil when nothing was cut.
-  let front: Plan?
+  package let front: Plan?
   /// Old inputs that the part behind the cut still reads.
-  let kept: [String]
+  package let kept: [String]
 
   /// - Parameter values: where to cut; none for the whole model.
   package init(
@@ -53,7 +53,7 @@ package struct CutModel: Sendable {
   }
 
   /// The inputs of the cut model for inputs of the whole one.
-  func inputs(
+  package func inputs(
     _ tensors: [String: Tensor], _ options: RunOptions
   ) async throws(CoalitionError) -> [String: Tensor] {
     guard let front else { return tensors }

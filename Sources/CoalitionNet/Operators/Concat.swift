@@ -5,7 +5,7 @@ import CoalitionBase
 struct Concat: Operator {
   static let operations = ["Concat"]
 
-  private let axis: Int
+  let axis: Int
 
   init(reading node: NodeReader) throws(CoalitionError) {
     guard node.opset < 4 || node.node.attributes["axis"] != nil else {

@@ -5,11 +5,11 @@ import CoalitionBase
 struct Pad: Operator {
   static let operations = ["Pad"]
 
-  private enum Mode: String, Sendable { case constant, reflect, edge, wrap }
+  enum Mode: String, Sendable { case constant, reflect, edge, wrap }
 
-  private let mode: Mode
+  let mode: Mode
   /// The attributes of opsets before 11: nil when they are inputs.
-  private let written: (pads: [Int], value: Double)?
+  let written: (pads: [Int], value: Double)?
 
   init(reading node: NodeReader) throws(CoalitionError) {
     let name = try node.string("mode", "constant")
@@ -28,9 +28,9 @@ struct Pad: Operator {
   var kind: OperatorKind { .movement }
 
   /// Elements before and after an axis.
-  private struct Border: Equatable { var before = 0, after = 0 }
+  struct Border: Equatable { var before = 0, after = 0 }
 
-  private func borders(
+  func borders(
     _ rank: Int, pads: [Int]?, axes: [Int]?
   ) throws(CoalitionError) -> [Border] {
     let axes = axes ?? Array(0..<rank)

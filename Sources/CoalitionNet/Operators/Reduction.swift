@@ -10,7 +10,7 @@ struct Reduction: Operator {
   static let operations = ["ReduceSum", "ReduceMean", "ReduceProd", "ReduceMax", "ReduceMin"]
 
   private let operation: String
-  private let keepsAxes: Bool
+  let keepsAxes: Bool
   private let emptyMeansNone: Bool
   /// nil: the second input.
   private let written: [Int]?
@@ -30,7 +30,7 @@ struct Reduction: Operator {
     }
   }
 
-  private func reduced(_ rank: Int, _ parameter: [Int]?) throws(CoalitionError) -> Set<Int> {
+  func reduced(_ rank: Int, _ parameter: [Int]?) throws(CoalitionError) -> Set<Int> {
     let axes = written ?? parameter ?? []
     if axes.isEmpty { return emptyMeansNone ? [] : Set(0..<rank) }
     var result = Set<Int>()

@@ -46,7 +46,7 @@ struct Slice: Operator {
   static let operations = ["Slice"]
 
   /// The attributes of opsets before 10: nil when they are inputs.
-  private let written: (starts: [Int], ends: [Int], axes: [Int]?)?
+  let written: (starts: [Int], ends: [Int], axes: [Int]?)?
 
   init(reading node: NodeReader) throws(CoalitionError) {
     guard node.opset < 10 else {
@@ -63,7 +63,7 @@ struct Slice: Operator {
   var kind: OperatorKind { .movement }
 
   /// - Parameter parameters: starts, ends, axes and steps.
-  private func slices(
+  func slices(
     _ shape: [Int], _ parameters: [[Int]?]
   ) throws(CoalitionError) -> [AxisSlice] {
     func parameter(_ index: Int) -> [Int]? { index < parameters.count ? parameters[index] : nil }
@@ -150,7 +150,7 @@ struct Split: Operator {
   private let axis: Int
   private let outputCount: Int
   /// nil: the second input, or equal parts.
-  private let written: [Int]?
+  let written: [Int]?
 
   init(reading node: NodeReader) throws(CoalitionError) {
     axis = try node.int("axis", 0)
@@ -168,7 +168,7 @@ struct Split: Operator {
 
   var kind: OperatorKind { .movement }
 
-  private func parts(_ shape: [Int], _ parameter: [Int]?) throws(CoalitionError) -> [AxisSlice] {
+  func parts(_ shape: [Int], _ parameter: [Int]?) throws(CoalitionError) -> [AxisSlice] {
     let axis = try resolveAxis(axis, rank: shape.count)
     guard axis < shape.count else {
       throw CoalitionError(.shapeMismatch, "Split takes no scalar")

@@ -24,7 +24,7 @@ struct Softmax: Operator {
   var kind: OperatorKind { .product }
 
   /// The axes that are normalised together.
-  private func normalised(_ shape: [Int]) throws(CoalitionError) -> Range<Int> {
+  func normalised(_ shape: [Int]) throws(CoalitionError) -> Range<Int> {
     // A matrix may also be cut behind the last axis: its rows then have one element.
     if isMatrixForm && axis == shape.count { return axis..<axis }
     // A scalar is a row of one element.

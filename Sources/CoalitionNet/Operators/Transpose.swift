@@ -12,7 +12,7 @@ struct Transpose: Operator {
 
   var kind: OperatorKind { .movement }
 
-  private func order(_ rank: Int) throws(CoalitionError) -> [Int] {
+  func order(_ rank: Int) throws(CoalitionError) -> [Int] {
     let order = permutation ?? Array((0..<rank).reversed())
     guard order.sorted() == Array(0..<rank) else {
       throw CoalitionError(

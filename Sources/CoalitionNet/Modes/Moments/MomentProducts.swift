@@ -1,4 +1,4 @@
-// Moments of products, quotients, maxima of two values, PRelu and softmax.
+// Moments of products, quotients, maxima of two values and PRelu.
 //
 // Of two normal variables A and B with covariance c = sum_a A_a B_a (their factors; rests are independent):
 //     E AB = ma mb + c,     Var AB = ma^2 sb + mb^2 sa + 2 ma mb c + sa sb + c^2
@@ -6,7 +6,6 @@
 //     ma^2 rb + mb^2 ra + sa sb + c^2.
 // A value times itself is its square (csrc/ops/moments.c).
 // Quotients are products with 1/B, whose moments are linearised. max(A, B) is a pool of two; min(A, B) = -max(-A, -B).
-// Softmax is linearised: mean p = softmax(m), factors J L, rest (J o J) rest with J = diag p - p p'.
 
 import CLanes
 import CoalitionBase
@@ -137,53 +136,11 @@ extension BinaryStep: RandomStep {
   }
 }
 
-extension SoftmaxStep: RandomStep {
-  func propagate(_ pass: inout MomentPass) throws(CoalitionError) {
-    let shape = [outer, axis, inner]
-    let x = View(input, shape: shape)
-    let out = View(output, shape: shape)
-    try pass.admit(output)
-    guard let (rest, _, target) = pass.rests(x, x, out) else { return try pass.lose() }
-    pass.lowering.emit(self)
-    var share = out
-    if isLogarithm {
-      share = try pass.lowering.applied(Function(LN_FUNCTION_exp), to: out)
-    }
-    // Softmax: p (L - sum p L); its logarithm: L - sum p L.
-    if let (factor, _, factorOut) = pass.factors(x, x, out) {
-      let wide = [pass.rank] + shape
-      let weighted = try pass.lowering.combined(
-        .multiply, factor, share.repeated(pass.rank), shape: wide)
-      let mean = try pass.sum(weighted, over: 2)
-      let centred = try pass.lowering.combined(.subtract, factor, mean, shape: wide)
-      if isLogarithm {
-        try pass.lowering.copy(centred, to: factorOut)
-      } else {
-        try pass.lowering.combine(
-          .multiply, centred, share.repeated(pass.rank), into: factorOut)
-      }
-    }
-    // The diagonal of J rest J': (1 - 2 p) rest + sum p^2 rest, times p^2 where it is not the logarithm.
-    let square = try pass.lowering.combined(.multiply, share, share, shape: shape)
-    let spread = try pass.sum(
-      try pass.lowering.combined(.multiply, square, rest, shape: shape), over: 1)
-    let weighted = try pass.lowering.combined(.multiply, share, rest, shape: shape)
-    let twice = try pass.lowering.combined(.add, weighted, weighted, shape: shape)
-    let own = try pass.lowering.combined(.subtract, rest, twice, shape: shape)
-    let total = try pass.lowering.combined(.add, own, spread, shape: shape)
-    if isLogarithm {
-      try pass.lowering.copy(total, to: target)
-    } else {
-      try pass.lowering.combine(.multiply, total, square, into: target)
-    }
-  }
-}
-
 // MARK: - Views of moments
 
 extension MomentPass {
   /// Two rests (zeros for a fixed value) and the place of a third.
-  fileprivate mutating func rests(_ a: View, _ b: View, _ out: View) -> (View, View, View)? {
+  mutating func rests(_ a: View, _ b: View, _ out: View) -> (View, View, View)? {
     let zero = View(lowering.constant(Tensor(.float64([0]))), shape: [])
     guard let target = rest(out) else { return nil }
     return (
@@ -192,7 +149,7 @@ extension MomentPass {
   }
 
   /// The same of factors; nil at rank 0.
-  fileprivate mutating func factors(_ a: View, _ b: View, _ out: View) -> (View, View, View)? {
+  mutating func factors(_ a: View, _ b: View, _ out: View) -> (View, View, View)? {
     guard let target = factor(out) else { return nil }
     let zero = View(lowering.constant(Tensor(.float64([0]))), shape: [])
     return (
@@ -202,13 +159,13 @@ extension MomentPass {
   }
 
   /// The variance of a value: its rest and what its factors say.
-  fileprivate mutating func total(_ view: View, _ rest: View) throws(CoalitionError) -> View {
+  mutating func total(_ view: View, _ rest: View) throws(CoalitionError) -> View {
     guard let factor = factor(view) else { return rest }
     return try lowering.combined(
       .add, rest, try sumOverFactors(factor, factor, view.shape), shape: view.shape)
   }
 
-  fileprivate mutating func sumOverFactors(
+  mutating func sumOverFactors(
     _ a: View, _ b: View, _ shape: [Int]
   ) throws(CoalitionError) -> View {
     let product = try lowering.combined(.multiply, a, b, shape: [rank] + shape)
@@ -217,7 +174,7 @@ extension MomentPass {
   }
 
   /// The sum along an axis, of size 1 there.
-  fileprivate mutating func sum(_ view: View, over axis: Int) throws(CoalitionError) -> View {
+  mutating func sum(_ view: View, over axis: Int) throws(CoalitionError) -> View {
     let shape = view.shape
     let dense = view.isRowMajor ? view : try lowering.copied(view)
     let sums = lowering.sum(
@@ -229,7 +186,7 @@ extension MomentPass {
   }
 
   /// A function of a random (or fixed) value, as a new value in row-major order.
-  fileprivate mutating func applied(
+  mutating func applied(
     _ function: Function, to view: View
   ) throws(CoalitionError) -> View {
     let source = try buffer(view.count)
@@ -241,7 +198,7 @@ extension MomentPass {
   }
 
   /// Copies values with their moments.
-  fileprivate mutating func copy(_ source: View, to target: View) throws(CoalitionError) {
+  mutating func copy(_ source: View, to target: View) throws(CoalitionError) {
     try admit(target.operand)
     try pass(
       CopyStep(
@@ -249,7 +206,7 @@ extension MomentPass {
         nest: try lowering.nest(over: [target, source])))
   }
 
-  fileprivate func lose() throws(CoalitionError) {
+  func lose() throws(CoalitionError) {
     throw CoalitionError(
       .internalFault, "moments have no loop nest here", node: lowering.currentLabel)
   }

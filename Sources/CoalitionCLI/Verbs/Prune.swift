@@ -1,0 +1,99 @@
+// `coalition prune`: a smaller model without the units that matter least.
+
+import Coalition
+import CoalitionBase
+import CoalitionData
+import CoalitionNet
+import CoalitionONNX
+
+extension Command {
+  static let prune = Command(
+    name: "prune",
+    summary: "removes hidden units and writes a smaller model",
+    positionals: [ModelFile.positional],
+    groups: [
+      PruneFlags.amount,
+      OptionGroup(
+        title: "Scores from a file", options: [PruneFlags.scoresOption.declaration]),
+      ScoreFlags.group, ScoreFlags.sampling, InputArrays.group, PreprocessingFlags.group,
+      PruneFlags.results, RuntimeOptions.group,
+    ],
+    examples: [
+      "coalition prune model.onnx --metric taylor --input images.npy --labels labels.npy "
+        + "--keep 0.5 --output small.onnx --report report.json",
+      "coalition prune model.onnx --scores scores.npz --scope global --reach macs=0.5 --output small.onnx",
+      "coalition prune model.onnx --input images.npy --labels labels.npy --remove-negative --output small.onnx",
+    ],
+    notes: [
+      "Units that hang together, as by additions and depthwise convolutions, go together, by the mean of their scores. "
+        + "The smaller model is compared with the one in which nobody reads the removed units, on the examples or else on "
+        + "random numbers, before it is written. No layer is emptied; when nothing would be removed, that is an error.",
+      "With --input, the report says how far the smaller model agrees with the whole one; with --labels, also the loss and "
+        + "accuracy before and after.",
+    ]
+  ) { arguments throws(CoalitionError) in
+    let verb = try PruneVerb(arguments)
+    try await verb.perform()
+  }
+}
+
+struct PruneVerb {
+  private let arguments: Arguments
+  private let runtime: RuntimeOptions
+  private let flags: PruneFlags
+  private let score: ScoreFlags
+
+  init(_ arguments: Arguments) throws(CoalitionError) {
+    self.arguments = arguments
+    runtime = RuntimeOptions(arguments)
+    flags = try PruneFlags(arguments, runtime)
+    score = try ScoreFlags(arguments, runtime)
+    if case .reach(.loss) = flags.amount, !score.hasLabels {
+      throw CoalitionError(.usage, "--reach loss needs --input and --labels")
+    }
+    if !flags.repairs.isEmpty, arguments.all(InputArrays.inputOption).isEmpty {
+      throw CoalitionError(.usage, "--repair looks at examples: give --input")
+    }
+    if runtime.isDryRun {
+      throw CoalitionError(
+        .usage, "prune has no dry run: coalition score --dry-run says what scores take")
+    }
+    var read = FilesRead(arguments)
+    if let labels = score.labelsPath { read.add("--labels", labels) }
+    if let scores = flags.scores { read.add("--scores", scores) }
+    if let output = flags.output {
+      try read.checkIsNoneOfThem(output, option: PruneFlags.outputOption.declaration)
+      try Files.checkCreatable(output)
+    }
+    if let report = flags.report {
+      guard report != flags.output else {
+        throw CoalitionError(.usage, "--report and --output are two files", node: report)
+      }
+      try read.checkIsNoneOfThem(report, option: PruneFlags.reportOption.declaration)
+      try ResultFile.checkWritable(report)
+    }
+  }
+
+  func perform() async throws(CoalitionError) {
+    let subject = try await ScoreSubject(arguments, runtime)
+    try await subject.locatingNotFinite { () throws(CoalitionError) in
+      let start = ContinuousClock().now
+      let labels = try await score.labels(of: subject)
+      var session = try PruneSession(subject, flags, score, labels: labels)
+      // First, as it finds labels that do not fit.
+      let before = try await PruneReport.State(session.whole, session)
+      try await session.run()
+      let report = try await PruneReport(session, before: before)
+      let seconds = start.duration(to: ContinuousClock().now).seconds
+      if let output = flags.output { try ONNX.write(session.model.graph, to: output) }
+      var record = ResultRecord(
+        verb: "prune", subject.file, subject.arrays, subject.execution, seconds: seconds,
+        output: flags.output)
+      record.options =
+        [.init("precision", .string(runtime.precision.rawValue))] + flags.record + score.record
+        + subject.arrays.record
+      if let path = flags.report { try report.file(record).write(to: path) }
+      if !runtime.isQuiet { try Terminal.write(report.text(output: flags.output, seconds)) }
+    }
+  }
+}

@@ -1,0 +1,133 @@
+// What `coalition prune` says of its work: sizes, loss and accuracy before and after, and the units that are left.
+
+import Coalition
+import CoalitionBase
+import CoalitionData
+
+struct PruneReport {
+  /// A network at one end of the work.
+  struct State {
+    let size: NetworkSize
+    let loss: Double?
+    let accuracy: Double?
+
+    init(
+      _ coupling: UnitCoupling, _ session: PruneSession
+    ) async throws(CoalitionError) {
+      size = try NetworkSize(
+        coupling.model.graph, coupling, inputShapes: session.subject.arrays.shapes)
+      let measured = try await session.examples.asyncMap { examples throws(CoalitionError) in
+        try await examples.measure(coupling.model)
+      }
+      (loss, accuracy) = (measured?.loss, measured?.accuracy)
+    }
+
+    var record: JSONValue {
+      .object([
+        .init("units", .integer(size.units.values.reduce(0, +))),
+        .init("parameters", .integer(size.parameters)),
+        .init("multiply-adds", .integer(size.multiplyAdds)),
+        .init("loss", loss.map { .number($0) } ?? .null),
+        .init("accuracy", accuracy.map { .number($0) } ?? .null),
+      ])
+    }
+  }
+
+  private let session: PruneSession
+  private let before: State
+  private let after: State
+  /// Nil without examples, and for models of several outputs.
+  private let agreement: NetworkAgreement?
+
+  /// - Parameter before: of the whole network.
+  init(_ session: PruneSession, before: State) async throws(CoalitionError) {
+    self.session = session
+    self.before = before
+    after = try await State(session.coupling, session)
+    let subject = session.subject
+    guard !subject.inputs.isEmpty, subject.model.graph.outputs.count == 1 else {
+      agreement = nil
+      return
+    }
+    let run = subject.execution.options
+    agreement = try NetworkAgreement(
+      try await subject.model.scores(subject.inputs, subject.plan, run),
+      try await session.model.scores(subject.inputs, subject.plan, run))
+  }
+
+  /// - Parameter record: without `result`.
+  func file(_ record: ResultRecord) throws(CoalitionError) -> ResultFile {
+    var record = record
+    let layers = session.whole.layers
+    record.result = [
+      .init("before", before.record), .init("after", after.record),
+      .init(
+        "layers",
+        .object(
+          layers.indices.map { layer in
+            .init(
+              ScoreResult.name(layers[layer].name),
+              .object([
+                .init("before", .integer(layers[layer].unitCount)),
+                .init("after", .integer(session.kept[layer].count)),
+              ]))
+          })),
+      .init("rounds", .integer(session.rounds)),
+      .init(
+        "same-largest-score", agreement?.largestScore.map { .number($0) } ?? .null),
+      .init(
+        "relative-difference", agreement.map { .number($0.relativeDifference) } ?? .null),
+      .init("difference-from-masked", .number(session.difference)),
+      .init("evaluations-per-example", .integer(session.evaluations)),
+    ]
+    var result = ResultFile(metadata: record.members)
+    for (layer, units) in zip(layers, session.kept) {
+      try result.append(
+        "\(ScoreResult.name(layer.name)).kept", Tensor(.int32(units.map { Int32($0) })))
+    }
+    return result
+  }
+
+  func text(output: String?, _ seconds: Double) -> String {
+    var table = Table(("", .left), ("before", .right), ("after", .right), ("share", .right))
+    func row(_ name: String, _ old: Int, _ new: Int) {
+      let share = old == 0 ? "" : Numbers.fixed(100 * Double(new) / Double(old), 1) + " %"
+      table.add(name, Numbers.grouped(old), Numbers.grouped(new), share)
+    }
+    for (layer, units) in zip(session.whole.layers, session.kept)
+    where units.count < layer.unitCount {
+      row(layer.name, layer.unitCount, units.count)
+    }
+    row("parameters", before.size.parameters, after.size.parameters)
+    row("multiply-adds", before.size.multiplyAdds, after.size.multiplyAdds)
+    if let old = before.loss, let new = after.loss {
+      table.add("loss", Numbers.significant(old), Numbers.significant(new))
+    }
+    if let old = before.accuracy, let new = after.accuracy {
+      table.add(
+        "accuracy", Numbers.fixed(100 * old, 2) + " %", Numbers.fixed(100 * new, 2) + " %")
+    }
+    if let agreement {
+      if let share = agreement.largestScore {
+        table.add("same largest score", "", Numbers.fixed(100 * share, 2) + " %")
+      }
+      table.add(
+        "difference of scores", "", Numbers.fixed(100 * agreement.relativeDifference, 1) + " %")
+    }
+    let name = output.map { "\($0): " } ?? ""
+    return table.text
+      + "\(name)equals the masked network to \(Numbers.significant(session.difference, 2)), "
+      + "in \(Numbers.seconds(seconds))\n"
+  }
+}
+
+extension Optional where Wrapped: Sendable {
+  fileprivate func asyncMap<Value: Sendable>(
+    _ body: (Wrapped) async throws(CoalitionError) -> Value
+  ) async throws(CoalitionError) -> Value? {
+    switch self {
+    case .some(let value): try await body(value)
+    case .none: nil
+    }
+  }
+}

@@ -1,0 +1,185 @@
+// The work of `coalition prune`: round by round, scores, a choice of units, a smaller model that is checked.
+
+import Coalition
+import CoalitionBase
+import CoalitionData
+import CoalitionNet
+
+struct PruneSession {
+  let subject: ScoreSubject
+  let flags: PruneFlags
+  let score: ScoreFlags
+  private let labels: Tensor?
+  /// nil without labels.
+  let examples: LabelledExamples?
+  /// What is left.
+  private(set) var model: Model
+  private(set) var coupling: UnitCoupling
+  /// Of the whole model.
+  let whole: UnitCoupling
+  /// Per layer, the units of the whole model that are left.
+  private(set) var kept: [[Int]]
+  /// The largest difference that a round's check has found.
+  private(set) var difference = 0.0
+  private(set) var rounds = 0
+  private(set) var evaluations = 0
+
+  private let excluded: Set<Int>
+  /// Groups that have been removed, by part.
+  private var removed: [Int: Int] = [:]
+
+  init(
+    _ subject: ScoreSubject, _ flags: PruneFlags, _ score: ScoreFlags, labels: Tensor?
+  ) throws(CoalitionError) {
+    (self.subject, self.flags, self.score, self.labels) = (subject, flags, score, labels)
+    model = subject.model
+    whole = try UnitCoupling(subject.model, inputShapes: subject.arrays.shapes)
+    coupling = whole
+    kept = whole.layers.map { Array(0..<$0.unitCount) }
+    excluded = Set(
+      try ScoreSubject.layers(
+        flags.excluded, whole, option: PruneFlags.excludeOption.declaration))
+    examples = labels.map {
+      var examples = LabelledExamples(
+        inputs: subject.inputs, labels: $0, loss: score.options.loss)
+      examples.plan = subject.plan
+      examples.run = subject.execution.options
+      return examples
+    }
+  }
+
+  mutating func run() async throws(CoalitionError) {
+    for round in 1...flags.rounds {
+      try Signals.check()
+      let scores = try await scores()
+      var ranking = try UnitRanking(
+        coupling, scores: scores.mapValues(\.scores), errors: scores.mapValues(\.errors),
+        excluded: excluded)
+      ranking.multiple = flags.multiple
+      var groups = try await choice(ranking, round)
+      if flags.isConfident { groups = try await certain(groups, ranking, round) }
+      if groups.isEmpty { continue }
+      try await remove(groups, ranking)
+    }
+    guard rounds > 0 else {
+      throw CoalitionError(
+        .invalidData, "nothing would be removed, and no file was written",
+        expected: "units that can go by these options",
+        found: "\(Numbers.grouped(kept.reduce(0) { $0 + $1.count })) units that stay")
+    }
+    if !flags.repairs.isEmpty { try await repair() }
+  }
+
+  private mutating func repair() async throws(CoalitionError) {
+    var repair = NetworkRepair(whole, kept: kept, inputs: subject.inputs)
+    repair.plan = subject.plan
+    repair.run = subject.execution.options
+    model = try subject.model.rebuilt(
+      try await repair.repaired(model.graph, by: flags.repairs))
+    coupling = try UnitCoupling(model, inputShapes: subject.arrays.shapes)
+  }
+
+  /// By layer.
+  private mutating func scores() async throws(CoalitionError) -> [Int: KnownScores] {
+    if let path = flags.scores {
+      return try ScoreResult.read(
+        path, coupling, model: subject.file.record, memoryLimit: subject.plan.memoryLimit)
+    }
+    var options = score.options
+    options.plan = subject.plan
+    options.run = subject.execution.options
+    let scorer = try UnitScorer(
+      coupling, inputs: subject.inputs, labels: labels, options)
+    var scores: [Int: KnownScores] = [:]
+    for layer in coupling.layers.indices {
+      // A layer without a batch normalisation of its own has no scale: it is ranked by those it hangs together with.
+      let isScored = options.metric != .scale || coupling.layers[layer].hasNormalisation
+      guard isScored, !excluded.contains(layer), coupling.obstacle(toLayer: layer) == nil else {
+        continue
+      }
+      try Signals.check()
+      let result = try await scorer.scores(layer: layer)
+      scores[layer] = KnownScores(scores: result.scores, errors: result.errors)
+      evaluations += result.evaluations
+    }
+    return scores
+  }
+
+  private func choice(
+    _ ranking: UnitRanking, _ round: Int
+  ) async throws(CoalitionError) -> Set<Int> {
+    let progress = Double(round) / Double(flags.rounds)
+    switch flags.amount {
+    case .keep(let share):
+      return ranking.keeping(share, scope: flags.scope, progress: progress, before: removed)
+    case .negative: return ranking.negative()
+    case .reach(let goal):
+      let limit = try await limit(goal, progress)
+      return try await ranking.reaching(
+        goal, limit: limit, scope: flags.scope, examples: examples,
+        inputShapes: subject.arrays.shapes)
+    }
+  }
+
+  /// Those of the chosen groups that the errors leave no doubt of.
+  /// - Throws: `invalidData` when a size that is to be reached needs others as well.
+  private func certain(
+    _ chosen: Set<Int>, _ ranking: UnitRanking, _ round: Int
+  ) async throws(CoalitionError) -> Set<Int> {
+    var cut = RemovalCut.lowestThatStays(flags.scope)
+    if case .negative = flags.amount { cut = .zero }
+    let certain = try ranking.confident(chosen, cut)
+    guard case .reach(let goal) = flags.amount, round == flags.rounds, certain != chosen else {
+      return certain
+    }
+    let graph = certain.isEmpty ? model.graph : try coupling.removing(certain)
+    let size = try ModelSummary(graph, inputShapes: subject.arrays.shapes)
+    let found: Int
+    switch goal {
+    case .parameters: found = size.parameters
+    case .multiplyAdds: found = size.multiplyAdds
+    case .loss: return certain
+    }
+    let limit = try await limit(goal, 1)
+    guard Double(found) > limit else { return certain }
+    throw CoalitionError(
+      .invalidData, "the units of which the errors leave no doubt do not suffice",
+      expected: "at most \(Numbers.grouped(Int(limit)))",
+      found: "\(Numbers.grouped(found)) at best: give more examples or samples")
+  }
+
+  /// What a round is to reach, in numbers: a part of the way from the whole model to the goal.
+  private func limit(
+    _ goal: RemovalGoal, _ progress: Double
+  ) async throws(CoalitionError) -> Double {
+    let size = try NetworkSize(
+      whole.model.graph, whole, inputShapes: subject.arrays.shapes)
+    switch goal {
+    case .parameters(let share): return Double(size.parameters) * (1 - (1 - share) * progress)
+    case .multiplyAdds(let share):
+      return Double(size.multiplyAdds) * (1 - (1 - share) * progress)
+    case .loss(let percent):
+      guard let examples else {
+        throw CoalitionError(.usage, "--reach loss needs --input and --labels")
+      }
+      return try await examples.measure(whole.model).loss * (1 + percent / 100 * progress)
+    }
+  }
+
+  private mutating func remove(
+    _ groups: Set<Int>, _ ranking: UnitRanking
+  ) async throws(CoalitionError) {
+    let network = try await PrunedNetwork(
+      coupling, removing: groups, inputs: subject.inputs, subject.plan, subject.execution.options)
+    difference = max(difference, network.difference)
+    for group in groups { removed[ranking.part(of: group), default: 0] += 1 }
+    let gone = groups.flatMap { coupling.groups[$0].units }
+    for layer in kept.indices {
+      let units = Set(gone.filter { $0.layer == layer }.map(\.unit))
+      kept[layer] = kept[layer].enumerated().filter { !units.contains($0.offset) }.map(\.element)
+    }
+    model = try subject.model.rebuilt(network.graph)
+    coupling = try UnitCoupling(model, inputShapes: subject.arrays.shapes)
+    rounds += 1
+  }
+}

@@ -1,0 +1,275 @@
+// `coalition score`: how much the units of layers matter.
+
+import Coalition
+import CoalitionBase
+import CoalitionData
+import CoalitionNet
+
+extension Command {
+  static let score = Command(
+    name: "score",
+    summary: "scores the hidden units of a model: larger ones matter more",
+    positionals: [ModelFile.positional],
+    groups: [
+      OptionGroup(
+        title: "Units",
+        options: [ScoreVerb.layerOption.declaration, ScoreVerb.perExampleFlag.declaration]),
+      ScoreFlags.group, ScoreFlags.sampling, InputArrays.group, PreprocessingFlags.group,
+      OptionGroup(title: "Results", options: [ScoreVerb.outputOption.declaration]),
+      RuntimeOptions.group,
+    ],
+    examples: [
+      "coalition score model.onnx --layer conv2 --input images.npy --labels labels.npy --output scores.npz",
+      "coalition score model.onnx --metric taylor --input images.npy --labels labels.npy --output scores.npz",
+      "coalition score model.onnx --metric weight",
+    ],
+    notes: [
+      "A layer is a convolution or a dense layer with constant weights. A result holds, per layer, NAME [units], "
+        + "NAME.standard_errors (of sampling), NAME.data_errors (over examples) and, with --per-example, "
+        + "NAME.examples [N, units]; the names are in `layers`."
+    ]
+  ) { arguments throws(CoalitionError) in
+    let verb = try ScoreVerb(arguments)
+    try await verb.perform()
+  }
+}
+
+struct ScoreVerb {
+  static let layerOption = Option(
+    "layer", "NAME", "a layer, by its node or output tensor, or all; may be repeated",
+    default: "all", repeatable: true, as: .text)
+  static let perExampleFlag = Flag("per-example", "also writes the scores of every example")
+  static let outputOption = Option(
+    "output", "FILE", "writes .npz or .json, or .npy with the scores of a single layer", as: .text)
+  /// Of the lowest units that are printed.
+  private static let printed = 8
+
+  private let arguments: Arguments
+  private let runtime: RuntimeOptions
+  private let flags: ScoreFlags
+  private let output: String?
+
+  init(_ arguments: Arguments) throws(CoalitionError) {
+    self.arguments = arguments
+    runtime = RuntimeOptions(arguments)
+    output = arguments[Self.outputOption]
+    try runtime.check(isWritten: output != nil)
+    flags = try ScoreFlags(arguments, runtime)
+    if arguments[Self.perExampleFlag] {
+      guard output != nil else {
+        throw CoalitionError(.usage, "--per-example is for files: give --output FILE")
+      }
+      guard flags.options.metric.isPerExample else {
+        throw CoalitionError(
+          .usage, "--per-example is for metrics that give examples scores of their own",
+          found: flags.options.metric.rawValue)
+      }
+    }
+    if let output {
+      var read = FilesRead(arguments)
+      if let labels = flags.labelsPath { read.add("--labels", labels) }
+      try read.checkOutput(output)
+    }
+  }
+
+  func perform() async throws(CoalitionError) {
+    let subject = try await ScoreSubject(arguments, runtime)
+    let coupling = try UnitCoupling(subject.model, inputShapes: subject.arrays.shapes)
+    let layers = try layers(coupling)
+    if runtime.isDryRun { return try Terminal.write(forecast(layers, coupling, subject)) }
+    var options = flags.options
+    options.plan = subject.plan
+    options.run = subject.execution.options
+    try await subject.locatingNotFinite { () throws(CoalitionError) in
+      let start = ContinuousClock().now
+      let labels = try await flags.labels(of: subject)
+      let scorer = try UnitScorer(coupling, inputs: subject.inputs, labels: labels, options)
+      var scores: [LayerScores] = []
+      for layer in layers {
+        try Signals.check()
+        scores.append(try await scorer.scores(layer: layer))
+      }
+      let seconds = start.duration(to: ContinuousClock().now).seconds
+      try write(scores, subject, seconds)
+    }
+  }
+
+  /// Those that are named; for all, those with units that can be removed.
+  private func layers(_ coupling: UnitCoupling) throws(CoalitionError) -> [Int] {
+    let names = arguments.all(Self.layerOption)
+    guard names.isEmpty || names == ["all"] else {
+      return try ScoreSubject.layers(names, coupling, option: Self.layerOption.declaration)
+    }
+    let layers = coupling.layers.indices.filter { index in
+      let layer = coupling.layers[index]
+      return coupling.obstacle(toLayer: index) == nil
+        && (flags.options.metric != .scale || layer.hasNormalisation)
+    }
+    guard !layers.isEmpty else {
+      throw CoalitionError(
+        .unsupported, "the model has no layer with units that could be scored",
+        expected: "convolutions or dense layers in front of others")
+    }
+    return layers
+  }
+
+  private func forecast(
+    _ layers: [Int], _ coupling: UnitCoupling, _ subject: ScoreSubject
+  ) -> String {
+    var table = Table(("layer", .left), ("units", .right), ("evaluations per example", .right))
+    for index in layers {
+      let layer = coupling.layers[index]
+      let count: String
+      switch flags.options.metric {
+      case .shapley:
+        let sampling = flags.options.sampling
+        if sampling.estimator == .exact {
+          count = "2^\(layer.unitCount)"
+        } else if sampling.estimator.usesMoments {
+          let method =
+            sampling.estimator == .dasp ? "coalition sizes" : "\(sampling.moments.nodes) nodes"
+          count = "moments: \(method)"
+        } else if let samples = sampling.samples, sampling.estimator == .permutation {
+          count = Numbers.grouped(samples * (layer.unitCount - 1) + 2)
+        } else {
+          count = sampling.evaluations.map { "at most \(Numbers.grouped($0))" } ?? "by tolerance"
+        }
+      case .leaveOneOut: count = Numbers.grouped(layer.unitCount + 1)
+      default: count = flags.options.metric.usesExamples ? "1" : "0"
+      }
+      table.add(layer.name, Numbers.grouped(layer.unitCount), count)
+    }
+    return table.text + "memory of model and arrays: "
+      + "\(Numbers.bytes(subject.execution.held))\n"
+  }
+
+  private func write(
+    _ scores: [LayerScores], _ subject: ScoreSubject, _ seconds: Double
+  ) throws(CoalitionError) {
+    let units = scores.reduce(0) { $0 + $1.scores.count }
+    let line =
+      "\(flags.options.metric.rawValue) scores of \(Numbers.grouped(units)) units in "
+      + "\(scores.count) layers"
+    guard let output else {
+      guard !runtime.isQuiet else { return }
+      var text = line + "\n"
+      for layer in scores { text += lowest(layer) }
+      return try Terminal.write(text)
+    }
+    var record = ResultRecord(
+      verb: "score", subject.file, subject.arrays, subject.execution, seconds: seconds,
+      output: output)
+    record.options =
+      [
+        .init("precision", .string(runtime.precision.rawValue)),
+        .init("layers", .array(scores.map { .string($0.layer.name) })),
+        .init("per-example", .bool(arguments[Self.perExampleFlag])),
+      ] + flags.record + subject.arrays.record
+    record.result = [
+      .init("units", .integer(units)),
+      .init(
+        "evaluations-per-example", .integer(scores.reduce(0) { $0 + $1.evaluations })),
+    ]
+    try ScoreResult.file(scores, record, perExample: arguments[Self.perExampleFlag])
+      .write(to: output)
+    guard !runtime.isQuiet else { return }
+    try Terminal.write("\(output): \(line) in \(Numbers.seconds(seconds))\n")
+  }
+
+  /// A layer's units from the lowest score on.
+  private func lowest(_ layer: LayerScores) -> String {
+    let order = layer.scores.indices.sorted {
+      (layer.scores[$0], $0) < (layer.scores[$1], $1)
+    }
+    var text = "\(layer.layer.name), \(layer.scores.count) units, the lowest first:\n"
+    for unit in order.prefix(Self.printed) {
+      let error = layer.standardErrors[unit]
+      let spread = error == 0 ? "" : error.isNaN ? " +- ?" : " +- \(Numbers.significant(error, 2))"
+      text += "  \(Numbers.significant(layer.scores[unit]))\(spread)  unit \(unit)\n"
+    }
+    return text
+  }
+}
+
+/// Scores of a layer's units with what they may be off by.
+struct KnownScores: Sendable {
+  let scores: [Double]
+  let errors: [Double]
+}
+
+enum ScoreResult {
+  /// Names of arrays do not begin with a slash.
+  static func name(_ layer: String) -> String {
+    let name = layer.drop { $0 == "/" }
+    return name.isEmpty ? layer : String(name)
+  }
+
+  static func file(
+    _ scores: [LayerScores], _ record: ResultRecord, perExample: Bool
+  ) throws(CoalitionError) -> ResultFile {
+    let main = scores.count == 1 ? name(scores[0].layer.name) : nil
+    var result = ResultFile(metadata: record.members, mainArray: main)
+    for layer in scores {
+      let name = name(layer.layer.name)
+      try result.append(name, Tensor(.float64(layer.scores)))
+      if let error = layer.momentError {
+        let errors = [Double](repeating: error, count: layer.scores.count)
+        try result.append("\(name).error_estimate", Tensor(.float64(errors)))
+      } else {
+        try result.append("\(name).standard_errors", Tensor(.float64(layer.standardErrors)))
+      }
+      try result.append("\(name).data_errors", Tensor(.float64(layer.dataErrors)))
+      if layer.examples != nil {
+        try result.append("\(name).deviations", Tensor(.float64(layer.deviations)))
+      }
+      if perExample, let examples = layer.examples {
+        try result.append(
+          "\(name).examples",
+          try Tensor(
+            shape: [examples.count, layer.scores.count],
+            elements: .float64(Array(examples.joined()))))
+      }
+    }
+    try result.append("layers", scores.map { name($0.layer.name) })
+    return result
+  }
+
+  /// The scores that a file holds, by layer.
+  /// - Throws: `invalidData` for a file that is no result of `score`, or of another model.
+  static func read(
+    _ path: String, _ coupling: UnitCoupling, model: JSONValue, memoryLimit: Int
+  ) throws(CoalitionError) -> [Int: KnownScores] {
+    let file = try ResultFile(reading: path, memoryLimit: memoryLimit)
+    guard file.metadata["verb"]?.text == "score", case .strings(let names)? = file["layers"]
+    else {
+      throw CoalitionError(
+        .invalidData, "not a result of score", node: path, expected: "a file that score wrote",
+        found: file.metadata["verb"]?.text.map { "a result of \($0)" })
+    }
+    guard file.metadata["model"]?["sha256"] == model["sha256"] else {
+      throw CoalitionError(
+        .invalidData, "the scores are of another model", node: path,
+        expected: model["sha256"]?.text, found: file.metadata["model"]?["sha256"]?.text)
+    }
+    var scores: [Int: KnownScores] = [:]
+    for name in names {
+      guard let layer = coupling.layers.firstIndex(where: { Self.name($0.name) == name }),
+        case .tensor(let values)? = file[name]
+      else {
+        throw CoalitionError(
+          .invalidData, "the file has no scores of the layer '\(name)'", node: path)
+      }
+      func errors(_ kind: String) -> [Double] {
+        if case .tensor(let own)? = file["\(name).\(kind)"] { return own.doubles }
+        return []
+      }
+      let sampling = errors("standard_errors").isEmpty ? "error_estimate" : "standard_errors"
+      scores[layer] = KnownScores(
+        scores: values.doubles,
+        errors: zip(errors(sampling), errors("data_errors")).map {
+          ($0 * $0 + $1 * $1).squareRoot()
+        })
+    }
+    return scores
+  }
+}

@@ -1,0 +1,136 @@
+// Layers whose units can be scored and removed: convolutions and dense layers with constant weights.
+
+import CoalitionBase
+package import CoalitionNet
+
+/// A layer and its units: the channels of a convolution, the neurons of a dense layer.
+public struct HiddenLayer: Sendable, Hashable {
+  /// The node's name, or its output tensor where it has none.
+  public let name: String
+  public let operation: String
+  /// The tensor that the node makes.
+  public let output: String
+  /// The axis of the output that counts units.
+  public let axis: Int
+  public let unitCount: Int
+  /// The tensor behind the batch normalisation and activations that follow the layer and are read by nothing else: a unit
+  /// that is removed takes them along, so it is there that its absence is a zero.
+  public let evaluation: String
+  /// Whether a batch normalisation lies on the way to `evaluation`.
+  public var hasNormalisation: Bool { normalisation != nil }
+  /// The node of the batch normalisation on the way to `evaluation`, by its output.
+  package let normalisation: String?
+  /// The constant with the incoming weights, and its axis that counts units.
+  package let weight: String
+  package let weightAxis: Int
+  /// The computed input.
+  package let input: String
+  /// Axes of the output.
+  package let rank: Int
+}
+
+extension HiddenLayer {
+  /// The layers of a graph, in its order.
+  package static func all(in analysis: Analysis) -> [HiddenLayer] {
+    let graph = analysis.graph
+    let readers = graph.readers
+    return graph.nodes.compactMap { node in
+      guard let place = Place(node, analysis), let output = node.outputs.first,
+        let info = analysis.values[output], info.constant == nil
+      else { return nil }
+      let walk = evaluation(of: output, axis: place.axis, readers, analysis)
+      return HiddenLayer(
+        name: node.name.isEmpty ? output : node.name, operation: node.operation, output: output,
+        axis: place.axis, unitCount: info.shape[place.axis], evaluation: walk.value,
+        normalisation: walk.normalisation, weight: place.weight, weightAxis: place.weightAxis,
+        input: place.input, rank: info.shape.count)
+    }
+  }
+
+  /// Where a node keeps its units: nil for nodes that are no layers.
+  private struct Place {
+    var axis: Int
+    var weight: String
+    var weightAxis: Int
+    var input: String
+
+    init?(_ node: Node, _ analysis: Analysis) {
+      guard node.domain.isEmpty || node.domain == "ai.onnx", let left = node.input(0),
+        let right = node.input(1), let a = analysis.values[left], let b = analysis.values[right]
+      else { return nil }
+      let isRight = b.constant != nil
+      guard isRight != (a.constant != nil) else { return nil }
+      weight = isRight ? right : left
+      input = isRight ? left : right
+      func isSet(_ name: String) -> Bool { node.attributes[name] == .int(1) }
+      switch node.operation {
+      case "Conv" where isRight: (axis, weightAxis) = (1, 0)
+      case "Gemm" where isRight: (axis, weightAxis) = (1, isSet("transB") ? 0 : 1)
+      case "Gemm": (axis, weightAxis) = (0, isSet("transA") ? 1 : 0)
+      case "MatMul" where isRight && b.shape.count == 2:
+        (axis, weightAxis) = (max(a.shape.count - 1, 0), 1)
+      case "MatMul" where !isRight && a.shape.count == 2:
+        (axis, weightAxis) = (max(b.shape.count - 2, 0), 0)
+      default: return nil
+      }
+    }
+  }
+
+  /// The last tensor on the way from `value` through sums and products with constants, batch normalisation and functions of
+  /// one number, as long as each is read by the next one alone. `x * sigmoid(x)`, as exporters write it, is such a function.
+  private static func evaluation(
+    of value: String, axis: Int, _ readers: [String: [Int?]], _ analysis: Analysis
+  ) -> (value: String, normalisation: String?) {
+    let graph = analysis.graph
+    var (value, normalisation) = (value, nil as String?)
+    while let next = readers[value] {
+      let nodes = next.compactMap { $0 }
+      guard nodes.count == next.count, let first = nodes.first,
+        let result = graph.nodes[first].outputs.first
+      else { break }
+      let node = graph.nodes[first]
+      if nodes.count == 1 {
+        let joinsConstant =
+          ["Add", "Sub", "Mul", "Div"].contains(node.operation)
+          && node.inputs.contains { analysis.values[$0]?.constant != nil }
+          && analysis.values[result]?.shape == analysis.values[value]?.shape
+        let isNormalisation = node.operation == "BatchNormalization" && axis == 1
+        guard joinsConstant || isNormalisation || analysis.operators[first].kind == .pointwise
+        else { break }
+        if isNormalisation { normalisation = result }
+        value = result
+      } else if let gated = gate(value, nodes, readers, analysis) {
+        value = gated
+      } else {
+        break
+      }
+    }
+    return (value, normalisation)
+  }
+
+  /// The product of a value with a function of itself.
+  private static func gate(
+    _ value: String, _ nodes: [Int], _ readers: [String: [Int?]], _ analysis: Analysis
+  ) -> String? {
+    let graph = analysis.graph
+    guard nodes.count == 2,
+      let product = nodes.first(where: { graph.nodes[$0].operation == "Mul" }),
+      let function = nodes.first(where: { analysis.operators[$0].kind == .pointwise }),
+      let factor = graph.nodes[function].outputs.first, readers[factor] == [product],
+      Set(graph.nodes[product].inputs) == [value, factor]
+    else { return nil }
+    return graph.nodes[product].outputs.first
+  }
+}
+
+extension Graph {
+  /// Per value, the nodes that read it; nil stands for the outside, which reads the outputs.
+  fileprivate var readers: [String: [Int?]] {
+    var readers: [String: [Int?]] = [:]
+    for (index, node) in nodes.enumerated() {
+      for input in node.inputs where !input.isEmpty { readers[input, default: []].append(index) }
+    }
+    for port in outputs { readers[port.name, default: []].append(nil) }
+    return readers
+  }
+}

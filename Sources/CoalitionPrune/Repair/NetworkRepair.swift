@@ -1,0 +1,182 @@
+// Repair of a smaller model without training, on examples.
+//
+// Layer by layer in the order of the graph, from the first one that has lost inputs: what follows such a layer has moved,
+// even where it has lost none itself. Earlier layers are repaired before later ones are measured, so that what is left of
+// their errors is repaired as well.
+
+public import CoalitionBase
+public import CoalitionNet
+
+/// What is repaired.
+public enum Repair: String, Sendable, Hashable, CaseIterable {
+  /// Weights and biases: the least squares to the outputs that the layer had in the whole model.
+  case leastSquares = "least-squares"
+  /// Statistics of batch normalisations: what they return has the means and deviations that it had.
+  case normalisation = "bn"
+  /// Biases: what layers return has the means that it had.
+  case bias
+}
+
+public struct NetworkRepair: Sendable {
+  /// Of the whole model.
+  public let whole: UnitCoupling
+  /// Per layer, the units of the whole model that the smaller one has.
+  public let kept: [[Int]]
+  public let inputs: [String: Tensor]
+  public var plan = PlanOptions()
+  public var run = RunOptions()
+
+  public init(_ whole: UnitCoupling, kept: [[Int]], inputs: [String: Tensor]) {
+    self.whole = whole
+    self.kept = kept
+    self.inputs = inputs
+  }
+
+  /// The smaller model, repaired in the order of `Repair`'s cases: a later one repairs what the one before has left.
+  /// - Throws: `usage` for a model whose layers are not those of the whole one.
+  public func repaired(
+    _ smaller: Graph, by repairs: Set<Repair>
+  ) async throws(CoalitionError) -> Graph {
+    var graph = smaller
+    for repair in Repair.allCases where repairs.contains(repair) {
+      let coupling = try UnitCoupling(
+        try whole.model.rebuilt(graph), inputShapes: plan.inputShapes)
+      guard coupling.layers.map(\.unitCount) == kept.map(\.count) else {
+        throw CoalitionError(
+          .usage, "the smaller model has other layers",
+          expected: "\(kept.map(\.count)) units", found: "\(coupling.layers.map(\.unitCount))")
+      }
+      graph = coupling.analysis.graph
+      switch repair {
+      case .leastSquares: try await repairWeights(&graph, coupling)
+      case .normalisation: try await repairNormalisations(&graph, coupling)
+      case .bias: try await repairBiases(&graph, coupling)
+      }
+    }
+    return graph.withoutDeadNodes()
+  }
+
+  func onExamples(_ graph: Graph) throws(CoalitionError) -> ModelOnExamples {
+    ModelOnExamples(
+      model: try whole.model.rebuilt(graph), inputs: inputs, plan: plan, run: run)
+  }
+
+  /// - Parameter axis: of the units, among those of the value in the graph.
+  private func statistics(
+    _ value: String, axis: Int, _ graph: Graph
+  ) async throws(CoalitionError) -> UnitStatistics {
+    try await onExamples(graph).statistics(
+      of: value, axis: whole.analysis.axis(axis, of: value))
+  }
+
+  /// The layers from the first one on that has lost inputs.
+  func movedLayers(_ coupling: UnitCoupling) -> Range<Int> {
+    func fanIn(_ layer: HiddenLayer, _ coupling: UnitCoupling) -> Int {
+      (coupling.analysis.values[layer.weight]?.count ?? 0) / max(layer.unitCount, 1)
+    }
+    let first = coupling.layers.indices.first { layer in
+      fanIn(coupling.layers[layer], coupling) < fanIn(whole.layers[layer], whole)
+    }
+    return (first ?? coupling.layers.count)..<coupling.layers.count
+  }
+
+  private func repairBiases(
+    _ graph: inout Graph, _ coupling: UnitCoupling
+  ) async throws(CoalitionError) {
+    for index in movedLayers(coupling) {
+      // By its name in the whole model: behind a bias that another repair has added.
+      let layer = whole.layers[index]
+      let wanted = try await statistics(layer.output, axis: layer.axis, whole.model.graph)
+      let found = try await statistics(layer.output, axis: layer.axis, graph)
+      let change = zip(kept[index], found.means).map { wanted.means[$0] - $1 }
+      try graph.addBias(change, to: layer, "bias")
+    }
+  }
+
+  /// (x - mean) / sqrt(variance + epsilon) has the mean m and variance s^2 over the examples for the x of the whole model;
+  /// for the x of the smaller one it has them with
+  ///     variance' + epsilon = (variance + epsilon) s'^2 / s^2     mean' = m' - (m - mean) s' / s
+  /// Examples that are few, or unlike those that the model was trained on, do no harm where nothing has changed.
+  private func repairNormalisations(
+    _ graph: inout Graph, _ coupling: UnitCoupling
+  ) async throws(CoalitionError) {
+    let moved = movedLayers(coupling)
+    guard let first = moved.first else { return }
+    let start = graph.nodes.firstIndex { $0.outputs.contains(coupling.layers[first].output) } ?? 0
+    let axes = try whole.kept(removing: removedGroups)
+    for (index, node) in graph.nodes.enumerated() where index > start {
+      guard node.operation == "BatchNormalization", let name = node.outputs.first,
+        let shape = whole.analysis.values[name]?.shape
+      else { continue }
+      try await repairNormalisation(index, &graph, axes[name]?[1] ?? Array(0..<shape[1]))
+    }
+  }
+
+  private var removedGroups: Set<Int> {
+    var removed: Set<Int> = []
+    for (layer, units) in kept.enumerated() {
+      let left = Set(units)
+      for unit in 0..<whole.layers[layer].unitCount where !left.contains(unit) {
+        removed.insert(whole.group(of: HiddenUnit(layer: layer, unit: unit)))
+      }
+    }
+    return removed
+  }
+
+  /// - Parameter channels: of the whole model, those that the normalisation still has.
+  private func repairNormalisation(
+    _ index: Int, _ graph: inout Graph, _ channels: [Int]
+  ) async throws(CoalitionError) {
+    let node = graph.nodes[index]
+    guard let output = node.outputs.first, let input = node.input(0),
+      let meanName = node.input(3), let mean = graph.constants[meanName]?.doubles,
+      let varianceName = node.input(4), let variance = graph.constants[varianceName]?.doubles,
+      let source = whole.analysis.graph.nodes.first(where: { $0.outputs.first == output })?.input(0)
+    else { return }
+    let old = try await statistics(source, axis: 1, whole.model.graph)
+    let new = try await statistics(input, axis: 1, graph)
+    var epsilon = 1e-5
+    if case .float(let written)? = node.attributes["epsilon"] { epsilon = Double(written) }
+    var means: [Float] = []
+    var variances: [Float] = []
+    for (channel, own) in channels.enumerated() {
+      let isSpread = old.variances[own] > 0 && new.variances[channel] > 0
+      let ratio = isSpread ? new.variances[channel] / old.variances[own] : 1
+      variances.append(Float(max(0, (variance[channel] + epsilon) * ratio - epsilon)))
+      let distance = old.means[own] - mean[channel]
+      means.append(Float(new.means[channel] - distance * ratio.squareRoot()))
+    }
+    for (place, numbers) in [(3, means), (4, variances)] {
+      let name = "\(output)/repaired-\(place == 3 ? "mean" : "variance")"
+      graph.constants[name] = Tensor(.float32(numbers))
+      graph.nodes[index].inputs[place] = name
+    }
+  }
+}
+
+extension Graph {
+  /// Adds numbers to the outputs of a layer's units.
+  /// - Parameter reason: for the names of what is new.
+  mutating func addBias(
+    _ change: [Double], to layer: HiddenLayer, _ reason: String
+  ) throws(CoalitionError) {
+    guard let index = nodes.firstIndex(where: { $0.outputs.first == layer.output }) else {
+      throw CoalitionError(.internalFault, "the layer is not there", node: layer.name)
+    }
+    let name = "\(layer.output)/repaired-\(reason)"
+    if nodes[index].operation == "Conv" {
+      let old = nodes[index].input(2).flatMap { constants[$0]?.doubles }
+      if old != nil || nodes[index].input(2) == nil {
+        let sum = change.enumerated().map { unit, number in (old?[unit] ?? 0) + number }
+        constants[name] = Tensor(.float32(sum.map { Float($0) }))
+        nodes[index].inputs = Array(nodes[index].inputs.prefix(2)) + [name]
+        return
+      }
+    }
+    let shape = [change.count] + [Int](repeating: 1, count: layer.rank - layer.axis - 1)
+    constants[name] = try Tensor(shape: shape, elements: .float32(change.map { Float($0) }))
+    let unbiased = "\(layer.output)/before-\(reason)"
+    nodes[index].outputs[0] = unbiased
+    nodes.insert(Node("Add", inputs: [unbiased, name], outputs: [layer.output]), at: index + 1)
+  }
+}

@@ -1,0 +1,76 @@
+// What a network loses on an example, and what its labels say.
+
+public import CoalitionBase
+
+/// The loss of one example with scores z of C outputs and targets t.
+public enum Loss: String, Sendable, Hashable, CaseIterable {
+  /// - sum of t log softmax(z), over the scores before a final softmax.
+  case crossEntropy = "cross-entropy"
+  /// The mean of (z - t)^2.
+  case squaredError = "squared-error"
+  /// The mean of |z - t|.
+  case absoluteError = "absolute-error"
+}
+
+/// The value of a network in which some units are present.
+public enum UnitPayoff: String, Sendable, Hashable, CaseIterable {
+  /// Minus the loss.
+  case loss
+  /// 1 where the label alone has the largest score, else 0: a network that says nothing is not right.
+  case accuracy
+  /// The score of the label.
+  case score
+}
+
+/// Labels as targets of every score.
+public struct UnitLabels: Sendable {
+  /// [N, C].
+  public let targets: Tensor
+  /// Per example its class: nil where targets are numbers of any kind.
+  public let classes: [Int]?
+
+  /// - Parameters:
+  ///   - labels: whole numbers [N] or [N, 1] that number the scores, or numbers for every score, [N, C] or, for a
+  ///     single score, [N].
+  ///   - examples: how many the inputs hold.
+  ///   - scores: C.
+  /// - Throws: `shapeMismatch` and `invalidData` for labels that do not fit.
+  public init(
+    _ labels: Tensor, examples: Int, scores: Int
+  ) throws(CoalitionError) {
+    guard let rows = labels.rank == 0 ? 1 : labels.shape.first, rows == examples,
+      labels.count == examples || labels.count == examples * scores
+    else {
+      throw CoalitionError(
+        .shapeMismatch, "the labels do not fit the examples",
+        expected: "[\(examples)] or [\(examples), \(scores)]", found: "\(labels.shape)")
+    }
+    if let place = labels.firstNonFinite {
+      throw CoalitionError(.notFinite, "a label is not finite", found: "label \(place)")
+    }
+    if scores > 1, labels.count == examples {
+      classes = try Self.classes(labels, scores: scores)
+      var numbers = [Float](repeating: 0, count: examples * scores)
+      for (example, label) in (classes ?? []).enumerated() {
+        numbers[example * scores + label] = 1
+      }
+      targets = try Tensor(shape: [examples, scores], elements: .float32(numbers))
+    } else {
+      classes = nil
+      targets = try Tensor(shape: [examples, scores], elements: .float64(labels.doubles))
+    }
+  }
+
+  private static func classes(_ labels: Tensor, scores: Int) throws(CoalitionError) -> [Int] {
+    var classes: [Int] = []
+    for (example, label) in labels.doubles.enumerated() {
+      guard label >= 0, label < Double(scores), label == label.rounded() else {
+        throw CoalitionError(
+          .invalidData, "the label of example \(example) is no score's number",
+          expected: "a whole number from 0 to \(scores - 1)", found: "\(label)")
+      }
+      classes.append(Int(label))
+    }
+    return classes
+  }
+}

@@ -1,0 +1,278 @@
+// Scores of the units of layers, by any metric.
+
+public import CoalitionBase
+import CoalitionExplain
+public import CoalitionNet
+public import CoalitionShapley
+
+/// How units are scored.
+public struct UnitScoreOptions: Sendable {
+  public var metric = UnitMetric.shapley
+  public var loss = Loss.crossEntropy
+  /// What the Shapley value and leave-one-out share out.
+  public var payoff = UnitPayoff.loss
+  public var aggregation = UnitAggregation.mean
+  /// Score units at the layer's own output instead of behind its batch normalisation and activation.
+  public var atOutput = false
+  /// Of Shapley values: its estimator, samples, tolerance and seed. Coalitions are the same for all examples. Estimators
+  /// by moments take no samples and leave the numbers of them aside.
+  public var sampling: ShapleyOptions
+  public var seed: UInt64 = 0
+  public var plan = PlanOptions()
+  public var run = RunOptions()
+
+  public init() {
+    sampling = ShapleyOptions()
+    sampling.estimator = .permutation
+    sampling.samples = Self.defaultSamples
+  }
+
+  /// Permutations, when nothing is said.
+  public static let defaultSamples = 20
+  /// Units of which all coalitions are evaluated.
+  public static let exactLimit = 20
+}
+
+/// Scores units of a model on examples.
+public struct UnitScorer: Sendable {
+  public let coupling: UnitCoupling
+  public let options: UnitScoreOptions
+  let inputs: [String: Tensor]
+  private let labels: UnitLabels?
+  private let payoff: PayoffGraph?
+
+  /// - Parameters:
+  ///   - inputs: rows of the model's inputs; none for metrics of the weights alone.
+  ///   - labels: as `UnitLabels`.
+  /// - Throws: `usage` for what the metric needs and is not given, and what inputs and labels throw.
+  public init(
+    _ coupling: UnitCoupling, inputs: [String: Tensor] = [:], labels: Tensor? = nil,
+    _ options: UnitScoreOptions = UnitScoreOptions()
+  ) throws(CoalitionError) {
+    self.coupling = coupling
+    self.options = options
+    guard options.metric.usesExamples else {
+      (self.inputs, self.labels, payoff) = ([:], nil, nil)
+      return
+    }
+    let plan = try Plan(coupling.model, options.plan)
+    guard !inputs.isEmpty else {
+      throw CoalitionError(
+        .usage, "the metric looks at examples: give inputs", node: options.metric.rawValue)
+    }
+    let examples = try plan.check(inputs)
+    var rows = inputs
+    for input in plan.inputs where inputs[input.name]?.shape == input.shape {
+      rows[input.name] = try inputs[input.name]?.reshaped(to: [1] + input.shape)
+    }
+    self.inputs = rows
+    guard options.metric.usesLabels else {
+      (self.labels, payoff) = (nil, nil)
+      return
+    }
+    let graph = try PayoffGraph(
+      coupling.model, coupling.analysis, loss: options.loss, payoff: options.payoff)
+    guard let labels else {
+      throw CoalitionError(
+        .usage, "the metric looks at the loss: give labels", node: options.metric.rawValue)
+    }
+    payoff = graph
+    let known = try UnitLabels(labels, examples: examples, scores: graph.scoreCount)
+    guard options.payoff == .loss || known.classes != nil else {
+      throw CoalitionError(
+        .usage, "accuracy and score need the number of a class per example",
+        expected: "[\(examples)]", found: "\(labels.shape)")
+    }
+    if options.payoff == .accuracy, options.metric.usesGradients {
+      throw CoalitionError(
+        .usage, "accuracy has no gradient", node: options.metric.rawValue,
+        expected: "the loss or the score as payoff")
+    }
+    self.labels = known
+  }
+
+  /// The scores of a layer's units.
+  public func scores(layer index: Int) async throws(CoalitionError) -> LayerScores {
+    guard coupling.layers.indices.contains(index) else {
+      throw CoalitionError(
+        .usage, "there is no such layer", expected: "0 to \(coupling.layers.count - 1)",
+        found: "\(index)")
+    }
+    let layer = coupling.layers[index]
+    do throws(CoalitionError) {
+      switch options.metric {
+      case .shapley: return try await shapley(layer)
+      case .leaveOneOut: return try await leaveOneOut(layer)
+      case .activationCount: return try await activationCounts(layer)
+      case .reconstruction: return try await reconstruction(layer, index: index)
+      case .sensitivity, .taylor, .taylorSigned, .fisher: return try await gradients(layer)
+      case .random, .weight, .weightSquared, .scale, .geometricMedian, .adaptiveMagnitude:
+        let scores = try WeightScores(layer, coupling)
+          .scores(options.metric, seed: options.seed, index: index)
+        return LayerScores(layer, scores)
+      }
+    } catch {
+      throw error.at(layer.name)
+    }
+  }
+
+  private func place(_ layer: HiddenLayer) -> String {
+    options.atOutput ? layer.output : layer.evaluation
+  }
+
+  func tail(
+    _ layer: HiddenLayer
+  ) throws(CoalitionError) -> (tail: LayerTail, targets: Tensor) {
+    guard let payoff, let labels else {
+      throw CoalitionError(.internalFault, "the payoff was not prepared", node: layer.name)
+    }
+    guard place(layer) != payoff.scores else {
+      throw CoalitionError(.usage, "the units of the layer are the scores themselves")
+    }
+    let tail = try LayerTail(
+      layer, at: place(layer), payoff, coupling.analysis, coupling.batching, options.plan)
+    return (tail, labels.targets)
+  }
+
+  // MARK: Games
+
+  private func shapley(_ layer: HiddenLayer) async throws(CoalitionError) -> LayerScores {
+    var sampling = options.sampling
+    sampling.seed = options.seed
+    sampling.run = options.run
+    if sampling.estimator.usesMoments { return try await moments(layer, sampling) }
+    if sampling.estimator == .exact, layer.unitCount > UnitScoreOptions.exactLimit {
+      throw CoalitionError(
+        .limitExceeded, "there are too many units for all coalitions; choose another estimator",
+        expected: "at most \(UnitScoreOptions.exactLimit)", found: "\(layer.unitCount)")
+    }
+    let (tail, targets) = try tail(layer)
+    let rows = try await tail.rows(inputs, targets, options.run)
+    let base = try tail.game(rows)
+    let fronts = try await UnitFronts(tail, rows, examples: base.exampleCount, options.run)
+    let estimate = try await Shapley(UnitGame(base: base, fronts: fronts), sampling).result()
+    let examples = (0..<base.exampleCount).map { Array(estimate.values(example: 0, target: $0)) }
+    var variances = [Double](repeating: 0, count: layer.unitCount)
+    for example in examples.indices {
+      for (unit, error) in estimate.standardErrors(example: 0, target: example).enumerated() {
+        variances[unit] += error * error / Double(examples.count)
+      }
+    }
+    guard options.aggregation != .meanAndOwnDeviations || variances.allSatisfy(\.isFinite) else {
+      throw CoalitionError(
+        .usage, "too few samples to tell what sampling adds to the variance over the examples",
+        expected: "several permutations")
+    }
+    return LayerScores(
+      layer, examples: examples,
+      standardErrors: Array(estimate.standardErrors(example: 0, target: base.exampleCount)),
+      samplingVariances: variances, options.aggregation,
+      evaluations: estimate.evaluations.first ?? 0)
+  }
+
+  /// What the payoff loses without each unit, all others being there.
+  private func leaveOneOut(_ layer: HiddenLayer) async throws(CoalitionError) -> LayerScores {
+    let (tail, targets) = try tail(layer)
+    let game = try tail.game(try await tail.rows(inputs, targets, options.run))
+    var coalitions = Coalitions(playerCount: layer.unitCount)
+    coalitions.appendFull()
+    for unit in 0..<layer.unitCount { coalitions[coalitions.appendFull(), unit] = false }
+    let values = try await game.values(coalitions, options.run)
+    let examples = (0..<game.exampleCount).map { example in
+      let row = values[example * coalitions.count..<(example + 1) * coalitions.count]
+      return row.dropFirst().map { (row.first ?? 0) - $0 }
+    }
+    return LayerScores(
+      layer, examples: examples, options.aggregation, evaluations: coalitions.count)
+  }
+
+  // MARK: Sums over positions
+
+  /// Examples of one call: bounds the memory of activations and gradients.
+  private static let bytesPerCall = 256 << 20
+
+  /// Runs `body` on slices of the examples.
+  private func slices(
+    elements: Int, _ body: (_ rows: [Int]) async throws(CoalitionError) -> [[Double]]
+  ) async throws(CoalitionError) -> [[Double]] {
+    let examples = inputs.values.first?.shape.first ?? 0
+    let size = max(1, min(examples, Self.bytesPerCall / max(1, elements * 8)))
+    var result: [[Double]] = []
+    for first in stride(from: 0, to: examples, by: size) {
+      result += try await body(Array(first..<min(first + size, examples)))
+    }
+    return result
+  }
+
+  private func rows(_ picked: [Int]) throws(CoalitionError) -> [String: Tensor] {
+    var result: [String: Tensor] = [:]
+    for (name, tensor) in inputs { result[name] = try tensor.rows(picked) }
+    return result
+  }
+
+  private func activationCounts(
+    _ layer: HiddenLayer
+  ) async throws(CoalitionError) -> LayerScores {
+    var planOptions = options.plan
+    planOptions.outputs = [place(layer)]
+    let plan = try Plan(coupling.model, planOptions)
+    guard let value = plan.outputs.first else {
+      throw CoalitionError(.internalFault, "the layer has no output", node: layer.name)
+    }
+    let axis = coupling.analysis.axis(layer.axis, of: place(layer))
+    let inner = value.shape[(axis + 1)...].reduce(1, *)
+    let examples = try await slices(elements: value.count) { picked throws(CoalitionError) in
+      let results = try await plan.run(try rows(picked), options.run)
+      let activations = results[value.name]?.doubles ?? []
+      return picked.indices.map { example in
+        var counts = [Double](repeating: 0, count: layer.unitCount)
+        for place in 0..<value.count where activations[example * value.count + place] > 0 {
+          counts[place / inner % layer.unitCount] += 1
+        }
+        return counts
+      }
+    }
+    return LayerScores(layer, examples: examples, options.aggregation, evaluations: 1)
+  }
+
+  /// Metrics of the activations a and the gradients g of the loss at them; the reverse pass gives -g, the gradient of
+  /// the payoff.
+  private func gradients(_ layer: HiddenLayer) async throws(CoalitionError) -> LayerScores {
+    let (tail, targets) = try tail(layer)
+    let reverse = try ReversePlan(
+      tail.cut.model,
+      ReverseRequest(
+        target: PayoffGraph.payoff, sources: [tail.units], rules: ReverseRules(), product: .signal),
+      tail.plan.options)
+    guard let source = reverse.sources.first else {
+      throw CoalitionError(.internalFault, "no gradient reaches the units", node: layer.name)
+    }
+    let inner = source.shape[(tail.axis + 1)...].reduce(1, *)
+    let metric = options.metric
+    let examples = try await slices(elements: source.count) { picked throws(CoalitionError) in
+      let rows = try await tail.rows(try rows(picked), try targets.rows(picked), options.run)
+      var work = ReversePlan.Work(examples: picked.count)
+      work.inputs = rows
+      work.seeds = [try Tensor(shape: [1, 1], elements: .float64([1]))]
+      work.seedOf = [Int32](repeating: 0, count: picked.count)
+      let outcome = try await reverse.run(work, options.run)
+      let gains = outcome.results.first?.first?.doubles ?? []
+      let activations = rows[tail.units]?.doubles ?? []
+      return picked.indices.map { example in
+        var sums = [Double](repeating: 0, count: layer.unitCount)
+        for place in 0..<source.count {
+          let element = example * source.count + place
+          let unit = place / inner % layer.unitCount
+          sums[unit] +=
+            metric == .sensitivity ? abs(gains[element]) : gains[element] * activations[element]
+        }
+        switch metric {
+        case .taylor: return sums.map { abs($0) }
+        case .fisher: return sums.map { $0 * $0 / 2 }
+        default: return sums
+        }
+      }
+    }
+    return LayerScores(layer, examples: examples, options.aggregation, evaluations: 1)
+  }
+}

@@ -1,0 +1,175 @@
+// Repair of smaller models: means, deviations and outputs come back.
+
+import CoalitionBase
+import CoalitionNet
+import CoalitionPrune
+import TestSupport
+import Testing
+
+@Suite struct RepairTests {
+  /// A network, without a part of its units.
+  private struct Pruned {
+    let graph: Graph
+    let rows: Tensor
+    let smaller: Graph
+    let repair: NetworkRepair
+
+    init(_ architecture: Architecture, keep: Double = 0.6) throws {
+      let (graph, builder) = architecture.build()
+      let coupling = try UnitCoupling(try Model(graph))
+      let scores = coupling.layers.indices.map { layer in
+        (layer, (0..<coupling.layers[layer].unitCount).map { Double($0) })
+      }
+      let ranking = try UnitRanking(
+        coupling, scores: Dictionary(uniqueKeysWithValues: scores))
+      try self.init(
+        graph, coupling, removing: ranking.keeping(keep, scope: .layer), builder.rows(60))
+    }
+
+    init(
+      _ graph: Graph, _ coupling: UnitCoupling, removing removed: Set<Int>, _ rows: Tensor
+    ) throws {
+      self.graph = graph
+      self.rows = rows
+      smaller = try coupling.removing(removed)
+      let gone = Set(removed.flatMap { coupling.groups[$0].units })
+      let kept = coupling.layers.indices.map { layer in
+        (0..<coupling.layers[layer].unitCount).filter {
+          !gone.contains(HiddenUnit(layer: layer, unit: $0))
+        }
+      }
+      repair = NetworkRepair(coupling, kept: kept, inputs: ["x": rows])
+    }
+
+    /// The mean square distance of outputs to those of the whole network.
+    func error(_ other: Graph, on rows: Tensor? = nil) async throws -> Double {
+      let whole = try await outputs(graph, rows ?? self.rows).doubles
+      let found = try await outputs(other, rows ?? self.rows).doubles
+      return zip(whole, found).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+        / Double(whole.count)
+    }
+  }
+
+  private func means(_ graph: Graph, _ rows: Tensor, of value: String? = nil) async throws
+    -> [Double]
+  {
+    let output = try await outputs(graph, rows, of: value)
+    let count = output.shape[0]
+    let size = output.count / count
+    return (0..<size).map { place in
+      (0..<count).reduce(0) { $0 + output.doubles[$1 * size + place] } / Double(count)
+    }
+  }
+
+  /// Repaired biases bring the means of the outputs back, whatever has been lost before.
+  @Test(arguments: [Architecture.vgg, .resnet, .perceptron, .densenet, .inception, .mobilenet])
+  func biases(_ architecture: Architecture) async throws {
+    let pruned = try Pruned(architecture)
+    let repaired = try await pruned.repair.repaired(pruned.smaller, by: [.bias])
+    let whole = try await means(pruned.graph, pruned.rows)
+    expectClose(try await means(repaired, pruned.rows), whole, within: 1e-5)
+    let before = try await means(pruned.smaller, pruned.rows)
+    #expect(zip(before, whole).contains { abs($0 - $1) > 1e-2 })
+    // Nothing but numbers has changed.
+    #expect(
+      try UnitCoupling(try Model(repaired)).layers.map(\.unitCount)
+        == pruned.repair.kept.map(\.count))
+  }
+
+  /// Channels behind a normalisation have their mean and deviation again.
+  @Test(arguments: [Architecture.vgg, .resnet, .mobilenet]) func normalisations(
+    _ architecture: Architecture
+  ) async throws {
+    let pruned = try Pruned(architecture)
+    let repaired = try await pruned.repair.repaired(pruned.smaller, by: [.normalisation])
+    func moments(_ graph: Graph, _ value: String) async throws -> [(mean: Double, spread: Double)] {
+      let tensor = try await outputs(graph, pruned.rows, of: value)
+      let (channels, inner) = (tensor.shape[1], tensor.shape[2...].reduce(1, *))
+      return (0..<channels).map { channel in
+        let own = tensor.doubles.enumerated().filter { $0.offset / inner % channels == channel }
+          .map(\.element)
+        let mean = own.reduce(0, +) / Double(own.count)
+        let square = own.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(own.count)
+        return (mean, square.squareRoot())
+      }
+    }
+    var moved = 0.0
+    for (index, layer) in pruned.repair.whole.layers.enumerated() {
+      // The first layers have lost nothing in front of them.
+      guard layer.hasNormalisation, index > 0 else { continue }
+      let name = "\(layer.name).bn.y"
+      let old = try await moments(pruned.graph, name)
+      let new = try await moments(repaired, name)
+      let before = try await moments(pruned.smaller, name)
+      // A channel that removal has left without any spread cannot get it back.
+      for (channel, own) in pruned.repair.kept[index].enumerated() where old[own].spread > 0.05 {
+        #expect(abs(new[channel].mean - old[own].mean) < 1e-3)
+        #expect(abs(new[channel].spread - old[own].spread) < 1e-3)
+        moved = max(moved, abs(before[channel].mean - old[own].mean))
+      }
+    }
+    #expect(moved > 0.05)
+    if architecture == .vgg {
+      #expect(try await pruned.error(repaired) < pruned.error(pruned.smaller))
+    }
+  }
+
+  @Test(arguments: [
+    Architecture.vgg, .resnet, .perceptron, .inception, .mobilenet, .resnext, .squeezenet,
+    .sequence,
+  ]) func leastSquares(_ architecture: Architecture) async throws {
+    let pruned = try Pruned(architecture)
+    let repaired = try await pruned.repair.repaired(pruned.smaller, by: [.leastSquares])
+    let before = try await pruned.error(pruned.smaller)
+    #expect(try await pruned.error(repaired) < 0.7 * before)
+    // No constants are left that nobody reads.
+    #expect(repaired.constants.count == repaired.withoutDeadNodes().constants.count)
+  }
+
+  /// What a unit gave is taken over by its double.
+  @Test func doubles() async throws {
+    let (network, builder) = Architecture.vgg.build()
+    var graph = network
+    for (name, size) in [
+      ("c3.w", graph.constants["c3.w"].map { $0.count / 10 } ?? 0), ("c3.b", 1),
+    ] {
+      let constant = try #require(graph.constants[name])
+      var numbers = constant.floats
+      for index in 0..<size { numbers[4 * size + index] = 2 * numbers[7 * size + index] }
+      graph.constants[name] = Tensor(filling: constant.shape, with: .float32(numbers))
+    }
+    let coupling = try UnitCoupling(try Model(graph))
+    let group = coupling.group(
+      of: HiddenUnit(layer: try coupling.layer(named: "c3"), unit: 4))
+    let pruned = try Pruned(graph, coupling, removing: [group], builder.rows(120))
+    let repaired = try await pruned.repair.repaired(pruned.smaller, by: [.leastSquares])
+    let before = try await pruned.error(pruned.smaller)
+    #expect(before > 1e-4)
+    #expect(try await pruned.error(repaired) < 1e-3 * before)
+    // On other examples as well.
+    let others = builder.rows(50, seed: 99)
+    #expect(
+      try await pruned.error(repaired, on: others)
+        < 1e-2 * pruned.error(pruned.smaller, on: others))
+  }
+
+  /// All of them, one after the other, keep what the others have done.
+  @Test(arguments: [Architecture.vgg, .perceptron]) func together(
+    _ architecture: Architecture
+  ) async throws {
+    let pruned = try Pruned(architecture)
+    let repaired = try await pruned.repair.repaired(
+      pruned.smaller, by: Set(Repair.allCases))
+    let whole = try await means(pruned.graph, pruned.rows)
+    expectClose(try await means(repaired, pruned.rows), whole, within: 1e-5)
+    #expect(try await pruned.error(repaired) < 0.7 * pruned.error(pruned.smaller))
+  }
+
+  @Test func anotherModel() async throws {
+    let pruned = try Pruned(.vgg)
+    let error = await failure {
+      _ = try await pruned.repair.repaired(pruned.graph, by: [.bias])
+    }
+    #expect(error.code == .usage)
+  }
+}

@@ -1,0 +1,474 @@
+// Scores against the published fixtures, closed forms and enumeration.
+
+import CoalitionBase
+import CoalitionNet
+import CoalitionPrune
+import CoalitionShapley
+import Glibc
+import TestSupport
+import Testing
+
+/// The network of four units that computes the larger of two numbers (Ancona, Oeztireli, Gross 2020, and its unit tests).
+struct MaxModel {
+  let coupling: UnitCoupling
+  let inputs: [String: Tensor]
+  let labels: Tensor
+
+  /// - Parameter weights: of the units in the output.
+  init(_ weights: [Float]) throws {
+    let graph = Graph(
+      nodes: [
+        Node("MatMul", name: "hidden", inputs: ["x", "w1"], outputs: ["z"]),
+        Node("Relu", inputs: ["z"], outputs: ["a"]),
+        Node("MatMul", name: "out", inputs: ["a", "w2"], outputs: ["y"]),
+      ], inputs: [Port("x", shape: [.symbolic("N"), 2])], outputs: [Port("y", shape: nil)],
+      constants: [
+        "w1": try Tensor(shape: [2, 4], elements: .float32([-0.5, 1, 1, 1, 0.5, -1, 1, 1])),
+        "w2": try Tensor(shape: [4, 1], elements: .float32(weights)),
+      ])
+    coupling = try UnitCoupling(try Model(graph))
+    inputs = [
+      "x": try Tensor(shape: [4, 2], elements: .float32([0, 1, 1, 0, 1, 2, 2, 1]))
+    ]
+    labels = Tensor(.float32([1, 1, 2, 2]))
+  }
+
+  func scores(
+    _ metric: UnitMetric, _ change: (inout UnitScoreOptions) -> Void = { _ in }
+  ) async throws -> LayerScores {
+    var options = UnitScoreOptions()
+    options.metric = metric
+    options.loss = .squaredError
+    options.sampling.estimator = .exact
+    options.sampling.samples = nil
+    change(&options)
+    return try await UnitScorer(coupling, inputs: inputs, labels: labels, options)
+      .scores(layer: 0)
+  }
+}
+
+func expectClose(
+  _ found: [Double], _ expected: [Double], within tolerance: Double = 1e-6,
+  location: SourceLocation = #_sourceLocation
+) {
+  #expect(found.count == expected.count, sourceLocation: location)
+  for (a, b) in zip(found, expected) {
+    #expect(abs(a - b) <= tolerance, "\(found) for \(expected)", sourceLocation: location)
+  }
+}
+
+@Suite struct FixtureTests {
+  private let first: MaxModel
+  private let second: MaxModel
+
+  init() throws {
+    first = try MaxModel([1, 0.5, 0.5, 0])
+    second = try MaxModel([1, 0.5, 0.5, -0.1])
+  }
+
+  @Test func weights() async throws {
+    expectClose(try await first.scores(.weight).scores, [1, 2, 2, 2])
+    expectClose(
+      try await first.scores(.weightSquared).scores, [0.5, 2, 2, 2].map { $0.squareRoot() })
+    // Distances between the columns; two of them are alike.
+    let near = 0.5.squareRoot() * 3
+    let far = (1.5 * 1.5 + 0.5 * 0.5).squareRoot()
+    expectClose(
+      try await first.scores(.geometricMedian).scores,
+      [near + 2 * far, near + 4, far + 2, far + 2])
+    expectClose(
+      try await first.scores(.adaptiveMagnitude).scores, [0.5 / 6.5, 1.0 / 3, 1.0 / 3, 1.0 / 3])
+  }
+
+  @Test func activations() async throws {
+    expectClose(try await first.scores(.activationCount).scores, [0.5, 0.5, 1, 1])
+  }
+
+  @Test func gradientsWithoutLoss() async throws {
+    expectClose(try await first.scores(.sensitivity).scores, [0, 0, 0, 0])
+    expectClose(try await first.scores(.taylor).scores, [0, 0, 0, 0])
+  }
+
+  @Test func gradients() async throws {
+    // At the output of the layer, where relu hides the gradient of inactive units, and behind relu.
+    expectClose(
+      try await second.scores(.sensitivity) { $0.atOutput = true }.scores, [0.2, 0.1, 0.2, 0.04])
+    expectClose(try await second.scores(.sensitivity).scores, [0.4, 0.2, 0.2, 0.04])
+    expectClose(try await second.scores(.taylor).scores, [0.1, 0.1, 0.5, 0.1])
+    expectClose(try await second.scores(.taylorSigned).scores, [0.1, 0.1, 0.5, -0.1])
+    // Half the mean square of the same sums: examples (0, 1), (1, 0), (1, 2), (2, 1).
+    // A is 0.5 and 0.5 in two examples with gradients of 0.2 and 0.6; B is 1 and 1 with 0.1 and 0.3.
+    expectClose(
+      Array(try await second.scores(.fisher).scores.prefix(2)), [0.1 / 8, 0.1 / 8])
+  }
+
+  @Test func shapley() async throws {
+    let exact = try await first.scores(.shapley)
+    expectClose(exact.scores, [0.375, 0.375, 1.75, 0])
+    expectClose(exact.standardErrors, [0, 0, 0, 0])
+    expectClose(
+      try await first.scores(.shapley) { $0.loss = .absoluteError }.scores, [0.25, 0.25, 1, 0])
+    expectClose(
+      try await first.scores(.shapley) { $0.aggregation = .meanAndDeviations }.scores,
+      [1.204, 1.204, 4.25, 0], within: 5e-4)
+    expectClose(try await second.scores(.shapley).scores, [0.425, 0.425, 2.0, -0.4])
+    expectClose(
+      try await second.scores(.shapley) { $0.loss = .absoluteError }.scores,
+      [0.25, 0.25, 1, -0.2])
+  }
+
+  @Test func leaveOneOut() async throws {
+    expectClose(try await first.scores(.leaveOneOut).scores, [0.125, 0.125, 1.25, 0])
+  }
+
+  /// With a single output and squared error: phi_u = c_u (2 (y - b) - sum of c), c the contributions to the output.
+  @Test func affineTail() async throws {
+    let model = second
+    let scores = try await model.scores(.shapley) { $0.plan.precision = .double }
+    let exact = try #require(scores.examples)
+    let rows = model.inputs["x"]?.doubles ?? []
+    let columns: [[Double]] = [[-0.5, 0.5], [1, -1], [1, 1], [1, 1]]
+    let weights = [1, 0.5, 0.5, -0.1]
+    for example in 0..<4 {
+      let x = Array(rows[example * 2..<example * 2 + 2])
+      let contributions = zip(columns, weights).map { max(0, $0[0] * x[0] + $0[1] * x[1]) * $1 }
+      let rest = 2 * model.labels.doubles[example] - contributions.reduce(0, +)
+      expectClose(exact[example], contributions.map { $0 * rest }, within: 1e-6)
+    }
+  }
+
+  /// Any number of permutations gives values that add up; an expected value of many that is the exact one.
+  @Test func sampling() async throws {
+    let few = try await second.scores(.shapley) {
+      $0.sampling.estimator = .permutation
+      $0.sampling.antithetic = false
+      $0.sampling.samples = 3
+    }
+    #expect(abs(few.scores.reduce(0, +) - 2.45) < 1e-6)
+    // The loss is a polynomial of second degree in what is present, for which a pair of opposite orders is exact.
+    let pairs = try await second.scores(.shapley) {
+      $0.sampling.estimator = .permutation
+      $0.sampling.samples = 2
+    }
+    expectClose(pairs.scores, [0.425, 0.425, 2.0, -0.4])
+    let many = try await second.scores(.shapley) {
+      $0.loss = .absoluteError
+      $0.sampling.estimator = .permutation
+      $0.sampling.samples = 2000
+    }
+    for (unit, expected) in [0.25, 0.25, 1, -0.2].enumerated() {
+      #expect(abs(many.scores[unit] - expected) <= 5 * many.standardErrors[unit] + 1e-6)
+      #expect(many.standardErrors[unit] < 0.02)
+    }
+  }
+}
+
+@Suite struct ScoreTests {
+  /// A convolutional network with a dead unit, a unit that nobody reads, and two that are the same.
+  private func network() throws -> (
+    coupling: UnitCoupling, inputs: [String: Tensor], labels: Tensor
+  ) {
+    var net = NetBuilder(input: [2, 6, 6])
+    var x = net.relu(net.conv("x", 6, name: "c1"))
+    x = net.relu(net.conv(net.pool(x), 5, name: "c2"))
+    let output = net.dense(net.flatten(net.globalPool(x)), 3, name: "fc")
+    var graph = net.finished(output)
+    var weight = try #require(graph.constants["c1.w"]).floats
+    var bias = try #require(graph.constants["c1.b"]).floats
+    // Unit 1 is unit 0; unit 2 is never active.
+    for index in 0..<18 {
+      weight[18 + index] = weight[index]
+      weight[36 + index] = 0
+    }
+    (bias[1], bias[2]) = (bias[0], -1)
+    graph.constants["c1.w"] = Tensor(filling: [6, 2, 3, 3], with: .float32(weight))
+    graph.constants["c1.b"] = Tensor(.float32(bias))
+    var next = try #require(graph.constants["c2.w"]).floats
+    // Nobody reads unit 3, and units 0 and 1 are read alike.
+    for unit in 0..<5 {
+      for tap in 0..<9 {
+        next[(unit * 6 + 3) * 9 + tap] = 0
+        next[(unit * 6 + 1) * 9 + tap] = next[unit * 6 * 9 + tap]
+      }
+    }
+    graph.constants["c2.w"] = Tensor(filling: [5, 6, 3, 3], with: .float32(next))
+    return (
+      try UnitCoupling(try Model(graph)), ["x": net.rows(7)],
+      Tensor(.int64([0, 2, 1, 1, 0, 2, 2]))
+    )
+  }
+
+  private func scorer(
+    _ metric: UnitMetric, _ change: (inout UnitScoreOptions) -> Void = { _ in }
+  ) throws -> UnitScorer {
+    let (coupling, inputs, labels) = try network()
+    var options = UnitScoreOptions()
+    options.metric = metric
+    options.plan.precision = .double
+    change(&options)
+    return try UnitScorer(coupling, inputs: inputs, labels: labels, options)
+  }
+
+  @Test func efficiencyNullsAndSymmetry() async throws {
+    let exact = try await scorer(.shapley) {
+      $0.sampling.estimator = .exact
+      $0.sampling.samples = nil
+    }.scores(layer: 0)
+    let sampled = try await scorer(.shapley) {
+      $0.sampling.samples = 3
+      $0.sampling.antithetic = false
+    }.scores(layer: 0)
+    let ends = try await losses()
+    for (example, (lost, full)) in ends.enumerated() {
+      for values in [exact, sampled] {
+        let own = try #require(values.examples)[example]
+        #expect(abs(own.reduce(0, +) - (lost - full)) < 1e-9)
+        #expect(abs(own[2]) < 1e-12 && abs(own[3]) < 1e-12)
+      }
+      let own = try #require(exact.examples)[example]
+      #expect(abs(own[0] - own[1]) < 1e-9)
+      // Of every permutation, nothing.
+      let drawn = try #require(sampled.examples)[example]
+      #expect(drawn[2] == 0 && drawn[3] == 0)
+    }
+    #expect(exact.scores[0] != 0)
+  }
+
+  /// Per example the loss without the first layer and with it, in double precision, by hand.
+  private func losses() async throws -> [(Double, Double)] {
+    let (coupling, inputs, labels) = try network()
+    var graph = coupling.model.graph
+    let full = try await crossEntropies(graph, inputs, labels)
+    for node in graph.nodes.indices where graph.nodes[node].operation == "MaxPool" {
+      graph.constants["zero"] = Tensor(scalar: 0)
+      graph.nodes.append(
+        Node("Mul", inputs: [graph.nodes[node].inputs[0], "zero"], outputs: ["nothing"]))
+      graph.nodes[node].inputs[0] = "nothing"
+    }
+    return Array(zip(try await crossEntropies(graph, inputs, labels), full))
+  }
+
+  private func crossEntropies(
+    _ graph: Graph, _ inputs: [String: Tensor], _ labels: Tensor
+  ) async throws -> [Double] {
+    var options = PlanOptions()
+    options.precision = .double
+    let output = try await Plan(try Model(graph), options).run(inputs)
+    let scores = try #require(output[graph.outputs[0].name]).doubles
+    return try #require(labels.integers).enumerated().map { example, label in
+      let own = scores[example * 3..<example * 3 + 3]
+      return log(own.reduce(0) { $0 + exp($1) }) - scores[example * 3 + label]
+    }
+  }
+
+  /// Gradients of the loss by differences: of the activations of one unit at a time.
+  @Test func signedTaylorIsTheSlope() async throws {
+    let (coupling, inputs, labels) = try network()
+    let scores = try await scorer(.taylorSigned).scores(layer: 0)
+    let absolute = try await scorer(.taylor).scores(layer: 0)
+    let examples = try #require(scores.examples)
+    let step = 1e-5
+    for unit in 0..<6 {
+      func losses(_ factor: Double) async throws -> [Double] {
+        var graph = coupling.model.graph
+        var factors = [Double](repeating: 1, count: 6)
+        factors[unit] = factor
+        graph.constants["factors"] = try Tensor(shape: [6, 1, 1], elements: .float64(factors))
+        for node in graph.nodes.indices where graph.nodes[node].operation == "MaxPool" {
+          graph.nodes.append(
+            Node("Mul", inputs: [graph.nodes[node].inputs[0], "factors"], outputs: ["scaled"]))
+          graph.nodes[node].inputs[0] = "scaled"
+        }
+        return try await crossEntropies(graph, inputs, labels)
+      }
+      // d loss / d factor = sum of g a.
+      let (up, down) = (try await losses(1 + step), try await losses(1 - step))
+      for example in 0..<7 {
+        let slope = (up[example] - down[example]) / (2 * step)
+        #expect(abs(examples[example][unit] + slope) < 1e-6)
+      }
+    }
+    for (a, b) in zip(absolute.scores, scores.scores) { #expect(a >= abs(b) - 1e-12) }
+    for (a, b) in zip(try #require(absolute.examples).joined(), examples.joined()) {
+      #expect(a == abs(b))
+    }
+  }
+
+  /// For a loss that is linear in the activations, signed Taylor and leave-one-out are the exact marginal contribution.
+  @Test func linearLoss() async throws {
+    func scores(_ metric: UnitMetric) async throws -> [Double] {
+      try await scorer(metric) {
+        $0.payoff = .score
+        $0.sampling.samples = 2
+      }.scores(layer: 1).scores
+    }
+    let exact = try await scores(.leaveOneOut)
+    expectClose(try await scores(.taylorSigned), exact, within: 1e-9)
+    expectClose(try await scores(.shapley), exact, within: 1e-9)
+  }
+
+  /// Scores of examples do not depend on which others are there, and their means are the scores.
+  @Test(arguments: UnitMetric.allCases.filter(\.isPerExample)) func batches(
+    _ metric: UnitMetric
+  ) async throws {
+    let (coupling, inputs, labels) = try network()
+    var options = UnitScoreOptions()
+    options.metric = metric
+    options.sampling.samples = 4
+    let all = try await UnitScorer(coupling, inputs: inputs, labels: labels, options)
+      .scores(layer: 0)
+    let picked = [5, 1, 2]
+    let rows = try #require(inputs["x"])
+    let size = rows.count / 7
+    let some = try Tensor(
+      shape: [3] + rows.shape.dropFirst(),
+      elements: .float32(picked.flatMap { rows.floats[$0 * size..<($0 + 1) * size] }))
+    let own = Tensor(.int64(picked.map { Int64(labels.integers?[$0] ?? 0) }))
+    let part = try await UnitScorer(coupling, inputs: ["x": some], labels: own, options)
+      .scores(layer: 0)
+    let examples = try #require(all.examples)
+    let found = try #require(part.examples)
+    #expect(found == picked.map { examples[$0] })
+    for unit in 0..<6 {
+      let mean = examples.reduce(0) { $0 + $1[unit] } / 7
+      #expect(abs(all.scores[unit] - mean) < 1e-12)
+      let squares = examples.reduce(0) { $0 + ($1[unit] - mean) * ($1[unit] - mean) }
+      #expect(abs(all.dataErrors[unit] - (squares / 6 / 7).squareRoot()) < 1e-12)
+    }
+  }
+
+  /// In single precision, sums of contributions take the place of passes of the whole tail; in double they do not.
+  @Test(arguments: [
+    (Architecture.vgg, "c2"), (.vgg, "c3"), (.vgg, "d1"), (.resnet, "a1"), (.resnet, "b1"),
+    (.squeezenet, "squeeze1"), (.mobilenet, "pw1"), (.inception, "b1"), (.resnext, "in"),
+    (.perceptron, "d1"), (.sequence, "steps"), (.gatedTail, "c1"),
+  ]) func sumsOfContributions(_ architecture: Architecture, _ name: String) async throws {
+    let (graph, builder) = architecture.build()
+    let coupling = try UnitCoupling(try Model(graph))
+    let layer = try coupling.layer(named: name)
+    let classes = try await outputs(graph, builder.rows(1)).count
+    func examples(_ precision: Precision, _ estimator: Estimator) async throws -> [Double] {
+      var options = UnitScoreOptions()
+      options.plan.precision = precision
+      options.sampling.estimator = estimator
+      options.sampling.samples = 5
+      options.sampling.antithetic = false
+      let labels = Tensor(.int64((0..<5).map { Int64($0 % classes) }))
+      let scorer = try UnitScorer(
+        coupling, inputs: ["x": builder.rows(5)], labels: labels, options)
+      return Array(try #require(try await scorer.scores(layer: layer).examples).joined())
+    }
+    let single = try await examples(.single, .permutation)
+    let double = try await examples(.double, .permutation)
+    let size = double.map { abs($0) }.max() ?? 0
+    #expect(size > 1e-4)
+    expectClose(single, double, within: 1e-4 * size)
+    // Toggled coalitions come from deltas, for both.
+    expectClose(
+      try await examples(.single, .toggle), try await examples(.double, .toggle),
+      within: 1e-4 * size)
+  }
+
+  /// Labels are what the whole network says: it is always right, and without a layer it is not.
+  @Test func accuracyAsPayoff() async throws {
+    let (network, builder) = Architecture.vgg.build()
+    let coupling = try UnitCoupling(try Model(network))
+    let inputs = ["x": builder.rows(20)]
+    let labels = try await coupling.model.predictions(inputs)
+    var options = UnitScoreOptions()
+    options.payoff = .accuracy
+    let layer = try coupling.layer(named: "d1")
+    let scores = try await UnitScorer(coupling, inputs: inputs, labels: labels, options)
+      .scores(layer: layer)
+    let examples = LabelledExamples(inputs: inputs, labels: labels)
+    #expect(try await examples.measure(coupling.model).accuracy == 1)
+    var graph = network
+    let units = coupling.layers[layer].evaluation
+    graph.constants["zero"] = Tensor(scalar: 0)
+    for node in graph.nodes.indices {
+      graph.nodes[node].inputs = graph.nodes[node].inputs.map { $0 == units ? "nothing" : $0 }
+    }
+    graph.nodes.append(Node("Mul", inputs: [units, "zero"], outputs: ["nothing"]))
+    let none = try #require(try await examples.measure(try Model(graph)).accuracy)
+    #expect(abs(scores.scores.reduce(0, +) - (1 - none)) < 1e-9)
+    #expect(try #require(scores.examples).joined().contains { $0 != 0 })
+  }
+
+  /// A layer inside of a residual block: what goes around it is there for every coalition.
+  @Test func shortcuts() async throws {
+    let (graph, builder) = Architecture.resnet.build()
+    let coupling = try UnitCoupling(try Model(graph))
+    let inputs = ["x": builder.rows(4)]
+    let labels = Tensor(.int64([0, 1, 4, 2]))
+    var options = UnitScoreOptions()
+    options.plan.precision = .double
+    options.metric = .leaveOneOut
+    let layer = try coupling.layer(named: "b1")
+    let scores = try await UnitScorer(coupling, inputs: inputs, labels: labels, options)
+      .scores(layer: layer)
+    var examples = LabelledExamples(inputs: inputs, labels: labels)
+    examples.plan.precision = .double
+    let full = try await examples.measure(coupling.model).loss
+    for unit in [0, 3, 8] {
+      let group = coupling.group(of: HiddenUnit(layer: layer, unit: unit))
+      let without = try await examples.measure(try Model(try coupling.removing([group]))).loss
+      #expect(abs(scores.scores[unit] - (without - full)) < 1e-9)
+    }
+  }
+
+  @Test func scales() async throws {
+    let (graph, _) = Architecture.vgg.build()
+    let coupling = try UnitCoupling(try Model(graph))
+    var options = UnitScoreOptions()
+    options.metric = .scale
+    let scorer = try UnitScorer(coupling, options)
+    let expected = try #require(graph.constants["c1.bn.scale"]).doubles
+    #expect(try await scorer.scores(layer: 0).scores == expected)
+    let error = await failure { _ = try await scorer.scores(layer: 3) }
+    #expect(error.code == .unsupported && error.node == "d1")
+  }
+
+  @Test func random() async throws {
+    func scores(_ seed: UInt64, layer: Int) async throws -> [Double] {
+      try await scorer(.random) { $0.seed = seed }.scores(layer: layer).scores
+    }
+    let own = try await scores(3, layer: 0)
+    #expect(own.allSatisfy { (0..<1).contains($0) } && Set(own).count == 6)
+    #expect(try await scores(3, layer: 0) == own)
+    #expect(try await scores(4, layer: 0) != own)
+    #expect(Array(own.prefix(5)) != (try await scores(3, layer: 1)))
+  }
+
+  // MARK: Refusals
+
+  @Test func labels() async throws {
+    let (coupling, inputs, _) = try network()
+    func error(_ labels: Tensor?, loss: Loss = .crossEntropy) async -> CoalitionError {
+      await failure {
+        var options = UnitScoreOptions()
+        options.loss = loss
+        _ = try UnitScorer(coupling, inputs: inputs, labels: labels, options)
+      }
+    }
+    let high = await error(Tensor(.int64([0, 1, 3, 0, 0, 0, 0])))
+    #expect(high.code == .invalidData && high.message.contains("example 2"))
+    #expect(await error(Tensor(.float32([0, 1, 0.5, 0, 0, 0, 0]))).code == .invalidData)
+    #expect(await error(Tensor(.int64([0, 1]))).code == .shapeMismatch)
+    #expect(await error(nil).code == .usage)
+    let model = try MaxModel([1, 0.5, 0.5, 0])
+    let single = await failure {
+      _ = try UnitScorer(model.coupling, inputs: model.inputs, labels: model.labels)
+    }
+    #expect(single.code == .unsupported)
+  }
+
+  @Test func limits() async throws {
+    let scorer = try scorer(.shapley)
+    // The scores themselves are no units.
+    #expect(await failure { _ = try await scorer.scores(layer: 2) }.code == .usage)
+    var options = UnitScoreOptions()
+    options.metric = .taylor
+    let (coupling, _, _) = try network()
+    #expect(await failure { _ = try UnitScorer(coupling, options) }.code == .usage)
+  }
+}
