@@ -7,6 +7,7 @@
 // were left out: none at all (D = 0) is one of them.
 
 import CoalitionBase
+import CoalitionNet
 import CoalitionShapley
 
 /// Columns of samples, each contiguous.
