@@ -225,6 +225,8 @@ class MaskedRequest:
         buffer, players = self.inference.input, self.engine.players
         batch = len(buffer)
         flat, example = buffer.reshape(batch, -1), self.input.reshape(1, -1)
+        # Of a buffer in another order (channels last) the rows are a copy, which has to be put in.
+        is_copy = not np.shares_memory(flat, buffer)
         values = np.empty(len(places), np.float32)
         for start in range(0, len(places), batch):
             rows = slice(start, start + batch)
@@ -232,6 +234,8 @@ class MaskedRequest:
             part = flat[: len(masks)]
             np.take(masks, players.flat, axis=1, out=part, mode="clip")
             part *= example
+            if is_copy:
+                buffer[: len(masks)] = part.reshape(-1, *self.engine.shape)
             self.inference.run()
             values[rows] = self.inference.result()[: len(masks), 0]
         return values
