@@ -108,6 +108,31 @@ extension HiddenLayer {
     return (value, normalisation)
   }
 
+  /// Operators that keep units, along the axis where they are, and 0 where there was 0.
+  private static let separate: Set<String> = [
+    "MaxPool", "GlobalMaxPool", "AveragePool", "GlobalAveragePool", "Relu", "LeakyRelu", "Dropout",
+    "Identity",
+  ]
+
+  /// The last tensor behind `value` in which a unit that is absent is still a zero and every element a unit's own, as far as
+  /// each is read by the next operator alone: behind pools there are fewer elements, and what follows is often affine.
+  /// - Parameter scores: the walk ends in front of them.
+  package static func lastSeparate(
+    _ value: String, before scores: String, in analysis: Analysis
+  ) -> String {
+    let readers = analysis.graph.readers
+    var value = value
+    while let next = readers[value], next.count == 1, let index = next[0] {
+      let node = analysis.graph.nodes[index]
+      guard separate.contains(node.operation), node.input(0) == value,
+        let output = node.outputs.first, output != scores,
+        node.outputs.dropFirst().allSatisfy(\.isEmpty)
+      else { break }
+      value = output
+    }
+    return value
+  }
+
   /// The product of a value with a function of itself.
   private static func gate(
     _ value: String, _ nodes: [Int], _ readers: [String: [Int?]], _ analysis: Analysis

@@ -25,6 +25,8 @@ extension UnitScorer {
     var own = sampling
     (own.samples, own.evaluations, own.tolerance, own.top) = (nil, nil, nil, nil)
     own.moments.checkedPlayers = 0
+    // A factor for each unit leaves no rest but rounding.
+    own.moments.rank = min(own.moments.rank, layer.unitCount - 1)
     let estimate = try await Shapley(try tail.game(rows), own).result()
     let examples = (0..<estimate.exampleCount).map {
       Array(estimate.values(example: $0, target: 0))

@@ -120,8 +120,9 @@ public struct UnitScorer: Sendable {
     options.atOutput ? layer.output : layer.evaluation
   }
 
+  /// - Parameter isGame: units come and go, so that their zeros may as well be behind what keeps zeros.
   func tail(
-    _ layer: HiddenLayer
+    _ layer: HiddenLayer, isGame: Bool = true
   ) throws(CoalitionError) -> (tail: LayerTail, targets: Tensor) {
     guard let payoff, let labels else {
       throw CoalitionError(.internalFault, "the payoff was not prepared", node: layer.name)
@@ -129,8 +130,13 @@ public struct UnitScorer: Sendable {
     guard place(layer) != payoff.scores else {
       throw CoalitionError(.usage, "the units of the layer are the scores themselves")
     }
+    var value = place(layer)
+    if isGame {
+      value = HiddenLayer.lastSeparate(
+        value, before: payoff.scores, in: coupling.analysis)
+    }
     let tail = try LayerTail(
-      layer, at: place(layer), payoff, coupling.analysis, coupling.batching, options.plan)
+      layer, at: value, payoff, coupling.analysis, coupling.batching, options.plan)
     return (tail, labels.targets)
   }
 
@@ -238,7 +244,7 @@ public struct UnitScorer: Sendable {
   /// Metrics of the activations a and the gradients g of the loss at them; the reverse pass gives -g, the gradient of
   /// the payoff.
   private func gradients(_ layer: HiddenLayer) async throws(CoalitionError) -> LayerScores {
-    let (tail, targets) = try tail(layer)
+    let (tail, targets) = try tail(layer, isGame: false)
     let reverse = try ReversePlan(
       tail.cut.model,
       ReverseRequest(
