@@ -26,7 +26,7 @@ check: setup
 	@$(MAKE) -j2 --output-sync=target plain-checks sanitize SWIFT_FLAGS="-Xswiftc -warnings-as-errors"
 
 plain-checks:
-	@$(MAKE) test lint symbols consumer MAKEFLAGS=
+	@$(MAKE) -j1 test lint symbols consumer
 
 bench: setup
 	$(SWIFT) run -c release Bench --layers --python $(PYTHON)

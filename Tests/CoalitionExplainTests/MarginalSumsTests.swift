@@ -76,6 +76,34 @@ import Testing
     }
   }
 
+  @Test("Turns that are dealt out to threads add up to the same bytes", arguments: [0, 3])
+  func threads(baselines: Int) async throws {
+    let plan = try Nets.convolutional()
+    let players = try PlayerSet(others: .element, inputs: [("x", [2, 6, 7])])
+    let rows = try baselines == 0 ? [:] : ["x": Nets.rows([baselines, 2, 6, 7], seed: 9)]
+    let game = try MaskedGame(
+      plan, players: players, inputs: ["x": try Nets.rows([2, 2, 6, 7], seed: 3)], baselines: rows,
+      targets: [[0, 2], [1, 0]])
+    let coalitions = randomCoalitions(players.playerCount, 48)
+    for blocks in [[0..<16], [0..<16, 16..<32, 32..<48], [0..<7, 7..<7, 7..<20, 20..<33]] {
+      var options = RunOptions()
+      options.threads = 1
+      let alone = try await game.marginalSums(
+        coalitions, blocks: blocks, examples: [1, 0], options)
+      for threads in [2, 3, 8] {
+        options.threads = threads
+        let found = try await game.marginalSums(
+          coalitions, blocks: blocks, examples: [1, 0], options)
+        #expect(found == alone, "\(threads) threads, blocks \(blocks)")
+      }
+    }
+    let toggles = try #require(try game.togglePlan())
+    // One tile is cut for two threads; many are not, nor blocks that share a tile.
+    #expect(ToggleChunk.shares(of: toggles, tiles: 1, segments: 1, threads: 2) == 2)
+    #expect(ToggleChunk.shares(of: toggles, tiles: 100, segments: 100, threads: 2) == 1)
+    #expect(ToggleChunk.shares(of: toggles, tiles: 1, segments: 8, threads: 2) == 1)
+  }
+
   @Test("Players that differ by example are served by full passes")
   func perExample() async throws {
     let plan = try Nets.convolutional(.double)

@@ -6,7 +6,7 @@ extension Command {
   /// The text of `coalition --help`.
   static var overview: String {
     var text = """
-      coalition: runs and explains neural networks in ONNX files; pruning them is on the way.
+      coalition: runs, explains and shrinks neural networks in ONNX files.
 
       Usage: coalition VERB MODEL.onnx [options]
 

@@ -157,7 +157,7 @@ struct ShapleyFlags: Sendable {
     if [.auto, .stratified].contains(options.estimator) {
       throw CoalitionError(
         .usage,
-        "--estimator \(options.estimator.rawValue) decides by results, which --shard has only a part of",
+        "--estimator \(options.estimator.rawValue) does not go with --shard",
         expected: "an estimator by name, not auto or stratified")
     }
     if options.samples == nil, options.evaluations == nil, options.estimator != .exact {

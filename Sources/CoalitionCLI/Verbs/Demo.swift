@@ -11,7 +11,7 @@ import CoalitionNet
 extension Command {
   static let demo = Command(
     name: "demo",
-    summary: "shows everything once on a digits network that the program carries",
+    summary: "runs a digits network that it carries and explains a digit by seven methods",
     positionals: [],
     groups: [
       OptionGroup(

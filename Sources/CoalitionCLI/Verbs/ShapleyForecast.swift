@@ -60,6 +60,7 @@ struct ShapleyForecast {
   /// The first slice, which also packs weights and starts threads, is not counted where there are others.
   private func trial() async throws(CoalitionError) -> (evaluations: Int, seconds: Double) {
     var run = run
+    run.isWatched = Terminal.isErrorInteractive
     let clock = ContinuousClock()
     var start = clock.now
     var before = 0

@@ -6,7 +6,6 @@ import CoalitionNet
 
 struct ShapleySession {
   private(set) var run: ShapleyRun
-  private let game: any Game
   /// How often the run was resumed.
   let resumes: Int
   private let checkpoint: ShapleyCheckpoint?
@@ -30,7 +29,6 @@ struct ShapleySession {
     if let saved, let seconds = options.seconds {
       options.seconds = max(seconds - saved.seconds, 1e-9)
     }
-    self.game = game
     run = try ShapleyRun(game, options, resuming: saved?.state)
     resumes = saved.map { $0.resumes + 1 } ?? 0
     secondsBefore = saved?.seconds ?? 0
@@ -46,8 +44,8 @@ struct ShapleySession {
   /// - Throws: `stopped` when a signal ended it and the checkpoint has been written.
   mutating func finish(_ style: ProgressStyle) async throws(CoalitionError) {
     var progress = ShapleyProgress(style, before: run.evaluationsDone)
-    // Slices of a model's evaluations are short whoever watches; checkpoints want them short in any case.
-    run.isWatched = progress.isShowing || checkpoint != nil || !(game is MaskedGame)
+    // Checkpoints want short slices in any case.
+    run.isWatched = progress.isShowing || checkpoint != nil
     var lastSave = clock.now
     // The state after the last whole slice: one that was broken off has left nothing behind.
     var state = run.state

@@ -73,10 +73,10 @@ extension MaskedGame {
       return try await marginalSumsByPasses(coalitions, blocks: blocks, examples: examples, options)
     }
     let threads = try Plan.threads(options.threads)
-    let units = blocks.reduce(0) { $0 + ($1.count + Self.blockLimit - 1) / Self.blockLimit }
-    let shares =
-      units * examples.count * self.subject.baselines < 4 * threads
-      ? min(threads, plan.turns.count) : 1
+    let rows = blocks.reduce(0) { $0 + $1.count } * examples.count * self.subject.baselines
+    let shares = ToggleChunk.shares(
+      of: plan, tiles: (rows + Self.blockLimit - 1) / Self.blockLimit,
+      segments: blocks.count * examples.count * self.subject.baselines, threads: threads)
     var chunk = ToggleChunk(
       plan, plan.subject(subject, dealtInto: shares), coalitions)
     var sums: [Double] = []
@@ -170,7 +170,7 @@ extension MaskedGame {
 ///
 /// Few blocks are cut by turns, so that all threads have work: each part begins with a pass of its own, and what a turn
 /// adds up is the same in whichever part it is.
-private struct ToggleChunk {
+struct ToggleChunk {
   private let plan: TogglePlan
   private let subject: TogglePlan.Subject
   private let coalitions: Coalitions
@@ -183,7 +183,23 @@ private struct ToggleChunk {
 
   /// Coalitions and bytes of results of one call.
   private static let variantLimit = 1 << 14
-  private static let byteLimit = 32 << 20
+  static let byteLimit = 32 << 20
+
+  /// Into how many parts turns are dealt out: with s parts each thread runs ceil(tiles s / threads) times a base pass and
+  /// 1/s of the turns. One where results of all parts would be large, or blocks too short to fill a tile each.
+  static func shares(of plan: TogglePlan, tiles: Int, segments: Int, threads: Int) -> Int {
+    guard tiles < 4 * threads, segments <= tiles else { return 1 }
+    let base = Double(plan.arithmetic.base)
+    let turns = plan.arithmetic.perTurn.reduce(0) { $0 + Double($1) }
+    let rowBytes = plan.turns.count * plan.elements.count * 8
+    let most = min(threads, plan.turns.count, byteLimit / max(2 * segments * rowBytes, 1))
+    func work(_ shares: Int) -> Double {
+      Double((tiles * shares + threads - 1) / threads) * (base + turns / Double(shares))
+    }
+    // Parts have their price in memory and passes: what hardly gains is left whole.
+    let best = (1...max(most, 1)).min { work($0) < work($1) } ?? 1
+    return work(best) < 0.9 * work(1) ? best : 1
+  }
 
   init(_ plan: TogglePlan, _ subject: TogglePlan.Subject, _ coalitions: Coalitions) {
     self.plan = plan

@@ -68,6 +68,12 @@ public final class MaskedGame: Sendable {
     Double(masked.plan.operationsPerExample) / 2 * Double(subject.baselines)
   }
 
+  /// Bytes of the rows and results of one call, about.
+  package var callByteCount: Int {
+    let row = masked.output.count * masked.plan.options.precision.byteCount + 3 * 4
+    return max(masked.comfortableVariants * row, ToggleChunk.byteLimit)
+  }
+
   /// Evaluations of the network that the values of so many coalitions take.
   public func evaluations(coalitions: Int) -> Int { coalitions * subject.baselines }
 

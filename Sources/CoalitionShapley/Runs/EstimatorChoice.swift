@@ -14,17 +14,20 @@ struct EstimatorChoice {
   let reason: String?
   let scheme: any SamplingScheme
 
-  /// - Parameter cost: of the game; asked for where it decides.
+  /// - Parameters:
+  ///   - targetCount: values of one evaluation, each with equations of its own.
+  ///   - cost: of the game; asked for where it decides.
   /// - Throws: what the scheme throws.
   init(
-    _ options: ShapleyOptions, playerCount: Int, cost: @autoclosure () -> GameCost = GameCost()
+    _ options: ShapleyOptions, playerCount: Int, targetCount: Int = 1,
+    cost: @autoclosure () -> GameCost = GameCost()
   ) throws(CoalitionError) {
     if let index = options.interactions {
       (estimator, reason, scheme) = try Self.ofInteractions(index, options, playerCount)
       return
     }
     if options.estimator == .auto {
-      (estimator, reason) = Self.best(options, playerCount, cost)
+      (estimator, reason) = Self.best(options, playerCount, targetCount, cost)
     } else {
       (estimator, reason) = (options.estimator, nil)
     }
@@ -85,14 +88,16 @@ struct EstimatorChoice {
     private static let weight = 16.0
 
     /// In full evaluations, per evaluation of a run.
-    func cost(evaluations: Int, arithmetic: Double) -> Double {
+    /// - Parameter looks: how often the equations are solved.
+    func cost(evaluations: Int, looks: Int, targets: Int, arithmetic: Double) -> Double {
       guard arithmetic > 0 else { return 0 }
-      return Self.weight * (perEvaluation + solving / Double(max(evaluations, 1))) / arithmetic
+      let solved = solving * Double(looks) / Double(max(evaluations, 1))
+      return Self.weight * Double(targets) * (perEvaluation + solved) / arithmetic
     }
   }
 
   private static func best(
-    _ options: ShapleyOptions, _ players: Int, _ cost: () -> GameCost
+    _ options: ShapleyOptions, _ players: Int, _ targets: Int, _ cost: () -> GameCost
   ) -> (Estimator, String) {
     let budget = min(
       options.evaluations ?? ShapleyOptions.defaultEvaluationsPerPlayer * players,
@@ -125,9 +130,12 @@ struct EstimatorChoice {
       $0.least <= budget && ($0.estimator != .leverage || players <= 256)
         && ($0.estimator != .oddRegression || players <= 20)
     }
+    // Regressions are looked at in blocks of some 64 pairs.
+    let looks = options.looksAtResults ? CheckPoints.count(upTo: budget / 128) + 1 : 1
     func worth(_ candidate: Candidate) -> Double {
       let equations =
-        candidate.equations?.cost(evaluations: budget, arithmetic: cost.arithmetic) ?? 0
+        candidate.equations?.cost(
+          evaluations: budget, looks: looks, targets: targets, arithmetic: cost.arithmetic) ?? 0
       return candidate.constant * candidate.constant * (candidate.cost + equations)
     }
     guard let best = possible.min(by: { worth($0) < worth($1) }) else {

@@ -4,6 +4,7 @@
 // saved. Examples run together as far as their sums fit into memory, and each stops by itself.
 
 public import CoalitionBase
+import CoalitionExplain
 import CoalitionNet
 
 /// An estimation of player values that goes on slice by slice.
@@ -42,7 +43,8 @@ public struct ShapleyRun: Sendable {
     let resolved = options.resolved(playerCount: game.playerCount)
     self.options = resolved
     self.game = game
-    let choice = try EstimatorChoice(resolved, playerCount: game.playerCount, cost: game.cost)
+    let choice = try EstimatorChoice(
+      resolved, playerCount: game.playerCount, targetCount: game.targetCount, cost: game.cost)
     estimator = choice.estimator
     self.choice = choice.reason
     scheme = choice.scheme
@@ -76,7 +78,7 @@ public struct ShapleyRun: Sendable {
 
   // MARK: Work
 
-  /// Does one slice of work, of about a quarter of a second.
+  /// Does one slice of work, of about a quarter of a second or, where nobody follows the run, some thousand evaluations.
   /// - Returns: whether there is more to do.
   public mutating func step() async throws(CoalitionError) -> Bool {
     if progress.ends.isEmpty { progress.ends = try await game.endValues(options.run) }
@@ -84,8 +86,9 @@ public struct ShapleyRun: Sendable {
     let clock = ContinuousClock()
     let start = clock.now
     if !isFollowed {
-      let first = min(blocks(evaluations: Self.firstSlice), largestSlice)
-      sliceBlocks = max(sliceBlocks, first)
+      let least =
+        Self.leastSlice / active.count / max(scheme.evaluations(samples: scheme.blockSamples), 1)
+      sliceBlocks = max(sliceBlocks, min(least, largestSlice))
     }
     let blocks = nextSlice()
     if !blocks.isEmpty { try await add(blocks, to: active) }
@@ -133,11 +136,13 @@ public struct ShapleyRun: Sendable {
     return first..<end
   }
 
-  /// Whether anybody wants to know where the run is.
-  private var isFollowed: Bool { isWatched || options.looksAtResults || options.seconds != nil }
+  /// Whether anybody wants to know where the run is, or somebody else's code is asked, which may be slow.
+  private var isFollowed: Bool {
+    isWatched || options.looksAtResults || options.seconds != nil || !(game is MaskedGame)
+  }
 
-  /// Evaluations of the first slice of a run that nobody follows: smaller ones cost more to begin than to do.
-  private static let firstSlice = 2048
+  /// Evaluations of a slice of a run that nobody follows: smaller ones cost more to begin than to do.
+  private static let leastSlice = 2048
 
   /// The parts of a run are looked at when they are merged.
   private var looksAtBlocks: Bool { options.shard == nil }
@@ -183,15 +188,13 @@ public struct ShapleyRun: Sendable {
     sliceBlocks = max(min(Int(target / perBlock), sliceBlocks * 4, largestSlice), 1)
   }
 
-  /// Blocks of which the coalitions and values stay within some 64 MB.
+  /// Blocks of which coalitions, values and sums stay within some 64 MB; at least one.
   private var largestSlice: Int {
     let perEvaluation = 4 * ((game.playerCount + 31) / 32) + 8 * game.targetCount * groupSize
-    return blocks(evaluations: (64 << 20) / perEvaluation)
-  }
-
-  /// Blocks of at most so many evaluations; at least one.
-  private func blocks(evaluations: Int) -> Int {
-    max(evaluations / max(scheme.evaluations(samples: scheme.blockSamples), 1), 1)
+    // Sums are there as they are made, put together and kept.
+    let sums = 3 * 8 * scheme.sumCount * game.targetCount * groupSize
+    let perBlock = scheme.evaluations(samples: scheme.blockSamples) * perEvaluation + sums
+    return max((64 << 20) / max(perBlock, 1), 1)
   }
 
   private static func seconds(_ duration: Duration) -> Double {

@@ -73,10 +73,12 @@ struct SliceOfWork: Sendable {
     try await scheme.sums(of: blocks, in: game, examples: examples, ends: ends, options)
   }
 
-  /// One where somebody else's code answers, which need not be fit for two calls at once, and where one thread is all
-  /// that may be used.
+  /// One where somebody else's code answers, which need not be fit for two calls at once, where one thread is all that
+  /// may be used, and where memory is short: every part has rows and results of its own.
   private func partCount(_ blocks: Int) throws(CoalitionError) -> Int {
-    guard game is MaskedGame, try Plan.threads(options.threads) > 1 else { return 1 }
-    return max(min(Self.parts, blocks / Self.leastBlocks), 1)
+    guard let game = game as? MaskedGame else { return 1 }
+    let room = options.memoryLimit / 8 / max(game.callByteCount, 1)
+    return max(
+      min(Self.parts, try Plan.threads(options.threads), blocks / Self.leastBlocks, room), 1)
   }
 }

@@ -38,6 +38,17 @@ enum CheckPoints {
     blocks == first || (blocks > first && next(after: blocks - 1) == blocks)
   }
 
+  /// How many there are up to so many blocks.
+  static func count(upTo blocks: Int) -> Int {
+    var count = 0
+    var next = first
+    while next <= blocks {
+      count += 1
+      next = Self.next(after: next)
+    }
+    return count
+  }
+
   /// Looks that a run remembers: from half the samples on.
   static let kept = 4
 
