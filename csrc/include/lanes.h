@@ -291,8 +291,8 @@ typedef struct ln_unpool {
 //       weight[e] * in[sum index * stride][lane of e]
 // as one chain of fused multiply-adds started at +0. The call's segments[e] is the segment of
 // example e: it never decreases, and no segment crosses a multiple of LN_LANE_UNIT examples, so
-// that one tile writes a row. Rows of segments without examples are left as they are. Not with 1
-// lane.
+// that one tile writes a row; with 1 lane every example has a segment of its own. Rows of segments
+// without examples are left as they are.
 typedef struct ln_sum {
   ln_ref in;
   int32_t slot;      // which of the call's outputs; its rows are doubles
