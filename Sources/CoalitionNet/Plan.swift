@@ -1,6 +1,7 @@
 // A plan: a model made ready to run forward, for given input shapes.
 
 public import CoalitionBase
+import Synchronization
 
 /// How a plan is made.
 public struct PlanOptions: Sendable, Hashable {
@@ -46,6 +47,8 @@ public final class Plan: Sendable {
   let routine: Routine
   private let slots: [String: Int]
   private let indexChecks: [IndexCheck]
+  /// Moment programs that have been asked for (Runtime/MomentPlan.swift).
+  let moments = Mutex<[MomentPlan.Request: MomentPlan]>([:])
 
   /// An input or output of the plan.
   public struct Value: Sendable, Equatable {

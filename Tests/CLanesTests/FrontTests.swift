@@ -127,4 +127,34 @@ import Testing
     }
     #expect(experiment.run(bestVariant) == [[1.5], [0]])
   }
+
+  @Test(
+    "A position that the player alone reaches is certain; small contributions of others are not lost"
+  )
+  func alone() {
+    let own: [Float] = (0..<64).map { 0.3 + 0.01 * Float($0) }
+    for other in [0, 1e-2 as Float] {
+      let squares = own.map { Float(Double($0) * Double($0) + Double(other) * Double(other)) }
+      let experiment = LaneExperiment<Float>(
+        examples: 1,
+        inputs: [
+          own.map { _ in 0 }, own.map { $0 + other }, squares, own, [0], [0.5, 1, 0.25, 0, 0],
+        ],
+        outputRows: [64, 64]
+      ) { program in
+        let y = program.momentValue(64, rank: 0)
+        program.add(LN_front) {
+          $0.front = ln_front(
+            out_mean: y.mean, out_rest: y.rest, out_factors: y.factors, count: 64, rank: 0, base: 0,
+            sum: 1, squares: 2, own: 3, basis: 4, scalars: 5)
+        }
+        program.momentOutput(y, 64, rank: 0)
+      }
+      let rests = experiment.run(bestVariant)[1]
+      #expect(rests.allSatisfy { abs($0 - 0.25 * other * other) <= 1e-2 * other * other })
+      if other == 0 {
+        #expect(zip(own, squares).contains { Double($1) != Double($0) * Double($0) })
+      }
+    }
+  }
 }

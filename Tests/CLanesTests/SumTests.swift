@@ -66,7 +66,7 @@ private func segments(_ examples: Int, lengths: [Int]) -> [Int32] {
       examples: examples, lengths: lengths, extent: extent, sizes: sizes, strides: strides)
     let expected = reference(step, extent: extent, places: nestOffsets(sizes, strides))
     for isa in availableISAs {
-      for lanes in allLaneCounts where lanes > 1 {
+      for lanes in allLaneCounts where lanes > 1 || lengths == [1] {
         for threads in [1, 2, 3, 8] {
           let variant = LaneVariant(isa: isa, lanes: lanes, threads: threads)
           let found = step.sums(variant)[0]

@@ -59,7 +59,7 @@ typedef struct ln_unclark {
 //   others = sum - own,   out_mean = base + p others + w own
 //   total = kappa (squares - own^2) - mu others^2
 //   out_factor_a = root (basis_a - own u_a - others v_a)
-//   out_rest = total - sum of out_factor_a^2 >= 0
+//   out_rest = total - sum of out_factor_a^2 >= 0, 0 where squares - own^2 is rounding of squares
 // base, sum, squares, own: input slots whose rows have `count` elements of the program's type, own
 // may be -1: zeros. basis: one whose rows have [rank][count]. scalars: one whose rows are p, w,
 // kappa, mu, root, u_0 .. u_{rank-1}, v_0 .. v_{rank-1}. Each example reads the rows that

@@ -29,6 +29,7 @@ const ln__family ln__family_front = {"front", units, scratch, LN_TABLE(run_front
 
 #else
 #include "../simd/lane_rows.h"
+#include "../simd/math.h"
 #include "../simd/moment_values.h"
 #include "../simd/transpose.h"
 
@@ -115,7 +116,10 @@ static void LN_NAME(run_front)(const ln_step *step, const ln__frame *frame, size
                                    LN_NAME(front_load)(&base, base_block, i, l, lanes, n));
             v_store_part(out.mean + place, v_fma(LN__SCALAR(1), c, mean), n);
             const vec square = LN_NAME(front_load)(&squares, squares_block, i, l, lanes, n);
-            rest = v_fma(LN__SCALAR(2), v_fma(-c, c, square), -(LN__SCALAR(3) * others * others));
+            const vec shared = v_fma(-c, c, square);
+            rest = v_fma(LN__SCALAR(2), shared, -(LN__SCALAR(3) * others * others));
+            // Nobody else reaches the position: this is the rounding of the sum of squares.
+            rest = v_select(shared < square * v_set(LN_PRECISION(0x1p-21f, 0x1p-50)), v_set(0), rest);
           } else {
             const vec own_part = v_fma(
                 -c, LN__SCALAR(5 + a), LN_NAME(front_load)(&basis, basis_block, i, l, lanes, n));

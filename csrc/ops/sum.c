@@ -60,6 +60,15 @@ LN_INLINE void LN_NAME(sum_positions)(const examples *x, int64_t at, const real 
   }
 }
 
+// With one lane an example is a segment of its own.
+static void LN_NAME(sum_narrow)(const examples *x, int64_t at, const real *in, ptrdiff_t in_step,
+                                int64_t count) {
+  double *row = x->rows + x->segments[0] * x->row_count + at;
+  const double weight = x->weights[0];
+  // As a chain of one: -0 becomes +0.
+  for (int64_t i = 0; i < count; i++) row[i] = weight * (double)in[i * in_step] + 0.0;
+}
+
 static void LN_NAME(run_sum)(const ln_step *step, const ln__frame *frame, size_t begin,
                              size_t end) {
   const ln_sum *s = &step->sum;
@@ -72,6 +81,10 @@ static void LN_NAME(run_sum)(const ln_step *step, const ln__frame *frame, size_t
   ln__span span = ln__span_at(&loops, lanes, begin);
   for (size_t unit = begin; unit < end; unit++, ln__span_next(&span, &loops, lanes)) {
     const real *in = values + span.offset[1] * lanes;
+    if (lanes == 1) {
+      LN_NAME(sum_narrow)(&x, span.offset[0], in, in_step, span.count);
+      continue;
+    }
     int64_t i = 0;
     for (; i + LN_WIDTH <= span.count; i += LN_WIDTH)
       LN_NAME(sum_positions)(&x, span.offset[0] + i, in + i * in_step, in_step, LN_WIDTH);

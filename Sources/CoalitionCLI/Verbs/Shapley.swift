@@ -134,12 +134,7 @@ struct ShapleyVerb {
       try await subject.program?.close()
       return try Terminal.write(text)
     }
-    var record = ResultRecord(verb: "shapley", model: subject.model, execution)
-    record.options = plan.options.record + subject.options
-    record.warnings = subject.warnings
-    record.paths = subject.paths + [.init("output", output.map { .string($0) } ?? .null)]
-    for warning in subject.warnings { runtime.warn(warning) }
-
+    var record = begunRecord(subject, plan.options, execution)
     let checkpoint = try flags.checkpoint.map { path throws(CoalitionError) in
       try ShapleyCheckpoint(path, record, shard: options.shard, game: subject.game)
     }
@@ -164,17 +159,25 @@ struct ShapleyVerb {
           memoryLimit: runtime.memoryLimit, execution: execution
         ).text())
     }
-    var record = ResultRecord(verb: "shapley", model: subject.model, execution)
-    record.options = options.record + subject.options
-    record.warnings = subject.warnings
-    record.paths = subject.paths + [.init("output", output.map { .string($0) } ?? .null)]
-    for warning in subject.warnings { runtime.warn(warning) }
+    var record = begunRecord(subject, options, execution)
     let clock = ContinuousClock()
     let start = clock.now
     let estimate = try await moments.result()
     record.seconds = start.duration(to: clock.now).seconds
     record.particulars = particulars(nil, 0)
     try write(estimate, subject, record)
+  }
+
+  /// The record of a run that begins; tells what its subject warns of.
+  private func begunRecord(
+    _ subject: ShapleySubject, _ options: ShapleyOptions, _ execution: Execution
+  ) -> ResultRecord {
+    var record = ResultRecord(verb: "shapley", model: subject.model, execution)
+    record.options = options.record + subject.options
+    record.warnings = subject.warnings
+    record.paths = subject.paths + [.init("output", output.map { .string($0) } ?? .null)]
+    for warning in subject.warnings { runtime.warn(warning) }
+    return record
   }
 
   private func particulars(_ shard: Shard?, _ resumes: Int) -> [JSONValue.Member] {

@@ -91,7 +91,7 @@ extension MomentSubjects {
         try Tensor(shape: [count * (1 + rank), size], elements: .float64(rows)))
     }
     let along = try await playerSums(of: signals, run)
-    var sums = try await squareSums(gradient.variance, run)
+    var sums = try await squareSums(of: gradient.variance, run)
     let directions = basis?.directions ?? []
     for subject in 0..<count {
       for player in 0..<playerCount {
@@ -102,31 +102,6 @@ extension MomentSubjects {
           sum += directions[place] * along[start + (1 + direction) * playerCount]
         }
         sums[subject * playerCount + player] += sum
-      }
-    }
-    return sums
-  }
-
-  /// c_i^2 . v: [subject][player].
-  private func squareSums(
-    _ variance: [Tensor], _ run: RunOptions
-  ) async throws(CoalitionError) -> [Double] {
-    if ownsElements { return try await playerSums(of: variance, run, by: .squares) }
-    var sums = [Double](repeating: 0, count: count * playerCount)
-    let signals = variance.map(\.doubles)
-    for chunk in chunks(of: activeMembers) {
-      let rows = try await contributions(Array(chunk), run)
-      for (front, size) in plan.frontCounts.enumerated() {
-        let numbers = rows[front].doubles
-        for (row, member) in chunk.enumerated() {
-          let start = member.subject * size
-          var sum = 0.0
-          for place in 0..<size {
-            let contribution = numbers[row * size + place]
-            sum += contribution * contribution * signals[front][start + place]
-          }
-          sums[member.subject * playerCount + member.player] += sum
-        }
       }
     }
     return sums

@@ -17,12 +17,15 @@ struct MomentSubjects: Sendable {
   /// Per source of the plan: x - b of every subject's elements, one after the other; 0 where no player owns one.
   private(set) var changes: [[Double]] = []
   /// Per source: the elements' players, of each example or of all alike.
-  private let maps: [PlayerMap]
+  let maps: [PlayerMap]
   let held: [String: Tensor]
   /// Per front [subjects, count].
   private(set) var base: [Tensor] = []
   private(set) var sum: [Tensor] = []
   private(set) var squares: [Tensor] = []
+  /// Where `ownsElements` is not so, per example (or of all alike): a number for every player; players of one number
+  /// reach no position together.
+  private(set) var classes: [[Int32]] = []
 
   var count: Int { exampleOf.count }
   var playerCount: Int { playerSet.playerCount }
@@ -75,6 +78,11 @@ struct MomentSubjects: Sendable {
       squares = try await fronts(
         .squares, of: changes.map { $0.map { $0 * $0 } }, run)
     } else {
+      let divisions = maps.compactMap(\.exampleCount).first ?? 1
+      let wanted = divisions > 1 ? Set(examples) : [0]
+      classes = (0..<divisions).map { example in
+        wanted.contains(example) ? apartClasses(ofExample: example) : []
+      }
       squares = try await squaresOfPlayers(run)
     }
   }
@@ -109,7 +117,7 @@ struct MomentSubjects: Sendable {
   // MARK: Players
 
   /// A subject and one of its players.
-  struct Member: Sendable {
+  struct Member: SubjectPart {
     let subject: Int
     let player: Int
   }
@@ -136,31 +144,40 @@ struct MomentSubjects: Sendable {
   func contributions(
     _ members: [Member], _ run: RunOptions
   ) async throws(CoalitionError) -> [Tensor] {
+    try await contributions(members, { $0.player == $1 }, run)
+  }
+
+  /// Sums of contributions of those players of each part who belong to it, per front [parts, count].
+  func contributions<Part: SubjectPart>(
+    _ parts: [Part], _ includes: (Part, Int) -> Bool, _ run: RunOptions
+  ) async throws(CoalitionError) -> [Tensor] {
     var tensors: [String: Tensor] = [:]
     for (index, (source, map)) in zip(plan.sources, maps).enumerated() {
       let width = map.elementCount
-      var rows = [Double](repeating: 0, count: members.count * width)
-      for (row, member) in members.enumerated() {
-        let start = member.subject * width
-        for (element, player) in zip(0..., map.ids(ofExample: exampleOf[member.subject]))
-        where player == member.player {
+      var rows = [Double](repeating: 0, count: parts.count * width)
+      for (row, part) in parts.enumerated() {
+        let start = part.subject * width
+        for (element, player) in zip(0..., map.ids(ofExample: exampleOf[part.subject]))
+        where player >= 0 && includes(part, Int(player)) {
           rows[row * width + element] = changes[index][start + element]
         }
       }
       tensors[source.name] = try Tensor(
-        shape: [members.count, width], elements: .float64(rows))
+        shape: [parts.count, width], elements: .float64(rows))
     }
-    let held = MomentPlan.Held(
-      rows: held, rowOf: members.map { Int32(exampleOf[$0.subject]) })
     return try await plan.fronts(
-      .changes, of: tensors, count: members.count, held: held, run)
+      .changes, of: tensors, count: parts.count, held: heldRows(parts), run)
   }
 
-  /// Members in chunks whose contributions take bounded memory.
-  func chunks(of members: [Member], atMost limit: Int = .max) -> [ArraySlice<Member>] {
+  func heldRows(_ parts: [some SubjectPart]) -> MomentPlan.Held {
+    MomentPlan.Held(rows: held, rowOf: parts.map { Int32(exampleOf[$0.subject]) })
+  }
+
+  /// Parts in chunks whose contributions take bounded memory.
+  func chunks<Part: SubjectPart>(of parts: [Part], atMost limit: Int = .max) -> [ArraySlice<Part>] {
     let size = max(1, min(limit, (64 << 20) / max(contributionByteCount, 1)))
-    return stride(from: 0, to: members.count, by: size).map {
-      members[$0..<min($0 + size, members.count)]
+    return stride(from: 0, to: parts.count, by: size).map {
+      parts[$0..<min($0 + size, parts.count)]
     }
   }
 
@@ -169,28 +186,6 @@ struct MomentSubjects: Sendable {
     (0..<count).flatMap { subject in
       activePlayers(of: subject).map { Member(subject: subject, player: $0) }
     }
-  }
-
-  /// The sum of c_g^2, player by player in double.
-  private func squaresOfPlayers(_ run: RunOptions) async throws(CoalitionError) -> [Tensor] {
-    var sums = plan.frontCounts.map { [Double](repeating: 0, count: count * $0) }
-    for chunk in chunks(of: activeMembers) {
-      let rows = try await contributions(Array(chunk), run)
-      for (front, size) in plan.frontCounts.enumerated() {
-        let numbers = rows[front].doubles
-        for (row, member) in chunk.enumerated() {
-          for place in 0..<size {
-            let contribution = numbers[row * size + place]
-            sums[front][member.subject * size + place] += contribution * contribution
-          }
-        }
-      }
-    }
-    var tensors: [Tensor] = []
-    for (sum, size) in zip(sums, plan.frontCounts) {
-      tensors.append(try Tensor(shape: [count, size], elements: .float64(sum)))
-    }
-    return tensors
   }
 
   // MARK: Directions
@@ -247,4 +242,9 @@ struct MomentSubjects: Sendable {
     }
     return sums
   }
+}
+
+/// Some players of a subject.
+protocol SubjectPart: Sendable {
+  var subject: Int { get }
 }

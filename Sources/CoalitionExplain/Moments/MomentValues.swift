@@ -23,9 +23,7 @@ extension MaskedGame {
   /// The moment programs of the game's model.
   /// - Throws: as `MomentPlan.init`.
   package func momentPlan(rank: Int) throws(CoalitionError) -> MomentPlan {
-    try MomentPlan(
-      masked.plan.model, target: masked.output.name, sources: players.names, rank: rank,
-      masked.plan.options)
+    try masked.plan.momentPlan(target: masked.output.name, sources: players.names, rank: rank)
   }
 
   /// Bytes of the rows of one example.

@@ -29,10 +29,10 @@ package final class MomentPlan: Sendable {
   /// The nodes at which random values are taken for normal ones.
   package var approximateNodes: [String] { mode.template.approximateLabels }
 
-  private let mode: MomentMode
+  let mode: MomentMode
   private let routines = Mutex<[Kind: Routine]>([:])
 
-  private enum Kind: Hashable {
+  enum Kind: Hashable {
     case values, changes, squares, transposedChanges, transposedSquares, moments
     case gradient(seeds: Int)
   }
@@ -75,7 +75,7 @@ package final class MomentPlan: Sendable {
     steps.filter { $0 is ConvolutionStep }.map(\.operations).saturatingSum
   }
 
-  private func routine(_ kind: Kind) throws(CoalitionError) -> Routine {
+  func routine(_ kind: Kind) throws(CoalitionError) -> Routine {
     if let known = routines.withLock({ $0[kind] }) { return known }
     let draft =
       switch kind {
@@ -95,6 +95,13 @@ package final class MomentPlan: Sendable {
     }
   }
 
+  /// What a plan of its model keeps it by.
+  struct Request: Hashable {
+    let target: String
+    let sources: [String]
+    let rank: Int
+  }
+
   /// The program that propagates moments, for `coalition plan`.
   package func listing(lanes: Int) throws(CoalitionError) -> Plan.Listing {
     let routine = try routine(.moments)
@@ -103,12 +110,18 @@ package final class MomentPlan: Sendable {
 
   /// Bytes that a run of the moments of so many examples takes, besides rows.
   package func programByteCount(examples: Int, threads: Int) throws(CoalitionError) -> Int {
-    let routine = try routine(.moments)
-    let lanes = routine.chooseLanes(examples: examples, threads: threads)
-    return routine.constantByteCount + threads * routine.arenaByteCount(lanes: lanes)
+    try routine(.moments).programByteCount(examples: examples, threads: threads, within: .max)
   }
 
   // MARK: In front of the fronts
+
+  /// Numbers 0, 1, ... of the players so that players of one number reach no position of a front together.
+  /// - Parameter ids: per source the players of the elements of an example, below 0 for none.
+  package func apartClasses(_ ids: [String: [Int32]], playerCount: Int) -> [Int32] {
+    var ofSlots: [Int: [Int32]] = [:]
+    for (slot, input) in inputs.enumerated() { ofSlots[slot] = ids[input.name] }
+    return mode.template.apartClasses(ofSlots, playerCount: playerCount)
+  }
 
   /// A pass in front of the fronts.
   package enum Passage: Sendable {
@@ -210,7 +223,7 @@ package final class MomentPlan: Sendable {
     package init(examples: Int) { self.examples = examples }
   }
 
-  private func slots(_ work: Work, seeds: Int) throws(CoalitionError) -> [SlotRows] {
+  func slots(_ work: Work, seeds: Int) throws(CoalitionError) -> [SlotRows] {
     var rows = [SlotRows](
       repeating: SlotRows(words: []), count: mode.slots.count(seeds: seeds))
     for (slot, row) in try inputSlots([:], work.held).enumerated() { rows[slot] = row }
@@ -245,83 +258,21 @@ package final class MomentPlan: Sendable {
     let elements = try await routine(.moments).run(call, options)[0]
     return try Tensor(shape: [work.examples, target.count], elements: elements)
   }
+}
 
-  /// Sums over the examples of each group of weight times the gradient of a score with respect to what its front is
-  /// made from.
-  package struct FrontGradients: Sendable {
-    /// Per front [groups, count]: with respect to the mean, and to the total variance times the first slope.
-    package var mean: [Tensor]
-    package var variance: [Tensor]
-    /// Per front [groups, rank, count], times the second slope.
-    package var factors: [Tensor]
-  }
-
-  /// How the gradients of a run are summed.
-  package struct Summation: Sendable {
-    /// Per example its group, never decreasing, and its weight.
-    package var groupOf: [Int]
-    package var weights: [Double]
-    /// [examples, 2].
-    package var slopes: [Double]
-    /// Examples that are summed in one go: 16 or a half, quarter, ... of it.
-    package var segmentLength: Int
-
-    package init(
-      groupOf: [Int], weights: [Double], slopes: [Double], segmentLength: Int
-    ) {
-      self.groupOf = groupOf
-      self.weights = weights
-      self.slopes = slopes
-      self.segmentLength = segmentLength
+extension Plan {
+  /// The moment programs of the plan's model, made once.
+  /// - Throws: as `MomentPlan.init`.
+  package func momentPlan(
+    target: String, sources: [String], rank: Int
+  ) throws(CoalitionError) -> MomentPlan {
+    let request = MomentPlan.Request(target: target, sources: sources, rank: rank)
+    if let known = moments.withLock({ $0[request] }) { return known }
+    let plan = try MomentPlan(model, target: target, sources: sources, rank: rank, options)
+    return moments.withLock { plans in
+      if let other = plans[request] { return other }
+      plans[request] = plan
+      return plan
     }
-  }
-
-  /// - Parameter seeds: rows of weights over the target's elements, and per example its row.
-  /// - Returns: per seed.
-  package func gradients(
-    _ work: Work, _ summation: Summation, seeds: [(rows: Tensor, rowOf: [Int32])],
-    _ options: RunOptions
-  ) async throws(CoalitionError) -> [FrontGradients] {
-    var rows = try slots(work, seeds: seeds.count)
-    rows[mode.slots.slopes] = SlotRows(Tensor(.float64(summation.slopes)), precision)
-    for (index, seed) in seeds.enumerated() {
-      rows[mode.slots.seed(index)] = SlotRows(seed.rows, precision, rowOf: seed.rowOf)
-    }
-    let segments = Segments(summation.groupOf, length: summation.segmentLength)
-    let parts = rank > 0 ? 3 : 2
-    var sizes: [Int] = []
-    for _ in seeds {
-      for count in frontCounts {
-        for part in 0..<3 { sizes.append(part == 2 ? (parts > 2 ? rank * count : 0) : count) }
-      }
-    }
-    var call = ProgramCall(
-      inputs: rows, outputs: sizes.map { SlotResult(sums: $0 * segments.count) },
-      examples: work.examples)
-    call.segments = segments.segmentOf
-    call.weights = summation.weights
-    let routine = try routine(.gradient(seeds: seeds.count))
-    var options = options
-    if (options.lanes ?? 1) == 1 {
-      let lanes = routine.chooseLanes(
-        examples: work.examples, threads: try Plan.threads(options.threads))
-      options.lanes = max(lanes, 16)
-    }
-    let elements = try await routine.run(call, options)
-    var results: [FrontGradients] = []
-    for seed in seeds.indices {
-      var gradients = FrontGradients(mean: [], variance: [], factors: [])
-      for (front, count) in frontCounts.enumerated() {
-        func sums(_ part: Int, _ shape: [Int]) throws(CoalitionError) -> Tensor {
-          try segments.sums(
-            elements[mode.slots.result(seed: seed, front: front, part: part)], shape: shape)
-        }
-        gradients.mean.append(try sums(0, [count]))
-        gradients.variance.append(try sums(1, [count]))
-        if rank > 0 { gradients.factors.append(try sums(2, [rank, count])) }
-      }
-      results.append(gradients)
-    }
-    return results
   }
 }

@@ -23,6 +23,17 @@ package struct SlotRows: Sendable {
     self.rowOf = rowOf
   }
 
+  /// The same for some of the examples.
+  func rows(of examples: Range<Int>) -> SlotRows {
+    SlotRows(
+      elements: elements, rowOf: rowOf.map { Array($0[examples]) } ?? examples.map { Int32($0) })
+  }
+
+  private init(elements: Tensor.Elements, rowOf: [Int32]) {
+    self.elements = elements
+    self.rowOf = rowOf
+  }
+
   var byteCount: Int {
     let rows =
       switch elements {

@@ -76,10 +76,17 @@ struct MomentShapley: Sendable {
     let examples = min(game.momentGroupSize(plan, method), game.exampleCount)
     let passes = method.passes(players: players)
     let rows = game.momentRowByteCount(plan, method) * examples
+    let programs =
+      switch method {
+      case .sizes: try plan.programByteCount(examples: passes * examples, threads: threads)
+      case .gradient:
+        try plan.gradientByteCount(
+          examples: passes * examples, seeds: game.targetCount, threads: threads)
+      }
     return (
       passes, Double(plan.arithmetic.moments) / Double(max(plan.arithmetic.forward, 1)),
       2 + MomentCheck.evaluations(players: min(options.moments.checkedPlayers, players)),
-      rows + (try plan.programByteCount(examples: passes * examples, threads: threads))
+      rows + programs
     )
   }
 

@@ -211,6 +211,47 @@ import Testing
       "\(errors), scale \(scale)")
   }
 
+  @Test("Gradients of large networks go one example at a time, and are the same")
+  func narrowGradients() async throws {
+    let net = MomentNet.all[4]
+    let (coalition, _, x, b) = Self.coalition(net, rank: 2, seed: 3)
+    var options = PlanOptions()
+    options.precision = .single
+    let plan = try MomentPlan(
+      Model(net.graph), target: net.graph.outputs[0].name, rank: 2, options)
+    var work = try await Self.rows(plan, net, coalition, x: x, b: b)
+    let count = 11
+    work.examples = count
+    var summation = MomentPlan.Summation(groupOf: [], weights: [], slopes: [], segmentLength: 1)
+    for index in 0..<count {
+      let t = Double(index + 1) / Double(count + 1)
+      work.subjectOf.append(0)
+      work.scalars += [t, 0, t * (1 - t), 0, (t * (1 - t)).squareRoot(), 0, 0, 0, 0]
+      summation.groupOf.append(index / 7)
+      summation.weights.append(0.3 + t)
+      summation.slopes += [1 - 2 * t, (1 - 2 * t) / (2 * (t * (1 - t)).squareRoot())]
+    }
+    let ones = Tensor(filling: [1, 3], with: .float64([1, -1, 0.5]))
+    let seeds = [(rows: ones, rowOf: [Int32](repeating: 0, count: count))]
+    var results: [MomentPlan.FrontGradients] = []
+    for (lanes, threads) in [(1, 1), (1, 3), (16, 2)] {
+      var run = RunOptions()
+      (run.lanes, run.threads) = (lanes, threads)
+      results += try await plan.gradients(work, summation, seeds: seeds, largestTile: 0, run)
+    }
+    // In wide tiles the same examples are summed one by one as well.
+    results += try await plan.gradients(work, summation, seeds: seeds, RunOptions())
+    for other in results.dropFirst() {
+      for (own, found) in zip(
+        results[0].mean + results[0].variance + results[0].factors,
+        other.mean + other.variance + other.factors)
+      {
+        #expect(own.shape[0] == 2 && identical(own, found))
+      }
+    }
+    #expect(results[0].factors[0].doubles.contains { $0 != 0 })
+  }
+
   @Test("Bytes depend on neither lanes nor threads nor the instruction set")
   func sameBytes() async throws {
     let net = MomentNet.all[4]

@@ -5,10 +5,7 @@ import CLanes
 /// mean = base + p others + w own with others = sum - own, and the variance and factors that lanes.h defines, from
 /// rows of the caller.
 struct FrontStep: Step {
-  var outMean: Operand
-  var outRest: Operand
-  /// [rank][count], nil at rank 0.
-  var outFactors: Operand?
+  var output: MomentPlaces
   var count: Int
   var rank: Int
   /// Input slots; rows have `count` elements.
@@ -23,8 +20,8 @@ struct FrontStep: Step {
   var scalars: Int
 
   var reads: [Operand] { [] }
-  var writes: Operand? { outMean }
-  var alsoWrites: [Operand] { [outRest] + [outFactors].compactMap { $0 } }
+  var writes: Operand? { output.mean }
+  var alsoWrites: [Operand] { output.others }
   var operations: Int { count * (11 + 7 * rank) }
   var summary: String { "moments of random coalitions \(count), rank \(rank)" }
 
@@ -32,9 +29,10 @@ struct FrontStep: Step {
     var step = ln_step()
     step.family = Int32(LN_front.rawValue)
     step.front = ln_front(
-      out_mean: places(outMean), out_rest: places(outRest), out_factors: places(outFactors),
-      count: Int64(count), rank: Int32(rank), base: Int32(base), sum: Int32(sum),
-      squares: Int32(squares), own: Int32(own ?? -1), basis: Int32(basis), scalars: Int32(scalars))
+      out_mean: places(output.mean), out_rest: places(output.rest),
+      out_factors: places(output.factors), count: Int64(count), rank: Int32(rank),
+      base: Int32(base), sum: Int32(sum), squares: Int32(squares), own: Int32(own ?? -1),
+      basis: Int32(basis), scalars: Int32(scalars))
     return step
   }
 }

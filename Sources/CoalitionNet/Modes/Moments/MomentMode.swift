@@ -143,10 +143,9 @@ struct MomentMode {
   private func pass(rank: Int) throws(CoalitionError) -> MomentPass {
     var pass = MomentPass(empty, rank: rank, varying: [])
     for (index, front) in template.fronts.enumerated() {
-      let places = try pass.places(of: Operand(space: .buffer(front.buffer)))
       pass.lowering.emit(
         FrontStep(
-          outMean: places.mean, outRest: places.rest, outFactors: places.factors,
+          output: try pass.places(of: Operand(space: .buffer(front.buffer))),
           count: front.count, rank: rank, base: slots.base(index), sum: slots.sum(index),
           squares: slots.squares(index), own: slots.own(index), basis: slots.basis(index),
           scalars: slots.scalars),
@@ -179,8 +178,7 @@ struct MomentMode {
     let forward = Array(zip(lowering.draft.steps, lowering.draft.labels))
     var sources = Set<Int>()
     for case let (step as FrontStep, _) in forward {
-      sources.formUnion(
-        ([step.outMean, step.outRest] + (step.outFactors.map { [$0] } ?? [])).compactMap(\.buffer))
+      sources.formUnion(step.output.all.compactMap(\.buffer))
     }
     let wanted = ReverseMode.dependants(of: sources, forward.map(\.0))
     let slopes = try lowering.input("slopes", shape: [2], order: [0], slot: slots.slopes).operand
@@ -224,12 +222,12 @@ extension Reversal {
     func slope(_ index: Int) -> View {
       View(Operand(space: slopes.space, offset: slopes.offset + index), shape: [])
     }
-    let mean = try signalOrZeros(View(front.outMean, shape: shape))
+    let mean = try signalOrZeros(View(front.output.mean, shape: shape))
     try lowering.output("mean", mean, slot: slot(0), isSummed: true)
-    let rest = try signalOrZeros(View(front.outRest, shape: shape))
+    let rest = try signalOrZeros(View(front.output.rest, shape: shape))
     let variance = try lowering.combined(.multiply, rest, slope(0), shape: shape)
     try lowering.output("variance", variance, slot: slot(1), isSummed: true)
-    guard let factors = front.outFactors else { return }
+    guard let factors = front.output.factors else { return }
     let wide = [front.rank, front.count]
     let values = View(factors, shape: wide)
     let twice = try lowering.combined(.add, values, values, shape: wide)

@@ -49,25 +49,25 @@ struct MomentPass {
   /// The moments of `positions` positions from an operand on, without gaps.
   mutating func dense(
     _ operand: Operand, positions: Int
-  ) throws(CoalitionError) -> (mean: Operand, rest: Operand, factors: Operand?) {
+  ) throws(CoalitionError) -> MomentPlaces {
     guard let rest = try rests.dense(operand, positions: positions, &lowering) else {
       throw CoalitionError(
         .internalFault, "a random value has no moments", node: lowering.currentLabel)
     }
-    return (operand, rest, try factors?.dense(operand, positions: positions, &lowering))
+    return MomentPlaces(
+      mean: operand, rest: rest,
+      factors: try factors?.dense(operand, positions: positions, &lowering))
   }
 
   /// The places of the moments of a whole new value.
-  mutating func places(
-    of output: Operand
-  ) throws(CoalitionError) -> (mean: Operand, rest: Operand, factors: Operand?) {
+  mutating func places(of output: Operand) throws(CoalitionError) -> MomentPlaces {
     try admit(output)
     let whole = View(output, shape: [lowering.draft.buffers[output.buffer ?? 0]])
     guard let rest = rest(whole) else {
       throw CoalitionError(
         .internalFault, "a random value has no place", node: lowering.currentLabel)
     }
-    return (output, rest.operand, factor(whole)?.operand)
+    return MomentPlaces(mean: output, rest: rest.operand, factors: factor(whole)?.operand)
   }
 
   /// A new buffer whose moments will be written.
@@ -127,9 +127,7 @@ extension PointwiseStep: RandomStep {
     let target = try pass.places(of: output)
     pass.lowering.emit(
       MomentsStep(
-        function: function, mean: source.mean, rest: source.rest, factors: source.factors,
-        outMean: target.mean, outRest: target.rest, outFactors: target.factors, count: count,
-        rank: pass.rank))
+        function: function, input: source, output: target, count: count, rank: pass.rank))
   }
 }
 
@@ -138,13 +136,10 @@ extension PoolStep: RandomStep {
     guard kind == .maximum else {
       throw CoalitionError(.unsupported, "the places of random maxima have no moments")
     }
-    let source = try pass.dense(
-      input, positions: images * channels * vertical.size * horizontal.size)
+    let maps = PooledMaps(
+      images: images, channels: channels, vertical: vertical, horizontal: horizontal)
+    let source = try pass.dense(input, positions: maps.inputCount)
     let target = try pass.places(of: output)
-    pass.lowering.emit(
-      ClarkStep(
-        images: images, channels: channels, vertical: vertical, horizontal: horizontal,
-        mean: source.mean, rest: source.rest, factors: source.factors, outMean: target.mean,
-        outRest: target.rest, outFactors: target.factors, rank: pass.rank))
+    pass.lowering.emit(ClarkStep(maps: maps, input: source, output: target, rank: pass.rank))
   }
 }

@@ -4,52 +4,58 @@ import CLanes
 import CoalitionBase
 
 extension MomentsStep: ReversibleStep {
-  var written: View { View(outMean, shape: [count]) }
+  var written: View { View(output.mean, shape: [count]) }
 
   func reverse(_ reversal: inout Reversal) throws(CoalitionError) {
-    let sent = (
-      mean: reversal.lowering.buffer(count), rest: reversal.lowering.buffer(count),
-      factors: factors.map { _ in reversal.lowering.buffer(rank * count) }
-    )
+    let sent = reversal.places(like: input, count: count, rank: rank)
     reversal.lowering.emit(
       MomentSlopeStep(
-        function: function, mean: mean, rest: rest, factors: factors,
-        signalMean: reversal.signal(outMean, count: count),
-        signalRest: reversal.signal(outRest, count: count),
-        signalFactors: outFactors.flatMap { reversal.signal($0, count: rank * count) },
-        outMean: sent.mean, outRest: sent.rest, outFactors: sent.factors, count: count, rank: rank))
-    try reversal.send(sent.mean, to: mean, count: count)
-    try reversal.send(sent.rest, to: rest, count: count)
-    if let own = sent.factors, let factors {
-      try reversal.send(own, to: factors, count: rank * count)
-    }
+        function: function, input: input,
+        signal: reversal.signals(output, count: count, rank: rank), output: sent, count: count,
+        rank: rank))
+    try reversal.send(sent, to: input, count: count, rank: rank)
   }
 }
 
 extension ClarkStep: ReversibleStep {
-  private var inputCount: Int { images * channels * vertical.size * horizontal.size }
-  private var outputCount: Int {
-    images * channels * vertical.outputSize * horizontal.outputSize
-  }
-
-  var written: View { View(outMean, shape: [outputCount]) }
+  var written: View { View(output.mean, shape: [maps.outputCount]) }
 
   func reverse(_ reversal: inout Reversal) throws(CoalitionError) {
-    let sent = (
-      mean: reversal.lowering.buffer(inputCount), rest: reversal.lowering.buffer(inputCount),
-      factors: factors.map { _ in reversal.lowering.buffer(rank * inputCount) }
-    )
+    let sent = reversal.places(like: input, count: maps.inputCount, rank: rank)
     reversal.lowering.emit(
       UnclarkStep(
-        images: images, channels: channels, vertical: vertical, horizontal: horizontal, mean: mean,
-        rest: rest, factors: factors, signalMean: reversal.signal(outMean, count: outputCount),
-        signalRest: reversal.signal(outRest, count: outputCount),
-        signalFactors: outFactors.flatMap { reversal.signal($0, count: rank * outputCount) },
-        outMean: sent.mean, outRest: sent.rest, outFactors: sent.factors, rank: rank))
-    try reversal.send(sent.mean, to: mean, count: inputCount)
-    try reversal.send(sent.rest, to: rest, count: inputCount)
-    if let own = sent.factors, let factors {
-      try reversal.send(own, to: factors, count: rank * inputCount)
+        maps: maps, input: input,
+        signal: reversal.signals(output, count: maps.outputCount, rank: rank), output: sent,
+        rank: rank))
+    try reversal.send(sent, to: input, count: maps.inputCount, rank: rank)
+  }
+}
+
+extension Reversal {
+  /// Room for the signals of moments.
+  fileprivate mutating func places(like moments: MomentPlaces, count: Int, rank: Int)
+    -> MomentPlaces
+  {
+    MomentPlaces(
+      mean: lowering.buffer(count), rest: lowering.buffer(count),
+      factors: moments.factors.map { _ in lowering.buffer(rank * count) })
+  }
+
+  fileprivate mutating func signals(
+    _ moments: MomentPlaces, count: Int, rank: Int
+  ) -> MomentSignals {
+    MomentSignals(
+      mean: signal(moments.mean, count: count), rest: signal(moments.rest, count: count),
+      factors: moments.factors.flatMap { signal($0, count: rank * count) })
+  }
+
+  fileprivate mutating func send(
+    _ signals: MomentPlaces, to moments: MomentPlaces, count: Int, rank: Int
+  ) throws(CoalitionError) {
+    try send(signals.mean, to: moments.mean, count: count)
+    try send(signals.rest, to: moments.rest, count: count)
+    if let own = signals.factors, let factors = moments.factors {
+      try send(own, to: factors, count: rank * count)
     }
   }
 }

@@ -5,21 +5,36 @@
 
 import CLanes
 
-/// The moments of f(z).
-struct MomentsStep: Step {
-  var function: Function
+/// Where the moments of values lie.
+struct MomentPlaces {
   var mean: Operand
   var rest: Operand
   var factors: Operand?
-  var outMean: Operand
-  var outRest: Operand
-  var outFactors: Operand?
+
+  var all: [Operand] { [mean] + others }
+  var others: [Operand] { [rest] + (factors.map { [$0] } ?? []) }
+}
+
+/// Where signals of moments lie; nil: zeros.
+struct MomentSignals {
+  var mean: Operand?
+  var rest: Operand?
+  var factors: Operand?
+
+  var all: [Operand] { [mean, rest, factors].compactMap { $0 } }
+}
+
+/// The moments of f(z).
+struct MomentsStep: Step {
+  var function: Function
+  var input: MomentPlaces
+  var output: MomentPlaces
   var count: Int
   var rank: Int
 
-  var reads: [Operand] { [mean, rest] + [factors].compactMap { $0 } }
-  var writes: Operand? { outMean }
-  var alsoWrites: [Operand] { [outRest] + [outFactors].compactMap { $0 } }
+  var reads: [Operand] { input.all }
+  var writes: Operand? { output.mean }
+  var alsoWrites: [Operand] { output.others }
   var operations: Int { count * (function.momentOperations + 3 * rank) }
   var summary: String { "moments of \(function.name) \(count), rank \(rank)" }
 
@@ -27,33 +42,26 @@ struct MomentsStep: Step {
     var step = ln_step()
     step.family = Int32(LN_moments.rawValue)
     step.moments = ln_moments(
-      mean: places(mean), rest: places(rest), factors: places(factors), out_mean: places(outMean),
-      out_rest: places(outRest), out_factors: places(outFactors), count: Int64(count),
-      rank: Int32(rank), function: function.encoded)
+      mean: places(input.mean), rest: places(input.rest), factors: places(input.factors),
+      out_mean: places(output.mean), out_rest: places(output.rest),
+      out_factors: places(output.factors), count: Int64(count), rank: Int32(rank),
+      function: function.encoded)
     return step
   }
 }
 
-/// Its reverse: signals of the outputs (nil: zeros) to signals of the inputs.
+/// Its reverse: signals of the outputs to signals of the inputs.
 struct MomentSlopeStep: Step {
   var function: Function
-  var mean: Operand
-  var rest: Operand
-  var factors: Operand?
-  var signalMean: Operand?
-  var signalRest: Operand?
-  var signalFactors: Operand?
-  var outMean: Operand
-  var outRest: Operand
-  var outFactors: Operand?
+  var input: MomentPlaces
+  var signal: MomentSignals
+  var output: MomentPlaces
   var count: Int
   var rank: Int
 
-  var reads: [Operand] {
-    [mean, rest] + [factors, signalMean, signalRest, signalFactors].compactMap { $0 }
-  }
-  var writes: Operand? { outMean }
-  var alsoWrites: [Operand] { [outRest] + [outFactors].compactMap { $0 } }
+  var reads: [Operand] { input.all + signal.all }
+  var writes: Operand? { output.mean }
+  var alsoWrites: [Operand] { output.others }
   var operations: Int { count * (2 * function.momentOperations + 8 * rank) }
   var summary: String { "slopes of the moments of \(function.name) \(count), rank \(rank)" }
 
@@ -61,11 +69,11 @@ struct MomentSlopeStep: Step {
     var step = ln_step()
     step.family = Int32(LN_moment_slope.rawValue)
     step.moment_slope = ln_moment_slope(
-      mean: places(mean), rest: places(rest), factors: places(factors),
-      signal_mean: places(signalMean), signal_rest: places(signalRest),
-      signal_factors: places(signalFactors), out_mean: places(outMean), out_rest: places(outRest),
-      out_factors: places(outFactors), count: Int64(count), rank: Int32(rank),
-      function: function.encoded)
+      mean: places(input.mean), rest: places(input.rest), factors: places(input.factors),
+      signal_mean: places(signal.mean), signal_rest: places(signal.rest),
+      signal_factors: places(signal.factors), out_mean: places(output.mean),
+      out_rest: places(output.rest), out_factors: places(output.factors), count: Int64(count),
+      rank: Int32(rank), function: function.encoded)
     return step
   }
 }

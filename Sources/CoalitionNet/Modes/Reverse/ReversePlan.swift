@@ -316,14 +316,21 @@ struct Segments {
 
   /// The sums of the segments of each group, in their order.
   func sums(_ rows: Tensor.Elements, shape: [Int]) throws(CoalitionError) -> Tensor {
+    let size = shape.reduce(1, *)
+    var sums = [Double](repeating: 0, count: ((groups.last ?? -1) + 1) * size)
+    try add(rows, size: size, to: &sums)
+    return try Tensor(shape: [(groups.last ?? -1) + 1] + shape, elements: .float64(sums))
+  }
+
+  /// Adds the segments' rows of `size` numbers to their groups' sums, in their order.
+  func add(
+    _ rows: Tensor.Elements, size: Int, to sums: inout [Double]
+  ) throws(CoalitionError) {
     guard case .float64(let rows) = rows else {
       throw CoalitionError(.internalFault, "sums are in double precision")
     }
-    let size = shape.reduce(1, *)
-    var sums = [Double](repeating: 0, count: ((groups.last ?? -1) + 1) * size)
     for (segment, group) in groups.enumerated() {
       for element in 0..<size { sums[group * size + element] += rows[segment * size + element] }
     }
-    return try Tensor(shape: [(groups.last ?? -1) + 1] + shape, elements: .float64(sums))
   }
 }
