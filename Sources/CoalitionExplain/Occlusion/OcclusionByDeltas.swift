@@ -72,7 +72,7 @@ extension MaskedGame {
     let tiles = exampleCount * baselines
     // Few tiles are cut by turns, so that all threads have work: each part begins with a pass of its own.
     let threads = try Plan.threads(options.threads)
-    let shares = tiles < 4 * threads ? min(threads, plan.groups.count) : 1
+    let shares = plan.toggles.shares(tiles: tiles, threads: threads, most: .max)
     let toggled = plan.toggles.subject(plan.toggles.subject(subject), dealtInto: shares)
     var options = options
     if shares > 1 { options.lanes = lanes }

@@ -185,20 +185,13 @@ struct ToggleChunk {
   private static let variantLimit = 1 << 14
   static let byteLimit = 32 << 20
 
-  /// Into how many parts turns are dealt out: with s parts each thread runs ceil(tiles s / threads) times a base pass and
-  /// 1/s of the turns. One where results of all parts would be large, or blocks too short to fill a tile each.
+  /// Into how many parts turns are dealt out: one where blocks are too short to fill a tile each, and no more than give
+  /// results of bounded size.
   static func shares(of plan: TogglePlan, tiles: Int, segments: Int, threads: Int) -> Int {
-    guard tiles < 4 * threads, segments <= tiles else { return 1 }
-    let base = Double(plan.arithmetic.base)
-    let turns = plan.arithmetic.perTurn.reduce(0) { $0 + Double($1) }
+    guard segments <= tiles else { return 1 }
     let rowBytes = plan.turns.count * plan.elements.count * 8
-    let most = min(threads, plan.turns.count, byteLimit / max(2 * segments * rowBytes, 1))
-    func work(_ shares: Int) -> Double {
-      Double((tiles * shares + threads - 1) / threads) * (base + turns / Double(shares))
-    }
-    // Parts have their price in memory and passes: what hardly gains is left whole.
-    let best = (1...max(most, 1)).min { work($0) < work($1) } ?? 1
-    return work(best) < 0.9 * work(1) ? best : 1
+    return plan.shares(
+      tiles: tiles, threads: threads, most: byteLimit / max(2 * segments * rowBytes, 1))
   }
 
   init(_ plan: TogglePlan, _ subject: TogglePlan.Subject, _ coalitions: Coalitions) {

@@ -109,12 +109,12 @@ package final class TogglePlan: Sendable {
     /// Parts that the turns are dealt out to, one after the other: a coalition of a share has its turns alone.
     package let shares: Int
     /// Rows of words, [example][baseline][share].
-    fileprivate let activity: [UInt32]
+    fileprivate let activity: [Int32]
   }
 
   package func subject(_ masked: MaskedPlan.Subject) -> Subject {
     let words = wordCount
-    var activity = [UInt32](repeating: 0, count: masked.examples * masked.baselines * words)
+    var activity = [Int32](repeating: 0, count: masked.examples * masked.baselines * words)
     for (index, input) in self.masked.plan.inputs.enumerated() {
       guard let ids = players[input.name]?.ids, let baseline = masked.baselineRows[index] else {
         continue
@@ -125,7 +125,7 @@ package final class TogglePlan: Sendable {
           let start = (example * masked.baselines + row) * words
           rows.forEachDifference(example, from: baseline, row, count: input.count) { element in
             let id = Int(ids[element])
-            if id >= 0 { activity[start + id / 32] |= 1 << UInt32(id % 32) }
+            if id >= 0 { activity[start + id / 32] |= 1 << Int32(id % 32) }
           }
         }
       }
@@ -137,13 +137,13 @@ package final class TogglePlan: Sendable {
   package func subject(_ subject: Subject, dealtInto shares: Int) -> Subject {
     guard shares > 1 else { return subject }
     let words = wordCount
-    var dealt = [UInt32](repeating: 0, count: shares * words)
+    var dealt = [Int32](repeating: 0, count: shares * words)
     for (number, turn) in turns.enumerated() {
       for player in turn {
-        dealt[number % shares * words + player / 32] |= 1 << UInt32(player % 32)
+        dealt[number % shares * words + player / 32] |= 1 << Int32(player % 32)
       }
     }
-    var rows: [UInt32] = []
+    var rows: [Int32] = []
     rows.reserveCapacity(subject.activity.count * shares)
     for start in stride(from: 0, to: subject.activity.count, by: words) {
       for (index, word) in dealt.enumerated() {
@@ -154,6 +154,21 @@ package final class TogglePlan: Sendable {
   }
 
   private var wordCount: Int { (playerCount + 31) / 32 }
+
+  /// Into how many parts the turns of few tiles are best dealt out: with s parts each thread runs ceil(tiles s / threads)
+  /// times a base pass and 1/s of the turns.
+  /// - Parameter most: parts that there is room for.
+  package func shares(tiles: Int, threads: Int, most: Int) -> Int {
+    guard tiles < 4 * threads else { return 1 }
+    let base = Double(arithmetic.base)
+    let all = arithmetic.perTurn.reduce(0) { $0 + Double($1) }
+    func work(_ shares: Int) -> Double {
+      Double((tiles * shares + threads - 1) / threads) * (base + all / Double(shares))
+    }
+    // Parts have their price in memory and passes: what hardly gains is left whole.
+    let best = (1...max(min(threads, turns.count, most), 1)).min { work($0) < work($1) } ?? 1
+    return work(best) < 0.9 * work(1) ? best : 1
+  }
 
   /// Sums of marginal contributions, [segment][turn][element]: over the coalitions of a segment in order,
   /// weight * (value with the player - value without).
@@ -178,9 +193,7 @@ package final class TogglePlan: Sendable {
       (variants.example[index] * baselines + variants.baseline[index]) * parts
         + (shares?[index] ?? 0)
     }
-    rows.insert(
-      SlotRows(words: subject.activity.map { Int32(bitPattern: $0) }, rowOf: activity),
-      at: slots.activity)
+    rows.insert(SlotRows(words: subject.activity, rowOf: activity), at: slots.activity)
     let count = turns.count * elements.count
     let (total, overflow) = segmentCount.multipliedReportingOverflow(by: count)
     guard !overflow, total <= Int.max / 8 else {

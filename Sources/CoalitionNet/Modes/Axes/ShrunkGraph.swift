@@ -153,28 +153,15 @@ extension Tensor {
   func keeping(_ positions: [Int], axis: Int) -> Tensor {
     let inner = shape[(axis + 1)...].reduce(1, *)
     let row = shape[axis] * inner
-    func pick<Element>(_ values: [Element]) -> [Element] {
-      var result: [Element] = []
-      result.reserveCapacity(values.count / max(shape[axis], 1) * positions.count)
-      for start in stride(from: 0, to: values.count, by: max(row, 1)) {
-        for position in positions {
-          let first = start + position * inner
-          result += values[first..<first + inner]
-        }
+    var indices: [Int] = []
+    for start in stride(from: 0, to: count, by: max(row, 1)) {
+      for position in positions {
+        let first = start + position * inner
+        indices += first..<first + inner
       }
-      return result
     }
     var shape = shape
     shape[axis] = positions.count
-    let picked: Elements =
-      switch elements {
-      case .float32(let values): .float32(pick(values))
-      case .float64(let values): .float64(pick(values))
-      case .int32(let values): .int32(pick(values))
-      case .int64(let values): .int64(pick(values))
-      case .uint8(let values): .uint8(pick(values))
-      case .bool(let values): .bool(pick(values))
-      }
-    return Tensor(filling: shape, with: picked)
+    return picking(indices, shape: shape)
   }
 }
