@@ -79,6 +79,9 @@ struct PruneVerb {
     try await subject.locatingNotFinite { () throws(CoalitionError) in
       let start = ContinuousClock().now
       let labels = try await score.labels(of: subject)
+      let scoresDigest = try flags.scores.flatMap { path throws(CoalitionError) in
+        try FileDigest.of(path, limit: runtime.memoryLimit)
+      }
       var session = try PruneSession(subject, flags, score, labels: labels)
       // First, as it finds labels that do not fit.
       let before = try await PruneReport.State(session.whole, session)
@@ -90,8 +93,12 @@ struct PruneVerb {
         verb: "prune", subject.file, subject.arrays, subject.execution, seconds: seconds,
         output: flags.output)
       record.options =
-        [.init("precision", .string(runtime.precision.rawValue))] + flags.record + score.record
-        + subject.arrays.record
+        [.init("precision", .string(runtime.precision.rawValue))] + flags.record
+        + [
+          .init("scores-sha256", scoresDigest.map { .string($0) } ?? .null),
+          .init("scoring", session.scoring ?? .object(score.record)),
+          .init("loss", .string(score.options.loss.rawValue)),
+        ] + score.labelsRecord + subject.arrays.record
       if let path = flags.report { try report.file(record).write(to: path) }
       if !runtime.isQuiet { try Terminal.write(report.text(output: flags.output, seconds)) }
     }
