@@ -69,7 +69,8 @@ class Chain:
             elif node.op_type == "Relu":
                 self.layers.append(relu)
             elif node.op_type == "MaxPool":
-                if (function(torch.zeros(1, 1, 4, 4))).shape[-1] != 2:
+                grid = torch.arange(16.0).reshape(1, 1, 4, 4)
+                if not torch.equal(function(grid).flatten(), torch.tensor([5.0, 7.0, 13.0, 15.0])):
                     raise ValueError(f"{node.name}: pools are 2x2 here")
                 self.layers.append(pool)
             elif self.first is None:
@@ -146,7 +147,7 @@ class Dasp(Engine):
         sizes = np.array([part[len(part) // 2] for part in parts])
         self.size_count = len(sizes)
         self.weights = torch.tensor([len(part) / count for part in parts], dtype=torch.float32)
-        others = count - 1
+        others = max(count - 1, 1)
         share = sizes / others
         spread = share * (others - sizes) / max(others - 1, 1)
         self.share, self.spread = (torch.tensor(v, dtype=torch.float32) for v in (share, spread))
@@ -161,7 +162,7 @@ class Dasp(Engine):
         spatial = (1,) * (own.dim() - 1)
         share, spread = (v.reshape((1, -1) + spatial) for v in (self.share, self.spread))
         others = total - own
-        rest = (squares - own * own - others * others / (self.players.count - 1)).clamp_min(0)
+        rest = (squares - own * own - others * others / max(self.players.count - 1, 1)).clamp_min(0)
         mean = self.chain.bias + share * others[:, None]
         variance = spread * rest[:, None]
         means = torch.stack([mean, mean + own[:, None]], 2).flatten(0, 2)

@@ -267,6 +267,16 @@ private struct Linear {
     #expect(other.error.contains("d.npz explains other scores"))
     let same = try evaluate("--metric=deletion", "--attributions=d.npz", "--target=0")
     #expect(same.code == 0 && same.error.isEmpty, "\(same.error)")
+    let elsewhere = try evaluate(
+      "--metric=deletion", "--attributions=d.npz", "--target=0", "--baseline=1")
+    #expect(elsewhere.error.contains("d.npz was made with another baseline"))
+    let again = try place.coalition(
+      "explain", "model.onnx", "--input", "x.npy", "--method", "deeplift", "--target=0",
+      "--baseline=1", "--output", "e.npz")
+    #expect(again.code == 0, "\(again.error)")
+    let alike = try evaluate(
+      "--metric=deletion", "--attributions=e.npz", "--target=0", "--baseline=1")
+    #expect(alike.code == 0 && alike.error.isEmpty, "\(alike.error)")
     var graph = try Linear.graph()
     graph.constants["c"] = Tensor(.float32([0, 0]))
     _ = try place.write(graph)

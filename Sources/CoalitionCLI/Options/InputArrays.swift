@@ -81,10 +81,12 @@ struct InputArrays: Sendable {
     _ name: String, _ path: String, _ arguments: Arguments, _ limit: Int
   ) throws(CoalitionError) {
     paths.append((name, path))
-    let isRecorded =
+    // For what is written, and where files say what they were made from.
+    let isAsked =
       arguments.isGiven(Run.outputOption.declaration)
       || arguments.isGiven(ShapleyFlags.checkpointOption.declaration)
-    guard isRecorded,
+      || arguments.isGiven(AttributionFile.option.declaration)
+    guard isAsked,
       let file = FilesRead.paths(in: path).first(where: Files.exists)
     else { return }
     digests[name] = SHA256.hexadecimal(try Files.read(file, limit: limit))

@@ -141,10 +141,7 @@ struct Evaluate {
     ]
     warnings =
       subject.baselines.warnings
-      + (files + (reference.map { [$0] } ?? [])).compactMap { read in
-        guard let digest = read.modelDigest, digest != subject.file.sha256 else { return nil }
-        return "\(read.path) explains another model"
-      }
+      + (files + (reference.map { [$0] } ?? [])).flatMap { $0.doubts(about: subject) }
   }
 
   // MARK: Checks

@@ -23,8 +23,9 @@ struct AttributionFile: Sendable {
   let sha256: String?
   /// [example][player].
   let values: [[Double]]
-  /// The model and the scores that a result says it explains.
+  /// What a result says of its making: the model and the scores that it explains, and the options.
   let modelDigest: String?
+  let options: JSONValue?
   let targets: [Int]?
   let byteCount: Int
 
@@ -53,6 +54,7 @@ struct AttributionFile: Sendable {
     isNamed = given != nil
     name = given ?? stored.method ?? PlotSource.stem(path)
     modelDigest = stored.modelDigest
+    options = stored.options
     targets = stored.targets
     byteCount = stored.arrays.reduce(0) { $0 + $1.tensor.byteCount }
     do throws(CoalitionError) {
@@ -64,6 +66,32 @@ struct AttributionFile: Sendable {
       named.node = path
       throw named
     }
+  }
+
+  /// Where a result was made from something else than it is judged on.
+  func doubts(about subject: ExplanationSubject) -> [String] {
+    guard let options else { return [] }
+    var doubts: [String] = []
+    if let modelDigest, modelDigest != subject.file.sha256 {
+      doubts.append("\(path) explains another model")
+    }
+    let own = JSONValue.object(subject.record)
+    // Methods without a baseline have none to differ.
+    if let baseline = options["baseline"], baseline != .null, let present = own["baseline"],
+      present != .null, baseline != present
+    {
+      doubts.append("\(path) was made with another baseline")
+    }
+    let inputs = subject.sources.map(\.name)
+    if inputs.contains(where: { name in
+      let theirs = options["input"]?[name]?["sha256"]?.text
+      return theirs != nil && theirs != own["input"]?[name]?["sha256"]?.text
+    }) {
+      doubts.append("\(path) explains examples of another file")
+    } else if let theirs = options["preprocessing"], theirs != own["preprocessing"] {
+      doubts.append("\(path) was made with other preprocessing")
+    }
+    return doubts
   }
 
   // MARK: Fitting
@@ -139,6 +167,7 @@ struct AttributionFile: Sendable {
     var arrays: [(source: String, tensor: Tensor)] = []
     var method: String?
     var modelDigest: String?
+    var options: JSONValue?
     var targets: [Int]?
 
     init(
@@ -180,7 +209,7 @@ struct AttributionFile: Sendable {
     private mutating func read(
       _ result: ResultFile, _ path: String, _ subject: AttributionSubject
     ) throws(CoalitionError) {
-      let options = result.metadata["options"]
+      options = result.metadata["options"]
       guard options?["target"]?.text != "all" else {
         throw CoalitionError(
           .usage, "the result explains all targets: attributions are evaluated for one",

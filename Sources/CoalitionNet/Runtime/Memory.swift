@@ -1,4 +1,4 @@
-// Memory that the C core works in. The unsafe pointers of the module live in this file and in Call.swift.
+// Memory that the C core works in.
 
 import CLanes
 import CoalitionBase
