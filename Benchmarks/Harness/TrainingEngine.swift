@@ -56,6 +56,17 @@ final class TrainingEngine: OwnEngine {
     }
   }
 
+  /// Of one batch, without the update.
+  func profile(instructionSet: InstructionSet) throws -> EngineProfile? {
+    var training = TrainingOptions()
+    training.batch = batch
+    training.run = options.run(threads: 1)
+    let session = try Trainer(model, examples, training).session()
+    let steps = try session.profile(
+      (0..<batch).map { Int32($0) }, instructionSet: instructionSet, repetitions: 20)
+    return EngineProfile(steps: steps, forwardStepCount: 0)
+  }
+
   func checkOutputs() async throws -> [Double] {
     let rows = try Examples.check(network.inputShape)
     let after = try await trained(
@@ -73,6 +84,6 @@ extension Workload {
       engine: { try await TrainingEngine($0, batch: 128, $1) },
       peers: Peers(
         script: "train_peers.py", arguments: ["--batch", "128"],
-        names: ["torch-eager", "torch-compile"]))
+        names: ["torch-eager", "torch-compile"]), listsSteps: true)
   }
 }

@@ -74,15 +74,20 @@ public struct Trainer: Sendable {
   /// Examples that are gone through in all.
   public var totalExamples: Int { exampleCount * options.epochs }
 
+  /// The parameters at the start, ready for batches.
+  package func session() throws(CoalitionError) -> TrainingSession {
+    try TrainingSession(
+      try model.rebuilt(payoff.graph), payoff: PayoffGraph.payoff, rows: rows,
+      batch: min(options.batch, exampleCount), rule: options.rule, options.plan, options.run)
+  }
+
   /// Trains.
   /// - Parameter report: called after each epoch.
   /// - Throws: `notFinite` when the loss no longer is, `memoryLimit`, `cancelled` when the task is.
   public func trained(
     report: @Sendable (TrainingEpoch) -> Void = { _ in }
   ) async throws(CoalitionError) -> TrainedModel {
-    let session = try TrainingSession(
-      try model.rebuilt(payoff.graph), payoff: PayoffGraph.payoff, rows: rows,
-      batch: min(options.batch, exampleCount), rule: options.rule, options.plan, options.run)
+    let session = try session()
     var history: [TrainingEpoch] = []
     var best: (epoch: Int, loss: Double, graph: Graph)?
     var stoppedEarly = false

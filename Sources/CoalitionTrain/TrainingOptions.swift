@@ -36,7 +36,8 @@ public struct TrainingOptions: Sendable {
       throw refuse("weight decay", "a number from 0", weightDecay)
     }
     guard optimizer.isValid else {
-      throw refuse("optimizer", "momentum and decays from 0 and below 1, epsilon above 0", optimizer)
+      throw refuse(
+        "optimizer", "momentum and decays from 0 and below 1, epsilon above 0", optimizer)
     }
     guard (1...1 << 20).contains(batch) else {
       throw refuse("number of examples in a batch", "1 to \(1 << 20)", batch)

@@ -8,7 +8,9 @@ import TestSupport
 enum MNIST {
   /// Where the checkout has the data beside it, or the folder COALITION_DATA.
   static let folder: String = {
-    if let folder = ProcessInfo.processInfo.environment["COALITION_DATA"] { return folder + "/mnist" }
+    if let folder = ProcessInfo.processInfo.environment["COALITION_DATA"] {
+      return folder + "/mnist"
+    }
     return URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .deletingLastPathComponent().deletingLastPathComponent()
       .appendingPathComponent("shared/data/mnist").path

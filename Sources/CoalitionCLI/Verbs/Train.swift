@@ -22,7 +22,8 @@ extension Command {
           TrainVerb.architectureOption.declaration, TrainVerb.labelsOption.declaration,
           ScoreFlags.lossOption.declaration,
         ]),
-      OptionGroup(title: "Training", options: TrainFlags.declarations), InputArrays.group, PreprocessingFlags.group,
+      OptionGroup(title: "Training", options: TrainFlags.declarations), InputArrays.group,
+      PreprocessingFlags.group,
       OptionGroup(
         title: "Results",
         options: [TrainVerb.outputOption.declaration, TrainVerb.historyOption.declaration]),

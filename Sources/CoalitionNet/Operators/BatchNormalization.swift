@@ -84,15 +84,18 @@ struct BatchNormalization: Operator {
       parameters.append(numbers(try inputs.constant(index, "parameter")?.doubles ?? []))
     }
     let mean = lowering.averages(x, channels)
-    let centred = try lowering.combined(.subtract, x, try lowering.column(mean, like: shape), shape: shape)
+    let centred = try lowering.combined(
+      .subtract, x, try lowering.column(mean, like: shape), shape: shape)
     let variance = lowering.averages(
       try lowering.combined(.multiply, centred, centred, shape: shape), channels)
     let shifted = try lowering.combined(.add, variance, numbers([epsilon]), shape: [channels])
     let deviation = try lowering.applied(Function(LN_FUNCTION_sqrt), to: shifted)
     let scale = try lowering.combined(.divide, parameters[0], deviation, shape: [channels])
-    let scaled = try lowering.combined(.multiply, centred, try lowering.column(scale, like: shape), shape: shape)
+    let scaled = try lowering.combined(
+      .multiply, centred, try lowering.column(scale, like: shape), shape: shape)
     lowering.set(
-      try lowering.combined(.add, scaled, try lowering.column(parameters[1], like: shape), shape: shape))
+      try lowering.combined(
+        .add, scaled, try lowering.column(parameters[1], like: shape), shape: shape))
     for (index, statistic) in [(1, mean), (2, variance)] where lowering.wants(output: index) {
       let old = try lowering.combined(
         .multiply, parameters[index + 1], numbers([momentum]), shape: [channels])

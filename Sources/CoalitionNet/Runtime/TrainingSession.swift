@@ -19,6 +19,8 @@ package struct TrainingRows: Sendable {
 package final class TrainingSession: Sendable {
   /// Numbers that are trained.
   package let parameterCount: Int
+  /// The steps of the program, without times.
+  private let steps: [StepProfile]
   private let options: RunOptions
   private let program: Program
   private let plan: TrainingProgram
@@ -39,6 +41,11 @@ package final class TrainingSession: Sendable {
     let analysis = try Self.analysis(model, planOptions, numbers.numbered)
     let draft = try TrainingMode.draft(analysis, numbers, payoff: payoff)
     parameterCount = draft.notes.numbers.parameters.reduce(0) { $0 + $1.count }
+    steps = draft.draft.steps.indices.map { step in
+      StepProfile(
+        node: draft.draft.labels[step], summary: draft.draft.steps[step].summary,
+        operations: Double(draft.draft.steps[step].operations), seconds: .infinity)
+    }
     self.options = options
     let lanes = options.lanes ?? Self.lanes(batch: batch)
     let precision = planOptions.precision
@@ -112,6 +119,29 @@ package final class TrainingSession: Sendable {
       }
     } onCancel: {
       control.cancel()
+    }
+    return try result.get()
+  }
+
+  /// The shortest time of every step of the program in one thread, over a batch. Nothing changes.
+  package func profile(
+    _ batch: [Int32], instructionSet: InstructionSet, repetitions: Int
+  ) throws(CoalitionError) -> [StepProfile] {
+    let run = TrainingRun(
+      threads: 1, instructionSet: instructionSet, control: CallControl(),
+      rule: UpdateRule(.sgd, rate: 0), seed: 0, round: 0)
+    let result = state.withLock { state in
+      Result { () throws(CoalitionError) in
+        var profile = steps
+        for step in profile.indices { profile[step].operations *= Double(batch.count) }
+        for _ in 0..<repetitions {
+          let seconds = try state.profile(batch, plan, program, run)
+          for (step, time) in seconds.enumerated() {
+            profile[step].seconds = min(profile[step].seconds, time)
+          }
+        }
+        return profile
+      }
     }
     return try result.get()
   }

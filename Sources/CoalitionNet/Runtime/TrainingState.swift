@@ -66,29 +66,13 @@ struct TrainingState: Sendable {
   mutating func step(
     _ batch: [Int32], _ plan: TrainingProgram, _ program: Program, _ run: TrainingRun
   ) throws(CoalitionError) -> Double {
-    if !isPacked {
-      memory.repack(run)
-      isPacked = true
-    }
+    prepare(batch, plan, run)
     let count = batch.count
-    call.examples = count
-    call.segments = (0..<count).map { Int32($0 / TrainingProgram.segmentLength) }
-    call.weights = [Double](repeating: 1, count: count)
-    call.inputs = inputs.map { input in
-      input.rows.rows(input.rowOf.map { rowOf in batch.map { rowOf[Int($0)] } } ?? batch)
-    }
-    // The loss is minus the payoff.
-    call.inputs.append(
-      SlotRows(
-        Tensor(.float64([-1 / Double(count)])), precision,
-        rowOf: [Int32](repeating: 0, count: count)))
-    if plan.notes.dropoutCount > 0 { call.inputs.append(Self.keys(batch, run)) }
-
     for (index, phase) in plan.phases.enumerated() {
       let outcome = try program.run(
         &call, threads: run.threads, instructionSet: run.instructionSet, control: run.control,
-        part: Program.Part(steps: phase, keepsTiles: plan.phases.count > 1,
-          isLast: index == plan.phases.count - 1))
+        part: Program.Part(
+          steps: phase, keepsTiles: plan.phases.count > 1, isLast: index == plan.phases.count - 1))
       switch outcome {
       case .finished: break
       case .cancelled: throw CoalitionError(.cancelled, "the training was cancelled")
@@ -106,6 +90,35 @@ struct TrainingState: Sendable {
     steps += 1
     memory.update(&call.outputs, plan, examples: count, step: steps, run)
     return loss
+  }
+
+  /// Seconds of every step of the program over a batch.
+  mutating func profile(
+    _ batch: [Int32], _ plan: TrainingProgram, _ program: Program, _ run: TrainingRun
+  ) throws(CoalitionError) -> [Double] {
+    prepare(batch, plan, run)
+    return try program.profile(&call, instructionSet: run.instructionSet)
+  }
+
+  /// Fills the call with the rows of a batch.
+  private mutating func prepare(_ batch: [Int32], _ plan: TrainingProgram, _ run: TrainingRun) {
+    if !isPacked {
+      memory.repack(run)
+      isPacked = true
+    }
+    let count = batch.count
+    call.examples = count
+    call.segments = (0..<count).map { Int32($0 / TrainingProgram.segmentLength) }
+    call.weights = [Double](repeating: 1, count: count)
+    call.inputs = inputs.map { input in
+      input.rows.rows(input.rowOf.map { rowOf in batch.map { rowOf[Int($0)] } } ?? batch)
+    }
+    // The loss is minus the payoff.
+    call.inputs.append(
+      SlotRows(
+        Tensor(.float64([-1 / Double(count)])), precision,
+        rowOf: [Int32](repeating: 0, count: count)))
+    if plan.notes.dropoutCount > 0 { call.inputs.append(Self.keys(batch, run)) }
   }
 
   /// Two words per example.

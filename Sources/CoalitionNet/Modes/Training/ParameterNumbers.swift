@@ -68,7 +68,8 @@ struct ParameterNumbers: Sendable {
     for parameter in parameters {
       if let node = computedWith[parameter.name] {
         throw CoalitionError(
-          .unsupported, "the parameter '\(parameter.name)' is also used through arithmetic on constants",
+          .unsupported,
+          "the parameter '\(parameter.name)' is also used through arithmetic on constants",
           node: node)
       }
     }
@@ -133,6 +134,7 @@ struct ParameterNumbers: Sendable {
 
   private func mixed() -> CoalitionError {
     CoalitionError(
-      .unsupported, "the model joins parameters with other constants before it uses them: they cannot be trained")
+      .unsupported,
+      "the model joins parameters with other constants before it uses them: they cannot be trained")
   }
 }
