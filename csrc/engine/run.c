@@ -34,7 +34,7 @@ static int cancelled(const ln_call *call) {
   return call->cancel && __atomic_load_n(call->cancel, __ATOMIC_RELAXED) != 0;
 }
 
-// `arena`: the number of the arena that the scratch is in, and for private tiles the values as well.
+// `arena`: the number of the arena with the scratch, and for private tiles with the values as well.
 static ln__frame frame_for(const job *j, size_t tile, size_t arena, char *values) {
   const ln_program *p = j->program;
   const size_t first = tile * (size_t)p->lanes, left = j->call->examples - first;

@@ -400,7 +400,7 @@ typedef struct ln_call {
   const int32_t *const *row_of; // per slot: each example's row, or NULL: its own
   void *const *outputs;
   size_t examples;
-  void *arenas; // threads (or tiles, where each has its own) * arena_bytes, LN_ALIGNMENT-aligned
+  void *arenas; // threads (tiles, where each has its own) * arena_bytes, LN_ALIGNMENT-aligned
   int32_t threads;
   ln_isa isa;
   const int32_t *cancel; // polled before each tile; nonzero ends the call early

@@ -1,15 +1,16 @@
-// lanes_training.h: the steps and the update that training needs besides forward and reverse steps, a
-// part of lanes.h (include that).
+// lanes_training.h: the steps and the update that training needs besides forward and reverse steps,
+// a part of lanes.h (include that).
 //
-// Lanes are the examples of a batch. A gradient of parameters is a sum over lanes: every tile writes
-// a row of its own, and the rows are added up in the order of the tiles (ln_update), so the bytes
-// depend on how the batch is cut into tiles but not on who runs them.
+// Lanes are the examples of a batch. A gradient of parameters is a sum over lanes: every tile
+// writes a row of its own, and the rows are added up in the order of the tiles (ln_update), so the
+// bytes depend on how the batch is cut into tiles but not on who runs them.
 
 #ifndef COALITION_LANES_TRAINING_H
 #define COALITION_LANES_TRAINING_H
 
 // The gradient of the weights of a convolution or dense layer, summed over the examples of a tile:
-//   row[tile][g][ky][kx][c][o] = sum over n, oy, ox and the tile's lanes, as one chain in this order, of
+//   row[tile][g][ky][kx][c][o] = sum over n, oy, ox and the tile's lanes, as one chain in this
+//   order, of
 //       gradient[n][oy][ox][g*O + o] * in[n][oy*SH + ky*DH - PH][ox*SW + kx*DW - PW][g*C + c]
 // with `in` 0 on padding. Where a group has fewer than 8 outputs and the map 8 positions or more,
 // each lane has a chain of its own, and the lanes are added up in order. Of `shape` the geometry is
@@ -20,8 +21,8 @@ typedef struct ln_weight_gradient {
   ln_conv shape;
 } ln_weight_gradient;
 
-// The gradient of a table whose rows lanes choose (ln_gather), summed over the examples of a tile in
-// the order (i, lane):  row[tile][index[i]][d] += gradient[i][d], from 0.
+// The gradient of a table whose rows lanes choose (ln_gather), summed over the examples of a tile
+// in the order (i, lane):  row[tile][index[i]][d] += gradient[i][d], from 0.
 typedef struct ln_table_gradient {
   ln_ref index, gradient;
   int32_t slot;
@@ -30,8 +31,8 @@ typedef struct ln_table_gradient {
 
 // Dropout: out[p] = in[p] * scale where the position is kept, else 0, for `count` positions. A
 // position is kept where its random number is below `limit` (of 2^32). The number is a function of
-// the position, `salt` and the example's key, two 32-bit words of a row of input slot `slot`; so the
-// reverse is the same step on the gradient. `out` may be the same as `in`.
+// the position, `salt` and the example's key, two 32-bit words of a row of input slot `slot`; so
+// the reverse is the same step on the gradient. `out` may be the same as `in`.
 typedef struct ln_dropout {
   ln_ref in, out;
   int32_t slot;

@@ -1,5 +1,5 @@
-// table_gradient.c: the gradient of a table of which each lane has read its own rows. One unit: rows
-// may be chosen by several lanes and positions, which are added in order.
+// table_gradient.c: the gradient of a table of which each lane has read its own rows. One unit:
+// rows may be chosen by several lanes and positions, which are added in order.
 
 #ifndef LN_TARGET
 #include "../engine/family.h"

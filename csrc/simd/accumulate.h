@@ -1,5 +1,5 @@
-// accumulate.h: products of vectors and scalars that are summed in registers, the inner loop of every
-// layer and of the gradients of its weights.
+// accumulate.h: products of vectors and scalars that are summed in registers, the inner loop of
+// every layer and of the gradients of its weights.
 
 // Most sums that stay in registers beside the operands.
 #define LN_SUMS (LN_REGISTERS == 32 ? 24 : 12)

@@ -52,12 +52,14 @@ private struct TrainedNet {
 
   /// A session with one step of steepest descent at rate 1, and what it changed.
   func step(
-    _ graph: Graph? = nil, _ precision: Precision = .double, threads: Int = 1
+    _ graph: Graph? = nil, _ precision: Precision = .double, threads: Int = 1,
+    _ set: InstructionSet? = nil
   ) async throws -> (loss: Double, before: [String: Tensor], after: [String: Tensor]) {
     var options = PlanOptions()
     options.precision = precision
     var run = RunOptions()
     run.threads = threads
+    run.instructionSet = set
     let rule = UpdateRule(.sgd, rate: 1)
     let session = try TrainingSession(
       try model.rebuilt(graph ?? model.graph), payoff: Self.payoff, rows: rows, batch: examples,
@@ -188,14 +190,23 @@ private struct TrainedNet {
     try await TrainedNet(dropout, range: -1...1, examples: 20).check("dropout")
   }
 
-  @Test(arguments: [5, 40, 130]) func bytesDoNotDependOnThreads(examples: Int) async throws {
-    let names = ["whole", "conv 3x3 padded", "conv depthwise", "dense Gemm transposed"]
+  @Test(arguments: [5, 40, 130])
+  func bytesDependOnNeitherThreadsNorInstructionSet(examples: Int) async throws {
+    let names = [
+      "residual", "conv 3x3 padded", "conv depthwise", "conv 17", "dense Gemm transposed",
+    ]
     for net in Self.nets where names.contains(where: net.name.hasPrefix) {
       let trained = try TrainedNet(net, examples: examples)
-      let one = try await trained.step(nil, .single, threads: 1)
-      for threads in 2...3 {
-        let other = try await trained.step(nil, .single, threads: threads)
-        #expect(one.loss == other.loss && one.after == other.after, "\(net), \(threads) threads")
+      for precision in Precision.allCases {
+        let one = try await trained.step(nil, precision)
+        for set in InstructionSet.available {
+          for threads in 1...3 {
+            let other = try await trained.step(nil, precision, threads: threads, set)
+            #expect(
+              one.loss == other.loss && one.after == other.after,
+              "\(net), \(precision), \(threads) threads, \(set)")
+          }
+        }
       }
     }
   }
