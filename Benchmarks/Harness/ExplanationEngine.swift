@@ -9,11 +9,11 @@ final class ExplanationEngine: OwnEngine {
   private let program: ReversePlan
   private let options: EngineOptions
   private let input: Plan.Value
-  private let batch: Tensor
+  private var batch: Tensor
   /// Passes per example.
   private let evaluations: Int
 
-  /// - Parameter examples: explained in one call; nil: as many as take about a tenth of a second.
+  /// - Parameter examples: explained in one call; nil: the batch that is done fastest.
   init(
     _ network: Network, _ method: GradientMethod, examples: Int?, _ options: EngineOptions
   ) async throws {
@@ -38,7 +38,13 @@ final class ExplanationEngine: OwnEngine {
       count = min(max(Int(2e10 / operations), 4), 1 << 10)
     }
     batch = try Examples.noise(count, network.inputShape)
-    _ = try await attributions(batch, threads: 1)
+    guard examples == nil else {
+      _ = try await attributions(batch, threads: 1)
+      return
+    }
+    batch = try await Examples.fastestBatch(
+      upTo: count, { try await rate($0, threads: options.threads, seconds: 0.15) },
+      shape: network.inputShape)
   }
 
   private func attributions(_ examples: Tensor, threads: Int) async throws -> Tensor {
@@ -58,6 +64,10 @@ final class ExplanationEngine: OwnEngine {
   }
 
   func rate(threads: Int, seconds: Double) async throws -> Double {
+    try await rate(batch, threads: threads, seconds: seconds)
+  }
+
+  private func rate(_ batch: Tensor, threads: Int, seconds: Double) async throws -> Double {
     try await unitsPerSecond(seconds) {
       _ = try await attributions(batch, threads: threads)
       return batch.shape[0]

@@ -7,7 +7,7 @@ final class ForwardEngine: OwnEngine {
   private let plan: Plan
   private let options: EngineOptions
   private let inputShape: [Int]
-  private let batch: Tensor
+  private var batch: Tensor
 
   init(_ network: Network, _ options: EngineOptions) async throws {
     plan = try Plan(Model(network.graph))
@@ -15,8 +15,10 @@ final class ForwardEngine: OwnEngine {
     inputShape = network.inputShape
     let count = Examples.comfortableCount(
       operations: Double(plan.operationsPerExample), limit: 1 << 18)
-    batch = try Examples.noise(count, inputShape)
-    _ = try await outputs(batch, threads: 1)
+    batch = try Examples.noise(1, inputShape)
+    batch = try await Examples.fastestBatch(
+      upTo: count, { try await rate($0, threads: options.threads, seconds: 0.15) },
+      shape: inputShape)
   }
 
   private func outputs(_ input: Tensor, threads: Int) async throws -> Tensor {
@@ -34,6 +36,10 @@ final class ForwardEngine: OwnEngine {
   }
 
   func rate(threads: Int, seconds: Double) async throws -> Double {
+    try await rate(batch, threads: threads, seconds: seconds)
+  }
+
+  private func rate(_ batch: Tensor, threads: Int, seconds: Double) async throws -> Double {
     try await unitsPerSecond(seconds) {
       _ = try await outputs(batch, threads: threads)
       return batch.shape[0]

@@ -42,7 +42,9 @@ struct Harness {
   }
 
   private var options: EngineOptions {
-    EngineOptions(instructionSet: set, lanes: arguments.lanes, folder: arguments.folder)
+    EngineOptions(
+      instructionSet: set, lanes: arguments.lanes, threads: arguments.threads,
+      folder: arguments.folder)
   }
 
   private func measure(_ workload: Workload) async throws -> WorkloadResult {

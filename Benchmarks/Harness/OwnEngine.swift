@@ -49,6 +49,8 @@ struct EngineOptions {
   var instructionSet: InstructionSet
   /// Variants in a tile; nil: what the plan chooses.
   var lanes: Int?
+  /// Of most measurements.
+  var threads: Int
   /// Where the benchmarks' files are.
   var folder: URL
 
@@ -98,5 +100,23 @@ enum Examples {
   static func comfortableCount(operations: Double, limit: Int) -> Int {
     let examples = min(max(Int(2e10 / max(operations, 1)), 1), limit)
     return (examples + 127) / 128 * 128
+  }
+
+  /// The batch that is done fastest, among `largest` and its fourth parts down to a thousand examples: peers take the
+  /// best of theirs as well, and large ones come from main memory.
+  /// - Parameter rate: units per second, with batches of so many.
+  static func fastestBatch(
+    upTo largest: Int, _ rate: (_ batch: Tensor) async throws -> Double, shape: [Int]
+  ) async throws -> Tensor {
+    var best: (batch: Tensor, rate: Double)?
+    for count in sequence(first: largest, next: { $0 >= 4096 ? $0 / 4 : nil }) {
+      let batch = try noise(count, shape)
+      // The first turn meets cold memory.
+      _ = try await rate(batch)
+      let found = try await rate(batch)
+      if found > best?.rate ?? 0 { best = (batch, found) }
+    }
+    guard let best else { throw CoalitionError(.internalFault, "no batch could be measured") }
+    return best.batch
   }
 }

@@ -138,8 +138,11 @@ import Testing
     let goal = ["--scope", "global", "--reach", "params=0.6"]
     #expect(
       try coalition(
-        ["prune", Digits.model, "--scores", "s.npz", "--output", "a.onnx"] + goal
+        ["prune", Digits.model, "--scores", "s.npz", "--output", "a.onnx", "--report", "r.json"]
+          + goal
       ).code == 0)
+    let report = try Explained(place.path("r.json"))
+    #expect(report.metadata("options", "scoring", "metric") == "weight")
     #expect(
       try coalition(
         ["prune", Digits.model, "--metric", "weight", "--output", "b.onnx"] + goal

@@ -132,6 +132,14 @@ struct ScoreFlags: Sendable {
     return sampling
   }
 
+  /// For `options` of a result: what the examples are measured by.
+  var labelsRecord: [JSONValue.Member] {
+    [
+      .init("labels", arePredicted ? .string(Self.predicted) : .null),
+      .init("labels-sha256", digest.map { .string($0) } ?? .null),
+    ]
+  }
+
   /// For `options` of a result.
   var record: [JSONValue.Member] {
     let usesSampling = options.metric == .shapley
@@ -141,10 +149,8 @@ struct ScoreFlags: Sendable {
       .init("payoff", .string(options.payoff.rawValue)),
       .init("aggregate", .string(options.aggregation.rawValue)),
       .init("at-output", .bool(options.atOutput)),
-      .init(
-        "labels", arePredicted ? .string(Self.predicted) : .null),
-      .init("labels-sha256", digest.map { .string($0) } ?? .null),
-      .init("sampling", usesSampling ? .object(options.sampling.record) : .null),
+    ] + labelsRecord + [
+      .init("sampling", usesSampling ? .object(options.sampling.record) : .null)
     ]
   }
 }

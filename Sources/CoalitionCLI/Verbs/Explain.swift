@@ -83,6 +83,10 @@ struct Explain {
       throw CoalitionError(
         .usage, "--ledger follows a signal through the nodes, and \(method.name) sends none")
     }
+    if keepsLedger, let output, output.lowercased().hasSuffix(".npy") {
+      throw CoalitionError(
+        .usage, "an .npy file has no room for a ledger: write .npz or .json", node: output)
+    }
     if let output {
       var read = FilesRead(arguments, target)
       if let names = arguments[Self.namesOption] { read.add("--class-names", names) }

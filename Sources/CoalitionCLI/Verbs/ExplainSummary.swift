@@ -98,6 +98,7 @@ struct ExplainSummary {
     text +=
       outcome.values.map { largestPlayers($0, example) }
       ?? largestElements(explanation, example)
+    text += largestResiduals(explanation, example)
     if example < mapLimit, let source = sources.first, sources.count == 1,
       let tensor = explanation.attributions[source.name]
     {
@@ -131,6 +132,16 @@ struct ExplainSummary {
       let place = Self.indices(element - start, source.shape)
       let name = sources.count > 1 ? source.name : ""
       return "  \(Self.signed(all[element]))  \(name)[\(place)]\n"
+    }.joined()
+  }
+
+  /// The nodes that lost or made up the most, where a ledger was kept.
+  private func largestResiduals(_ explanation: Explanation, _ example: Int) -> String {
+    guard let ledger = explanation.ledger else { return "" }
+    let count = ledger.nodes.count
+    let row = Array(ledger.residuals.doubles[example * count..<(example + 1) * count])
+    return Self.largest(row, top).map {
+      "  \(Self.signed(row[$0]))  residual of node \(ledger.nodes[$0])\n"
     }.joined()
   }
 

@@ -91,6 +91,9 @@ struct PruneVerb {
     try await subject.locatingNotFinite { () throws(CoalitionError) in
       let start = ContinuousClock().now
       let labels = try await score.labels(of: subject)
+      let scoresDigest = try flags.scores.flatMap { path throws(CoalitionError) in
+        try FileDigest.of(path, limit: runtime.memoryLimit)
+      }
       var session = try PruneSession(subject, flags, score, training, labels: labels)
       // First, as it finds labels that do not fit.
       let before = try await PruneReport.State(session.whole, session)
@@ -102,9 +105,15 @@ struct PruneVerb {
         verb: "prune", subject.file, subject.arrays, subject.execution, seconds: seconds,
         output: flags.output)
       record.options =
-        [.init("precision", .string(runtime.precision.rawValue))] + flags.record + score.record
-        + (flags.repairs.finetunes ? try training.record(limit: runtime.memoryLimit) : [])
-        + subject.arrays.record
+        [.init("precision", .string(runtime.precision.rawValue))] + flags.record
+        + [
+          .init("scores-sha256", scoresDigest.map { .string($0) } ?? .null),
+          .init("scoring", session.scoring ?? .object(score.record)),
+          .init("loss", .string(score.options.loss.rawValue)),
+        ] + score.labelsRecord + subject.arrays.record
+      if flags.repairs.finetunes {
+        record.options += try training.record(limit: runtime.memoryLimit)
+      }
       if let path = flags.report { try report.file(record).write(to: path) }
       if !runtime.isQuiet { try Terminal.write(report.text(output: flags.output, seconds)) }
     }

@@ -24,6 +24,8 @@ struct PruneSession {
   private(set) var difference = 0.0
   private(set) var rounds = 0
   private(set) var evaluations = 0
+  /// The options by which the scores of a file were made.
+  private(set) var scoring: JSONValue?
 
   private let excluded: Set<Int>
   /// Groups that have been removed, by part.
@@ -104,8 +106,10 @@ struct PruneSession {
   /// By layer.
   private mutating func scores() async throws(CoalitionError) -> [Int: KnownScores] {
     if let path = flags.scores {
-      return try ScoreResult.read(
+      let file = try ScoreResult.read(
         path, coupling, model: subject.file.record, memoryLimit: subject.plan.memoryLimit)
+      scoring = file.options
+      return file.scores
     }
     var options = score.options
     options.plan = subject.plan

@@ -181,9 +181,11 @@ struct ScoreVerb {
     let order = layer.scores.indices.sorted {
       (layer.scores[$0], $0) < (layer.scores[$1], $1)
     }
-    var text = "\(layer.layer.name), \(layer.scores.count) units, the lowest first:\n"
+    let foreseen =
+      layer.momentError.map { ", error of a score about \(Numbers.significant($0, 2))" } ?? ""
+    var text = "\(layer.layer.name), \(layer.scores.count) units\(foreseen), the lowest first:\n"
     for unit in order.prefix(Self.printed) {
-      let error = layer.standardErrors[unit]
+      let error = layer.momentError == nil ? layer.standardErrors[unit] : 0
       let spread = error == 0 ? "" : error.isNaN ? " +- ?" : " +- \(Numbers.significant(error, 2))"
       text += "  \(Numbers.significant(layer.scores[unit]))\(spread)  unit \(unit)\n"
     }
@@ -234,11 +236,11 @@ enum ScoreResult {
     return result
   }
 
-  /// The scores that a file holds, by layer.
+  /// The scores that a file holds, by layer, and the options by which they were made.
   /// - Throws: `invalidData` for a file that is no result of `score`, or of another model.
   static func read(
     _ path: String, _ coupling: UnitCoupling, model: JSONValue, memoryLimit: Int
-  ) throws(CoalitionError) -> [Int: KnownScores] {
+  ) throws(CoalitionError) -> (scores: [Int: KnownScores], options: JSONValue) {
     let file = try ResultFile(reading: path, memoryLimit: memoryLimit)
     guard file.metadata["verb"]?.text == "score", case .strings(let names)? = file["layers"]
     else {
@@ -270,6 +272,6 @@ enum ScoreResult {
           ($0 * $0 + $1 * $1).squareRoot()
         })
     }
-    return scores
+    return (scores, file.metadata["options"] ?? .null)
   }
 }

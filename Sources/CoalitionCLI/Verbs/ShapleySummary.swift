@@ -52,6 +52,9 @@ struct ShapleySummary {
     heading.append("nobody \(Numbers.significant(estimate.emptyValues[row]))")
     heading.append("residual \(Numbers.significant(estimate.residuals[row], 2))")
     heading.append("\(Numbers.grouped(estimate.evaluations[example])) evaluations")
+    if let error = errorEstimate(estimate, row) {
+      heading.append("error of a value about \(Numbers.significant(error, 2))")
+    }
     if let stop = estimate.stops[example] { heading.append("stopped by \(stop.rawValue)") }
     return heading.joined(separator: ", ") + "\n" + largest(estimate, row)
   }
@@ -64,6 +67,11 @@ struct ShapleySummary {
     return "\(named[2 * example]) minus \(named[2 * example + 1])"
   }
 
+  /// What a value by moments is foreseen to be off by; nil where sampling gives standard errors.
+  private func errorEstimate(_ estimate: ShapleyEstimate, _ row: Int) -> Double? {
+    estimate.errorEstimates.isEmpty ? nil : estimate.errorEstimates[row * estimate.playerCount]
+  }
+
   /// The largest values, whatever their sign; the first of equal ones first.
   private func largest(_ estimate: ShapleyEstimate, _ row: Int) -> String {
     let start = row * estimate.playerCount
@@ -72,10 +80,27 @@ struct ShapleySummary {
     let order = keys.indices.sorted { (keys[$1], $0) < (keys[$0], $1) }.prefix(top)
     return order.map { player in
       let value = values[player]
-      let error = estimate.standardErrors[start + player]
+      let error =
+        errorEstimate(estimate, row) == nil ? estimate.standardErrors[start + player] : 0
       let sign = value < 0 ? "" : "+"
       let spread = error == 0 ? "" : error.isNaN ? " +- ?" : " +- \(Numbers.significant(error, 2))"
       return "  \(sign)\(Numbers.significant(value))\(spread)  player \(player)\n"
+    }.joined() + largestPairs(estimate, row)
+  }
+
+  /// The largest interactions, where they were asked for.
+  private func largestPairs(_ estimate: ShapleyEstimate, _ row: Int) -> String {
+    let players = estimate.playerCount
+    guard !estimate.interactions.isEmpty else { return "" }
+    let start = row * players * players
+    let values = Array(estimate.interactions[start..<start + players * players])
+    // Symmetric: those above the diagonal are all there are.
+    let pairs = values.indices.filter { $0 / players < $0 % players && !values[$0].isNaN }
+    let order = pairs.sorted { (abs(values[$1]), $0) < (abs(values[$0]), $1) }.prefix(top)
+    return order.map { pair in
+      let sign = values[pair] < 0 ? "" : "+"
+      return "  \(sign)\(Numbers.significant(values[pair]))  players \(pair / players) and "
+        + "\(pair % players) together\n"
     }.joined()
   }
 }
