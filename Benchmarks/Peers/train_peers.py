@@ -10,6 +10,7 @@ weights of the file.
 """
 
 import argparse
+import copy
 import os
 import time
 
@@ -23,8 +24,15 @@ class Training:
 
     def __init__(self, path, shape, batch, compiled, channels_last):
         import torch
+        import torch_model
 
-        self.torch, self.path, self.batch, self.channels_last = torch, path, batch, channels_last
+        self.torch, self.batch = torch, batch
+        self.start = torch_model.load(path)
+        if not channels_last:
+            self.start = self.start.to(memory_format=torch.contiguous_format)
+        for name, value in list(self.start.named_buffers()):
+            delattr(self.start, name)
+            self.start.register_parameter(name, torch.nn.Parameter(value.clone()))
         self.module, self.optimizer = self.fresh()
         self.forward = torch.compile(self.module) if compiled else self.module
         generator = torch.Generator().manual_seed(1)
@@ -37,20 +45,13 @@ class Training:
         self.next = 0
 
     def fresh(self):
-        import torch_model
-
-        torch = self.torch
-        module = torch_model.load(self.path)
-        if not self.channels_last:
-            module = module.to(memory_format=torch.contiguous_format)
-        for name, value in list(module.named_buffers()):
-            delattr(module, name)
-            module.register_parameter(name, torch.nn.Parameter(value.clone()))
+        """The weights of the file, which may be gone by now, with an optimizer of their own."""
+        module = copy.deepcopy(self.start)
+        optimizer = self.torch.optim.SGD
         try:
-            optimizer = torch.optim.SGD(module.parameters(), RATE, MOMENTUM, fused=True)
+            return module, optimizer(module.parameters(), RATE, MOMENTUM, fused=True)
         except (RuntimeError, TypeError):
-            optimizer = torch.optim.SGD(module.parameters(), RATE, MOMENTUM)
-        return module, optimizer
+            return module, optimizer(module.parameters(), RATE, MOMENTUM)
 
     def step(self, forward, optimizer, examples, labels):
         optimizer.zero_grad(set_to_none=True)
