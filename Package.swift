@@ -4,7 +4,7 @@ import PackageDescription
 // Dependencies run one way:
 //   CLanes <- CoalitionNet <- CoalitionONNX <- Coalition <- CoalitionCLI
 //   CoalitionNet <- CoalitionExplain <- CoalitionEvaluate <- Coalition
-//   CoalitionExplain <- CoalitionShapley <- CoalitionPrune <- Coalition
+//   CoalitionExplain <- CoalitionShapley <- CoalitionPrune <- CoalitionTrain <- Coalition
 //   CCodecs <- CoalitionData <- CoalitionCLI
 //   CoalitionFigures <- CoalitionCLI
 // CoalitionBase (tensors, errors, files) is under all of the Swift modules. No target that a
@@ -57,10 +57,13 @@ let package = Package(
       dependencies: ["CoalitionBase", "CoalitionExplain", "CoalitionNet", "CoalitionShapley"],
       swiftSettings: swift),
     .target(
+      name: "CoalitionTrain", dependencies: ["CoalitionBase", "CoalitionNet", "CoalitionPrune"],
+      swiftSettings: swift),
+    .target(
       name: "Coalition",
       dependencies: [
         "CoalitionBase", "CoalitionEvaluate", "CoalitionExplain", "CoalitionNet", "CoalitionONNX",
-        "CoalitionPrune", "CoalitionShapley",
+        "CoalitionPrune", "CoalitionShapley", "CoalitionTrain",
       ],
       swiftSettings: swift),
     .target(
@@ -75,6 +78,7 @@ let package = Package(
       dependencies: [
         "CDemoData", "Coalition", "CoalitionBase", "CoalitionData", "CoalitionExplain",
         "CoalitionFigures", "CoalitionNet", "CoalitionONNX", "CoalitionPrune", "CoalitionShapley",
+        "CoalitionTrain",
       ],
       swiftSettings: swift),
 
@@ -126,6 +130,13 @@ let package = Package(
       dependencies: [
         "CoalitionBase", "CoalitionNet", "CoalitionONNX", "CoalitionPrune", "CoalitionShapley",
         "TestSupport",
+      ],
+      swiftSettings: swift),
+    .testTarget(
+      name: "CoalitionTrainTests",
+      dependencies: [
+        "CDemoData", "CoalitionBase", "CoalitionData", "CoalitionNet", "CoalitionONNX",
+        "CoalitionPrune", "CoalitionTrain", "TestSupport",
       ],
       swiftSettings: swift),
     .testTarget(name: "CLanesTests", dependencies: ["CLanes"], swiftSettings: swift),

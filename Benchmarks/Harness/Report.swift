@@ -61,6 +61,7 @@ struct Report: Codable {
       "GFLOP/s count two operations per multiply-add and no taps on padding.",
     ]
     lines += ["", "## Forward passes, examples per second", ""] + forwardTable
+    lines += ["", "## Training, examples per second", ""] + trainingTable
     lines += ["", "## Explanations and their evaluation", ""] + explanationTable
     lines += [""] + notes
     lines += ["", "## Shapley values by sampling and enumeration", ""] + shapleyTable
@@ -103,8 +104,32 @@ struct Report: Codable {
       })
   }
 
+  private var trainingTable: [String] {
+    let results = results.filter(\.isTraining)
+    let peers = peerNames(results)
+    return table(
+      ["workload", "Coalition", "of FMA peak", "1 -> \(machine.threads) threads"] + peers
+        + ["to the fastest", "differs by"],
+      results.map { result in
+        [
+          result.name, result.text(result.ours), percent(result.shareOfPeak),
+          result.scaling.map { "\(fixed($0, 2))x" } ?? "",
+        ] + peers.map { peerCell($0, result) }
+          + [
+            result.fastestPeer.map { "\(fixed(result.ours / $0.rate, 2))x" } ?? "not measured",
+            result.largestDifference.map(scientific) ?? "",
+          ]
+      }) + [
+        "",
+        "Batches of 128, cross-entropy, stochastic gradient descent with momentum, setting up included. A step counts as three forward",
+        "passes. \"Differs by\": the largest difference of scores after four steps, relative to the largest score.",
+      ]
+  }
+
   private var explanationTable: [String] {
-    let results = results.filter { $0.naive == nil && !$0.isShapley && !$0.isByMoments }
+    let results = results.filter {
+      $0.naive == nil && !$0.isShapley && !$0.isByMoments && !$0.isTraining
+    }
     let peers = peerNames(results)
     return table(
       [

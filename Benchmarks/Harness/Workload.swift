@@ -42,7 +42,7 @@ struct Workload: Sendable {
   var shapley: ShapleyTask?
 
   static let all =
-    forward + explanations + [occlusion] + latencies + [sensitivity] + shapley + moments
+    forward + training + explanations + [occlusion] + latencies + [sensitivity] + shapley + moments
 
   /// Whether a word of the command line names this workload or a folder that it is in.
   func isNamed(by word: String) -> Bool { name == word || name.hasPrefix(word + "/") }

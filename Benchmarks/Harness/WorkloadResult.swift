@@ -39,6 +39,7 @@ struct WorkloadResult: Codable {
 
   var isShapley: Bool { name.hasPrefix("shapley/") }
   var isByMoments: Bool { name.hasPrefix("dasp/") }
+  var isTraining: Bool { name.hasPrefix("train/") }
   var ours: Double { rates["ours"] ?? .nan }
   var operationsPerSecond: Double { ours * operationsPerUnit }
   var shareOfPeak: Double { operationsPerSecond / (rates["peak"] ?? .nan) }

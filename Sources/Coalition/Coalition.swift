@@ -7,3 +7,4 @@
 @_exported public import CoalitionONNX
 @_exported public import CoalitionPrune
 @_exported public import CoalitionShapley
+@_exported public import CoalitionTrain

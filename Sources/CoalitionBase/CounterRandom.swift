@@ -51,6 +51,11 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     package static let momentChecks = Purpose(rawValue: 20)
     /// Scores of hidden units that know nothing.
     package static let unitScores = Purpose(rawValue: 21)
+    /// Training: weights to begin with, the order of examples, and what dropouts drop.
+    package static let initialWeights = Purpose(rawValue: 22)
+    package static let exampleOrder = Purpose(rawValue: 23)
+    package static let dropout = Purpose(rawValue: 24)
+    package static let validationSplit = Purpose(rawValue: 25)
   }
 
   private let key: (UInt32, UInt32)

@@ -200,7 +200,10 @@ import Testing
       score + ["--estimator", "moment-gradient", "--samples", "4"], 64, "estimators that sample")
     try refused(
       weight + ["--keep", "0.5", "--confident"], 64, "errors of the scores are not known")
-    try refused(weight + ["--keep", "0.5", "--repair", "finetune"], 64, "not there yet")
+    try refused(
+      weight + ["--keep", "0.5", "--repair", "finetune", "--input", Digits.images], 64,
+      "needs --input and --labels")
+    try refused(weight + ["--keep", "0.5", "--epochs", "3"], 64, "--repair finetune")
     try refused(score + ["--metric", "weight", "--samples", "3"], 64, "--metric shapley")
     let images = try #require(
       try ArrayFile.load(Digits.images, options: .init()).shape.first)

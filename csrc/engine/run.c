@@ -34,12 +34,13 @@ static int cancelled(const ln_call *call) {
   return call->cancel && __atomic_load_n(call->cancel, __ATOMIC_RELAXED) != 0;
 }
 
-static ln__frame frame_for(const job *j, size_t tile, int thread, char *values) {
+// `arena`: the number of the arena with the scratch, and for private tiles with the values as well.
+static ln__frame frame_for(const job *j, size_t tile, size_t arena, char *values) {
   const ln_program *p = j->program;
   const size_t first = tile * (size_t)p->lanes, left = j->call->examples - first;
   return (ln__frame){
       .arena = values,
-      .scratch = (char *)j->call->arenas + (size_t)thread * p->arena_bytes + p->scratch_offset,
+      .scratch = (char *)j->call->arenas + arena * p->arena_bytes + p->scratch_offset,
       .constants = p->constants,
       .call = j->call,
       .first = first,
@@ -54,11 +55,12 @@ static void count_done(const job *j, size_t examples) {
 
 static void run_private_tiles(job *j, int thread) {
   const ln_program *p = j->program;
-  char *arena = (char *)j->call->arenas + (size_t)thread * p->arena_bytes;
   while (!cancelled(j->call)) {
     const size_t tile = __atomic_fetch_add(&j->next, 1, __ATOMIC_RELAXED);
     if (tile >= j->private_tiles) return;
-    const ln__frame frame = frame_for(j, tile, thread, arena);
+    const size_t arena = p->arena_of_each_tile ? tile : (size_t)thread;
+    const ln__frame frame =
+        frame_for(j, tile, arena, (char *)j->call->arenas + arena * p->arena_bytes);
     for (size_t i = 0; i < p->step_count; i++) {
       const ln_step *step = &p->steps[i];
       if (step->family == LN_guard) {
@@ -79,7 +81,7 @@ static void run_shared_tiles(job *j, int thread, int threads) {
     if (thread == 0) j->stop = cancelled(j->call);
     ln__barrier();
     if (j->stop) return;
-    const ln__frame frame = frame_for(j, tile, thread, j->call->arenas);
+    const ln__frame frame = frame_for(j, tile, (size_t)thread, j->call->arenas);
     for (size_t i = 0; i < p->step_count; i++) {
       const ln_step *step = &p->steps[i];
       assert(step->family != LN_guard);
@@ -110,7 +112,7 @@ int ln_run(const ln_program *program, const ln_call *call) {
   const size_t tiles = (call->examples + lanes - 1) / lanes;
   if (tiles == 0) return 1;
   job j = {program, call, tiles, tiles - tiles % threads, 0, 0};
-  if (threads == 1 || program->whole_tiles) j.private_tiles = tiles;
+  if (threads == 1 || program->whole_tiles || program->arena_of_each_tile) j.private_tiles = tiles;
   if (threads == 1) {
     run_private_tiles(&j, 0);
   } else {

@@ -303,6 +303,7 @@ typedef struct ln_sum {
 
 #include "lanes_deltas.h"  // ln_mask, ln_toggle, ln_delta, ln_marginal, ln_guard
 #include "lanes_moments.h" // ln_moments, ln_moment_slope, ln_clark, ln_unclark, ln_front
+#include "lanes_training.h" // ln_weight_gradient, ln_table_gradient, ln_dropout, ln_train
 
 #define LN_FAMILIES(X)                                                                             \
   X(input)                                                                                         \
@@ -326,7 +327,10 @@ typedef struct ln_sum {
   X(moment_slope)                                                                                  \
   X(clark)                                                                                         \
   X(unclark)                                                                                       \
-  X(front)
+  X(front)                                                                                         \
+  X(weight_gradient)                                                                               \
+  X(table_gradient)                                                                                \
+  X(dropout)
 
 typedef enum ln_family_id {
 #define X(name) LN_##name,
@@ -387,6 +391,8 @@ typedef struct ln_program {
   size_t scratch_offset;        // bytes from the start of an arena, LN_ALIGNMENT-aligned
   int32_t whole_tiles;          // no tile is shared, as for every program with guards: steps are too
                                 // small for threads to meet after each
+  int32_t arena_of_each_tile;   // tiles keep their values from one call to the next, which goes on
+                                // with later steps; no tile is shared then
 } ln_program;
 
 typedef struct ln_call {
@@ -394,7 +400,7 @@ typedef struct ln_call {
   const int32_t *const *row_of; // per slot: each example's row, or NULL: its own
   void *const *outputs;
   size_t examples;
-  void *arenas; // threads * arena_bytes, LN_ALIGNMENT-aligned
+  void *arenas; // threads (tiles, where each has its own) * arena_bytes, LN_ALIGNMENT-aligned
   int32_t threads;
   ln_isa isa;
   const int32_t *cancel; // polled before each tile; nonzero ends the call early

@@ -1,7 +1,6 @@
 // gather.c: rows of a constant table chosen by each lane, out[i][d] = table[index[i]][d].
 //
-// Negative indices count from the end, what lies outside is clamped to the table (a NaN to its
-// first row).
+// Which row an index stands for: simd/table_row.h.
 
 #ifndef LN_TARGET
 #include "../engine/family.h"
@@ -17,13 +16,8 @@ static size_t units(const ln_step *step, int lanes) {
 const ln__family ln__family_gather = {"gather", units, NULL, LN_TABLE(run_gather)};
 
 #else
+#include "../simd/table_row.h"
 #include "../simd/transpose.h"
-
-LN_INLINE int64_t LN_NAME(table_row)(real index, int64_t rows) {
-  const double wanted = index < 0 ? (double)index + (double)rows : (double)index;
-  if (!(wanted > 0)) return 0;
-  return wanted < (double)rows ? (int64_t)wanted : rows - 1;
-}
 
 static void LN_NAME(run_gather)(const ln_step *step, const ln__frame *frame, size_t begin,
                                 size_t end) {

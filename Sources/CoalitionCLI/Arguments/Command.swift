@@ -17,7 +17,7 @@ struct Command: Sendable {
   /// In the order of the help text.
   static let all: [Command] = [
     .inspect, .plan, .run, .explain, .shapley, .merge, .evaluate, .compare, .score, .prune,
-    .reproduce, .plot, .demo,
+    .train, .reproduce, .plot, .demo,
   ]
 
   static let version = "0.1.0"

@@ -135,6 +135,17 @@ struct InputArrays: Sendable {
     }
   }
 
+  /// More examples of an input, read as its own were.
+  func more(
+    _ path: String, of input: Plan.Value, memoryLimit: Int
+  ) throws(CoalitionError) -> Tensor {
+    var shape: [Dimension] = [.symbolic("N")]
+    shape += input.shape.map { .fixed($0) }
+    let port = Port(input.name, input.elementType, shape: shape)
+    return try Self.fitted(
+      try read(path, port, isOnlyInput: true, memoryLimit).0, to: input.shape)
+  }
+
   // MARK: Fitting
 
   /// The arrays in the shapes that inputs take: axes of size 1 may be missing or surplus, as in gray images without

@@ -34,7 +34,7 @@ struct PruneFlags: Sendable {
   static let repairOption = Option(
     "repair", "HOW",
     "repairs what is left on the examples: bias (means of layers), bn (statistics of batch normalisations), "
-      + "least-squares (weights of layers); several with commas",
+      + "least-squares (weights of layers), finetune (training, with --labels); several with commas",
     as: ValueFormat { text throws(CoalitionError) in try repairs(text) })
   static let outputOption = Option("output", "FILE", "writes the smaller model, .onnx", as: .text)
   static let reportOption = Option(
@@ -51,6 +51,20 @@ struct PruneFlags: Sendable {
   static let results = OptionGroup(
     title: "Results", options: [outputOption.declaration, reportOption.declaration])
 
+  /// What `--repair` names.
+  struct Repairs: Sendable {
+    var withoutTraining: Set<Repair> = []
+    /// After the others.
+    var finetunes = false
+
+    static let finetune = "finetune"
+    var isEmpty: Bool { withoutTraining.isEmpty && !finetunes }
+    var names: [String] {
+      Repair.allCases.filter(withoutTraining.contains).map(\.rawValue)
+        + (finetunes ? [Self.finetune] : [])
+    }
+  }
+
   enum Amount: Sendable {
     case keep(Double)
     case negative
@@ -63,7 +77,7 @@ struct PruneFlags: Sendable {
   let multiple: Int
   let rounds: Int
   let isConfident: Bool
-  let repairs: Set<Repair>
+  let repairs: Repairs
   let scores: String?
   let output: String?
   let report: String?
@@ -75,7 +89,7 @@ struct PruneFlags: Sendable {
     multiple = arguments[Self.roundOption] ?? 1
     rounds = arguments[Self.iterationsOption] ?? 1
     isConfident = arguments[Self.confidentFlag]
-    repairs = arguments[Self.repairOption] ?? []
+    repairs = arguments[Self.repairOption] ?? Repairs()
     scores = arguments[Self.scoresOption]
     output = arguments[Self.outputOption]
     report = arguments[Self.reportOption]
@@ -114,15 +128,19 @@ struct PruneFlags: Sendable {
     }
   }
 
-  private static func repairs(_ text: String) throws(CoalitionError) -> Set<Repair> {
-    var repairs: Set<Repair> = []
+  private static func repairs(_ text: String) throws(CoalitionError) -> Repairs {
+    var repairs = Repairs()
     for name in text.split(separator: ",", omittingEmptySubsequences: false) {
-      guard let repair = Repair(rawValue: String(name)) else {
+      if name == Repairs.finetune {
+        repairs.finetunes = true
+      } else if let repair = Repair(rawValue: String(name)) {
+        repairs.withoutTraining.insert(repair)
+      } else {
+        let known = Repair.allCases.map(\.rawValue) + [Repairs.finetune]
         throw CoalitionError(
-          .usage, name == "finetune" ? "fine-tuning is not there yet" : "there is no such repair",
-          expected: Repair.allCases.map(\.rawValue).joined(separator: ", "), found: "'\(name)'")
+          .usage, "there is no such repair", expected: known.joined(separator: ", "),
+          found: "'\(name)'")
       }
-      repairs.insert(repair)
     }
     return repairs
   }
@@ -173,9 +191,7 @@ struct PruneFlags: Sendable {
       .init("exclude", .array(excluded.map { .string($0) })), .init("round", .integer(multiple)),
       .init("iterations", .integer(rounds)),
       .init("confident", .bool(isConfident)),
-      .init(
-        "repair",
-        .array(Repair.allCases.filter(repairs.contains).map { .string($0.rawValue) })),
+      .init("repair", .array(repairs.names.map { .string($0) })),
     ]
   }
 }

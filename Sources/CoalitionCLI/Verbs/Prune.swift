@@ -15,7 +15,9 @@ extension Command {
       PruneFlags.amount,
       OptionGroup(
         title: "Scores from a file", options: [PruneFlags.scoresOption.declaration]),
-      ScoreFlags.group, ScoreFlags.sampling, InputArrays.group, PreprocessingFlags.group,
+      ScoreFlags.group, ScoreFlags.sampling,
+      OptionGroup(title: "Training (--repair finetune)", options: TrainFlags.declarations),
+      InputArrays.group, PreprocessingFlags.group,
       PruneFlags.results, RuntimeOptions.group,
     ],
     examples: [
@@ -42,12 +44,21 @@ struct PruneVerb {
   private let runtime: RuntimeOptions
   private let flags: PruneFlags
   private let score: ScoreFlags
+  private let training: TrainFlags
 
   init(_ arguments: Arguments) throws(CoalitionError) {
     self.arguments = arguments
     runtime = RuntimeOptions(arguments)
     flags = try PruneFlags(arguments, runtime)
     score = try ScoreFlags(arguments, runtime)
+    training = try TrainFlags(arguments, runtime)
+    if !flags.repairs.finetunes {
+      if let given = TrainFlags.declarations.first(where: arguments.isGiven) {
+        throw CoalitionError(.usage, "--\(given.name) is for --repair finetune")
+      }
+    } else if !score.hasLabels {
+      throw CoalitionError(.usage, "--repair finetune needs --input and --labels")
+    }
     if case .reach(.loss) = flags.amount, !score.hasLabels {
       throw CoalitionError(.usage, "--reach loss needs --input and --labels")
     }
@@ -61,6 +72,7 @@ struct PruneVerb {
     var read = FilesRead(arguments)
     if let labels = score.labelsPath { read.add("--labels", labels) }
     if let scores = flags.scores { read.add("--scores", scores) }
+    for file in training.files { read.add(file.option, file.path) }
     if let output = flags.output {
       try read.checkIsNoneOfThem(output, option: PruneFlags.outputOption.declaration)
       try Files.checkCreatable(output)
@@ -82,7 +94,7 @@ struct PruneVerb {
       let scoresDigest = try flags.scores.flatMap { path throws(CoalitionError) in
         try FileDigest.of(path, limit: runtime.memoryLimit)
       }
-      var session = try PruneSession(subject, flags, score, labels: labels)
+      var session = try PruneSession(subject, flags, score, training, labels: labels)
       // First, as it finds labels that do not fit.
       let before = try await PruneReport.State(session.whole, session)
       try await session.run()
@@ -99,6 +111,9 @@ struct PruneVerb {
           .init("scoring", session.scoring ?? .object(score.record)),
           .init("loss", .string(score.options.loss.rawValue)),
         ] + score.labelsRecord + subject.arrays.record
+      if flags.repairs.finetunes {
+        record.options += try training.record(limit: runtime.memoryLimit)
+      }
       if let path = flags.report { try report.file(record).write(to: path) }
       if !runtime.isQuiet { try Terminal.write(report.text(output: flags.output, seconds)) }
     }

@@ -9,6 +9,7 @@ struct PruneSession {
   let subject: ScoreSubject
   let flags: PruneFlags
   let score: ScoreFlags
+  private let training: TrainFlags
   private let labels: Tensor?
   /// nil without labels.
   let examples: LabelledExamples?
@@ -31,9 +32,11 @@ struct PruneSession {
   private var removed: [Int: Int] = [:]
 
   init(
-    _ subject: ScoreSubject, _ flags: PruneFlags, _ score: ScoreFlags, labels: Tensor?
+    _ subject: ScoreSubject, _ flags: PruneFlags, _ score: ScoreFlags, _ training: TrainFlags,
+    labels: Tensor?
   ) throws(CoalitionError) {
     (self.subject, self.flags, self.score, self.labels) = (subject, flags, score, labels)
+    self.training = training
     model = subject.model
     whole = try UnitCoupling(subject.model, inputShapes: subject.arrays.shapes)
     coupling = whole
@@ -69,7 +72,8 @@ struct PruneSession {
         expected: "units that can go by these options",
         found: "\(Numbers.grouped(kept.reduce(0) { $0 + $1.count })) units that stay")
     }
-    if !flags.repairs.isEmpty { try await repair() }
+    if !flags.repairs.withoutTraining.isEmpty { try await repair() }
+    if flags.repairs.finetunes { try await finetune() }
   }
 
   private mutating func repair() async throws(CoalitionError) {
@@ -77,7 +81,25 @@ struct PruneSession {
     repair.plan = subject.plan
     repair.run = subject.execution.options
     model = try subject.model.rebuilt(
-      try await repair.repaired(model.graph, by: flags.repairs))
+      try await repair.repaired(model.graph, by: flags.repairs.withoutTraining))
+    coupling = try UnitCoupling(model, inputShapes: subject.arrays.shapes)
+  }
+
+  private mutating func finetune() async throws(CoalitionError) {
+    guard let labels else {
+      throw CoalitionError(.usage, "--repair finetune needs --input and --labels")
+    }
+    var options = training.options
+    options.loss = score.options.loss
+    options.plan = subject.plan
+    options.run = subject.execution.options
+    let examples = try training.examples(
+      subject.inputs, labels, subject.arrays, try Plan(model, subject.plan).inputs,
+      memoryLimit: subject.plan.memoryLimit)
+    let trained = try await Trainer(
+      model, examples.training, validation: examples.validation, options
+    ).trained()
+    model = try subject.model.rebuilt(trained.graph)
     coupling = try UnitCoupling(model, inputShapes: subject.arrays.shapes)
   }
 

@@ -14,6 +14,8 @@ package struct Lowering {
   /// Blocks of constants by value name.
   private var constantViews: [String: View] = [:]
   private var node = Node("", inputs: [], outputs: [])
+  /// Of a program that trains.
+  var training: TrainingNotes?
   /// What new steps belong to: nil for the current node.
   var label: String?
   var currentLabel: String { label ?? node.label }

@@ -1,5 +1,6 @@
 // BatchNormalization: one scale and one shift per channel. In inference form they are constants; in training form they
-// come from the batch itself, which mixes its examples.
+// come from the batch itself, which mixes its examples. A program that trains takes the inference form over its batch
+// (Modes/Training/BatchStatistics.swift).
 
 import CLanes
 import CoalitionBase
@@ -51,6 +52,7 @@ struct BatchNormalization: Operator {
 
   func lower(_ lowering: inout Lowering) throws(CoalitionError) {
     if isTraining { return try lowerTraining(&lowering) }
+    if lowering.training != nil { return try lowerOverBatch(&lowering) }
     let shape = try lowering.outputInfo().shape
     let inputs = lowering.inputs
     var parameters: [[Double]] = []
@@ -73,42 +75,27 @@ struct BatchNormalization: Operator {
     let channels = shape[1]
     let order = shape.count == 2 ? [0, 1] : channelsLast(rank: shape.count)
     let x = try lowering.lanes(0, inOrder: order)
-    let perChannel = [channels] + shape.dropFirst(2).map { _ in 1 }
     func numbers(_ values: [Double]) -> View {
       View(lowering.constant(Tensor(.float64(values))), shape: [values.count])
-    }
-    func column(_ view: View) throws(CoalitionError) -> View {
-      guard let column = view.reshaped(to: perChannel) else {
-        throw CoalitionError(.internalFault, "statistics have no view of shape \(perChannel)")
-      }
-      return column
-    }
-    /// The average over everything but the channels.
-    func average(_ view: View) -> View {
-      var positions = PlacedWindow.point
-      positions.size = shape.reduce(1, *) / channels
-      positions.kernel = positions.size
-      let output = lowering.buffer(channels)
-      lowering.emit(
-        PoolStep(
-          kind: .average, countsPadding: false, images: 1, channels: channels,
-          vertical: positions, horizontal: .point, input: view.operand, output: output))
-      return View(output, shape: [channels])
     }
     let inputs = lowering.inputs
     var parameters: [View] = []
     for index in 1...4 {
       parameters.append(numbers(try inputs.constant(index, "parameter")?.doubles ?? []))
     }
-    let mean = average(x)
-    let centred = try lowering.combined(.subtract, x, try column(mean), shape: shape)
-    let variance = average(try lowering.combined(.multiply, centred, centred, shape: shape))
+    let mean = lowering.averages(x, channels)
+    let centred = try lowering.combined(
+      .subtract, x, try lowering.column(mean, like: shape), shape: shape)
+    let variance = lowering.averages(
+      try lowering.combined(.multiply, centred, centred, shape: shape), channels)
     let shifted = try lowering.combined(.add, variance, numbers([epsilon]), shape: [channels])
     let deviation = try lowering.applied(Function(LN_FUNCTION_sqrt), to: shifted)
     let scale = try lowering.combined(.divide, parameters[0], deviation, shape: [channels])
-    let scaled = try lowering.combined(.multiply, centred, try column(scale), shape: shape)
+    let scaled = try lowering.combined(
+      .multiply, centred, try lowering.column(scale, like: shape), shape: shape)
     lowering.set(
-      try lowering.combined(.add, scaled, try column(parameters[1]), shape: shape))
+      try lowering.combined(
+        .add, scaled, try lowering.column(parameters[1], like: shape), shape: shape))
     for (index, statistic) in [(1, mean), (2, variance)] where lowering.wants(output: index) {
       let old = try lowering.combined(
         .multiply, parameters[index + 1], numbers([momentum]), shape: [channels])
@@ -116,6 +103,26 @@ struct BatchNormalization: Operator {
         .multiply, statistic, numbers([1 - momentum]), shape: [channels])
       lowering.set(output: index, try lowering.combined(.add, old, new, shape: [channels]))
     }
+  }
+
+  /// The same over the batch that a program trains on, whose examples lie in many lanes.
+  private func lowerOverBatch(_ lowering: inout Lowering) throws(CoalitionError) {
+    let shape = try lowering.outputInfo().shape
+    let inputs = lowering.inputs
+    guard let mean = inputs.node.input(3), let variance = inputs.node.input(4) else {
+      throw CoalitionError(.invalidData, "BatchNormalization has no statistics")
+    }
+    let order = shape.count == 2 ? [0, 1] : channelsLast(rank: shape.count)
+    let x = try lowering.lanes(0, inOrder: order)
+    let normal = try lowering.normalized(
+      x,
+      RunningStatistics(
+        mean: mean, variance: variance, epsilon: epsilon, momentum: momentum,
+        positions: x.count / shape[1]))
+    let scale = try lowering.column(try lowering.view(1), like: shape)
+    let shift = try lowering.column(try lowering.view(2), like: shape)
+    let scaled = try lowering.combined(.multiply, normal, scale, shape: shape)
+    lowering.set(try lowering.combined(.add, scaled, shift, shape: shape))
   }
 
   /// y = scale x + shift, per channel.

@@ -1,4 +1,4 @@
-// Identity and Dropout at inference: the input as it is.
+// Identity, and Dropout: the input as it is, but in training (Modes/Training/DropoutStep.swift).
 
 import CoalitionBase
 
@@ -7,10 +7,13 @@ struct Identity: Operator {
 
   private let operation: String
   private let outputCount: Int
+  /// Of Dropout, where it is no input.
+  private let ratio: Double
 
   init(reading node: NodeReader) throws(CoalitionError) {
     operation = node.operation
     outputCount = node.node.outputs.count
+    ratio = try node.float("ratio", 0.5)
     guard outputCount <= (operation == "Dropout" ? 2 : 1) else {
       throw node.unsupported("\(outputCount) outputs")
     }
@@ -23,7 +26,7 @@ struct Identity: Operator {
     x.constant = nil
     guard operation == "Dropout" else { return [x] }
     let trains = try inputs.constant(2, "training_mode")?.truths.first ?? false
-    let ratio = try inputs.constant(1, "ratio")?.doubles.first ?? 0.5
+    let ratio = try ratio(inputs)
     guard !trains || ratio == 0 else {
       throw CoalitionError(
         .unsupported, "Dropout in training mode is not supported: export the model for inference",
@@ -48,7 +51,14 @@ struct Identity: Operator {
     return [tensor, Tensor(filling: tensor.shape, with: .bool(mask))]
   }
 
+  private func ratio(_ inputs: Inputs) throws(CoalitionError) -> Double {
+    try inputs.constant(1, "ratio")?.doubles.first ?? ratio
+  }
+
   func lower(_ lowering: inout Lowering) throws(CoalitionError) {
-    lowering.set(try lowering.view(0))
+    let x = try lowering.view(0)
+    guard operation == "Dropout" else { return lowering.set(x) }
+    let ratio = try ratio(lowering.inputs)
+    lowering.set(try lowering.dropped(x, ratio: ratio) ?? x)
   }
 }

@@ -81,17 +81,31 @@ final class Program: Sendable {
     return rounded(plan.size * lanes * precision.byteCount) + rounded(scratch.max() ?? 0)
   }
 
+  /// The memory of a block of constants, for programs whose blocks are their own.
+  func block(_ index: Int) -> AlignedMemory { blocks[index].memory }
+
   var constantByteCount: Int { blocks.reduce(0) { $0 + $1.memory.byteCount } }
 
+  /// Steps of a program that are run by themselves.
+  struct Part {
+    var steps: Range<Int>
+    /// Whether every tile has values of its own, which the parts that follow find.
+    var keepsTiles: Bool
+    /// Whether the examples are done with it.
+    var isLast: Bool
+  }
+
   /// Runs a call. Blocks the calling thread.
+  /// - Parameter part: nil for the whole program.
   /// - Returns: how it ended; the outputs are complete only when it finished.
   func run(
-    _ call: inout ProgramCall, threads: Int, instructionSet: InstructionSet, control: CallControl
+    _ call: inout ProgramCall, threads: Int, instructionSet: InstructionSet, control: CallControl,
+    part: Part? = nil
   ) throws(CoalitionError) -> ProgramOutcome {
     var notFinite: Int32 = 0
     let isDone = try withCall(
       &call, threads: threads, instructionSet: instructionSet, control: control,
-      notFinite: &notFinite
+      notFinite: &notFinite, part: part
     ) { ln_run($0, $1) != 0 }
     if !isDone { return .cancelled }
     return notFinite == 0 ? .finished : .notFinite
@@ -113,10 +127,13 @@ final class Program: Sendable {
   /// The C form of the program and of a call, with arenas for all threads.
   private func withCall<Outcome>(
     _ call: inout ProgramCall, threads: Int, instructionSet: InstructionSet,
-    control: CallControl, notFinite: UnsafeMutablePointer<Int32>,
+    control: CallControl, notFinite: UnsafeMutablePointer<Int32>, part: Part? = nil,
     _ body: (UnsafePointer<ln_program>, UnsafePointer<ln_call>) -> Outcome
   ) throws(CoalitionError) -> Outcome {
-    let arenas = try arenas(byteCount: threads * arenaByteCount)
+    let steps = part?.steps ?? 0..<stepCount
+    let keepsTiles = part?.keepsTiles ?? false
+    let tiles = (call.examples + lanes - 1) / lanes
+    let arenas = try arenas(byteCount: (keepsTiles ? tiles : threads) * arenaByteCount)
     defer { spareArena.withLock { $0 = arenas } }
     let examples = call.examples
     let segments = call.segments ?? []
@@ -128,12 +145,13 @@ final class Program: Sendable {
             outputs.withUnsafeBufferPointer { outputs in
               var program = ln_program(
                 type: precision.encoded, lanes: Int32(lanes),
-                steps: UnsafePointer(steps.address.assumingMemoryBound(to: ln_step.self)),
-                step_count: stepCount,
+                steps: UnsafePointer(
+                  self.steps.address.assumingMemoryBound(to: ln_step.self) + steps.lowerBound),
+                step_count: steps.count,
                 constants: UnsafePointer(
                   blockTable.address.assumingMemoryBound(to: UnsafeRawPointer?.self)),
                 arena_bytes: arenaByteCount, scratch_offset: scratchOffset,
-                whole_tiles: hasGuards ? 1 : 0)
+                whole_tiles: hasGuards ? 1 : 0, arena_of_each_tile: keepsTiles ? 1 : 0)
               var call = ln_call()
               call.inputs = rows.baseAddress
               call.row_of = rowOf.baseAddress
@@ -143,7 +161,7 @@ final class Program: Sendable {
               call.threads = Int32(threads)
               call.isa = instructionSet.encoded
               call.cancel = UnsafePointer(control.cancelFlag)
-              call.progress = control.counter
+              call.progress = part?.isLast ?? true ? control.counter : nil
               call.not_finite = notFinite
               return segments.withUnsafeBufferPointer { segments in
                 weights.withUnsafeBufferPointer { weights in

@@ -29,6 +29,9 @@ package struct SlotRows: Sendable {
       elements: elements, rowOf: rowOf.map { Array($0[examples]) } ?? examples.map { Int32($0) })
   }
 
+  /// The same rows, taken by other examples.
+  func rows(_ rowOf: [Int32]) -> SlotRows { SlotRows(elements: elements, rowOf: rowOf) }
+
   private init(elements: Tensor.Elements, rowOf: [Int32]) {
     self.elements = elements
     self.rowOf = rowOf

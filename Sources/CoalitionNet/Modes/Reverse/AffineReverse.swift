@@ -12,7 +12,8 @@ extension ConvolutionStep: ReversibleStep {
   var written: View { View(output, shape: [geometry.outputCount]) }
 
   func reverse(_ reversal: inout Reversal) throws(CoalitionError) {
-    guard reversal.wants(input), var signal = reversal.signal(written)?.operand else { return }
+    guard reads.contains(where: reversal.wants), var signal = reversal.signal(written)?.operand
+    else { return }
     if let rule = reversal.rules.relevanceRule(reversal.lowering.currentLabel) {
       return try share(rule, signal, &reversal)
     }
@@ -21,6 +22,8 @@ extension ConvolutionStep: ReversibleStep {
       signal = try reversal.sloped(
         signal, fusion.function, at: output, count: geometry.outputCount)
     }
+    try sendToParameters(signal, &reversal)
+    guard reversal.wants(input) else { return }
     let sent = try reversal.lowering.transposedConvolution(
       geometry, weights: weights, lens: .identity, signal: signal)
     try reversal.send(sent, to: input, count: inputCount)

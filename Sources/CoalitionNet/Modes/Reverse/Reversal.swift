@@ -50,8 +50,10 @@ struct Reversal {
 
   // MARK: Signals
 
-  /// Whether anybody wants the signal of an operand.
-  func wants(_ operand: Operand) -> Bool { operand.buffer.map(wanted.contains) ?? false }
+  /// Whether anybody wants the signal of an operand: parameters do that are trained.
+  func wants(_ operand: Operand) -> Bool {
+    operand.buffer.map(wanted.contains) ?? lowering.isParameter(operand)
+  }
 
   /// The signal at a view of a forward value: nil when nothing reached it.
   func signal(_ view: View) -> View? {
@@ -67,7 +69,10 @@ struct Reversal {
 
   /// Adds to the signal of a forward value. `contribution` has the shape of `target`.
   mutating func send(_ contribution: View, to target: View) throws(CoalitionError) {
-    guard let buffer = target.operand.buffer, wanted.contains(buffer) else { return }
+    guard let buffer = target.operand.buffer else {
+      return try sendToParameter(contribution, to: target)
+    }
+    guard wanted.contains(buffer) else { return }
     try record(contribution, at: target, sign: -1)
     let (target, contribution) = try withoutRepeats(target, contribution)
     let size = lowering.draft.buffers[buffer]
@@ -132,7 +137,7 @@ struct Reversal {
   }
 
   /// A value that was repeated along an axis gets the sum over that axis.
-  private mutating func withoutRepeats(
+  mutating func withoutRepeats(
     _ target: View, _ contribution: View
   ) throws(CoalitionError) -> (View, View) {
     guard target.digits.contains(where: { $0.stride == 0 }) else { return (target, contribution) }

@@ -1,0 +1,220 @@
+// `coalition train`: weights that make a loss small, of a new model or one that exists.
+
+import Coalition
+import CoalitionBase
+import CoalitionData
+import CoalitionNet
+import CoalitionONNX
+
+extension Command {
+  static let train = Command(
+    name: "train",
+    summary: "trains a model, new from a description or from a file",
+    positionals: [
+      Positional(
+        name: "MODEL.onnx", explanation: "a model to continue; none with --architecture",
+        isOptional: true)
+    ],
+    groups: [
+      OptionGroup(
+        title: "What is trained",
+        options: [
+          TrainVerb.architectureOption.declaration, TrainVerb.labelsOption.declaration,
+          ScoreFlags.lossOption.declaration,
+        ]),
+      OptionGroup(title: "Training", options: TrainFlags.declarations), InputArrays.group,
+      PreprocessingFlags.group,
+      OptionGroup(
+        title: "Results",
+        options: [TrainVerb.outputOption.declaration, TrainVerb.historyOption.declaration]),
+      RuntimeOptions.group,
+    ],
+    examples: [
+      "coalition train --architecture \"input 1x28x28; conv 32 5; relu; maxpool 2; conv 64 5; relu; maxpool 2; flatten; "
+        + "dense 128; relu; dropout 0.5; dense 10\" --input train-images-idx3-ubyte.gz --scale 0.00392157 "
+        + "--labels train-labels-idx1-ubyte.gz --epochs 5 --validation 0.1 --output lenet.onnx",
+      "coalition train model.onnx --input rows.npy --labels targets.npy --loss squared-error --optimizer sgd "
+        + "--learning-rate 0.001 --validation 0.2 --patience 5 --output better.onnx",
+    ],
+    notes: [
+      "Layers: input SHAPE (or tokens N; embedding V D), conv F K, depthwise K, maxpool K, avgpool K, globalavgpool, "
+        + "flatten, dense N, batchnorm, dropout R, relu, leakyrelu A, prelu, elu, selu, gelu, tanh, sigmoid, softplus, "
+        + "softmax. Windows take stride S, pad P or pad same; conv also dilation D and groups G. A loss looks at the scores "
+        + "before a final softmax.",
+      "All weights are trained that lie behind the first layer; batch normalisations take the statistics of the batch. "
+        + "The same seed gives the same bytes for any number of threads.",
+    ]
+  ) { arguments throws(CoalitionError) in
+    let verb = try TrainVerb(arguments)
+    try await verb.perform()
+  }
+}
+
+struct TrainVerb {
+  static let architectureOption = Option<Architecture>(
+    "architecture", "TEXT", "a new model, layer by layer with semicolons between them",
+    as: ValueFormat { text throws(CoalitionError) in try Architecture(text) })
+  static let labelsOption = Option(
+    "labels", "FILE", "a class per example [N], or numbers for every score [N, C]", as: .text)
+  static let outputOption = Option("output", "FILE", "writes the model, .onnx", as: .text)
+  static let historyOption = Option(
+    "history", "FILE", "writes the losses of all epochs as .json or .npz", as: .text)
+
+  private let arguments: Arguments
+  private let runtime: RuntimeOptions
+  private let flags: TrainFlags
+  private let labels: String
+  private let output: String
+  private let history: String?
+
+  init(_ arguments: Arguments) throws(CoalitionError) {
+    self.arguments = arguments
+    runtime = RuntimeOptions(arguments)
+    flags = try TrainFlags(arguments, runtime)
+    history = arguments[Self.historyOption]
+    guard (arguments[Self.architectureOption] == nil) != arguments.positionals.isEmpty else {
+      throw CoalitionError(
+        .usage, "what is trained is said once", expected: "MODEL.onnx or --architecture TEXT",
+        found: arguments.positionals.isEmpty ? "none" : "both")
+    }
+    guard let labels = arguments[Self.labelsOption],
+      !arguments.all(InputArrays.inputOption).isEmpty
+    else {
+      throw CoalitionError(.usage, "training takes examples: give --input and --labels")
+    }
+    guard let output = arguments[Self.outputOption], output.lowercased().hasSuffix(".onnx") else {
+      throw CoalitionError(
+        .usage, "the trained model needs a place", expected: "--output X.onnx",
+        found: arguments[Self.outputOption] ?? "none")
+    }
+    (self.labels, self.output) = (labels, output)
+    var read = FilesRead(arguments)
+    read.add("--labels", labels)
+    for file in flags.files { read.add(file.option, file.path) }
+    try read.checkIsNoneOfThem(output, option: Self.outputOption.declaration)
+    try Files.checkCreatable(output)
+    if let history {
+      guard history != output else {
+        throw CoalitionError(.usage, "--history and --output are two files", node: history)
+      }
+      try read.checkIsNoneOfThem(history, option: Self.historyOption.declaration)
+      try ResultFile.checkWritable(history)
+    }
+  }
+
+  func perform() async throws(CoalitionError) {
+    let limit = runtime.memoryLimit
+    let file = try await model()
+    let arrays = try InputArrays(
+      arguments, for: file, memoryLimit: limit - file.constantByteCount)
+    let held = file.constantByteCount + arrays.byteCount
+    let model = try Model(file.graph, constants: arrays.constants)
+    var options = flags.options
+    options.loss = arguments[ScoreFlags.lossOption] ?? .crossEntropy
+    options.plan.precision = runtime.precision
+    options.plan.inputShapes = arrays.shapes
+    options.plan.memoryLimit = max(0, limit - held)
+    let plan = try Plan(model, options.plan)
+    let examples = try flags.examples(
+      try arrays.fitted(to: plan.inputs),
+      try ArrayFile.load(labels, options: .init(memoryLimit: max(0, limit - held))), arrays,
+      plan.inputs, memoryLimit: max(0, limit - held))
+    let execution = try Execution(runtime, held: held)
+    options.run = execution.options
+    let trainer = try Trainer(
+      model, examples.training, validation: examples.validation, options)
+    if runtime.isDryRun { return try Terminal.write(try forecast(trainer)) }
+    try Signals.check()
+    let (trained, seconds) = try await arrays.locatingNotFinite(in: plan.inputs) {
+      () throws(CoalitionError) in
+      try await execution.watched(trainer.totalExamples, "examples") {
+        run throws(CoalitionError) in
+        var watched = trainer
+        watched.options.run = run
+        return try await watched.trained()
+      }
+    }
+    try Signals.check()
+    try ONNX.write(trained.graph, to: output)
+    if let history {
+      var record = ResultRecord(
+        verb: "train", file, arrays, execution, seconds: seconds, output: output)
+      record.options = try self.record(options, limit) + arrays.record
+      try result(trained, record).write(to: history)
+    }
+    if !runtime.isQuiet { try Terminal.write(text(trained, seconds)) }
+  }
+
+  /// The model to continue, or a new one as if it had been read.
+  private func model() async throws(CoalitionError) -> ModelFile {
+    guard let architecture = arguments[Self.architectureOption] else {
+      return try await ModelFile(
+        path: arguments.positionals[0], memoryLimit: runtime.memoryLimit)
+    }
+    return try await ModelFile(
+      try ONNX.encode(try architecture.graph(seed: runtime.seed)), path: "architecture",
+      folder: nil, memoryLimit: runtime.memoryLimit)
+  }
+
+  // MARK: Results
+
+  private func record(
+    _ options: TrainingOptions, _ limit: Int
+  ) throws(CoalitionError) -> [JSONValue.Member] {
+    let architecture = arguments[Self.architectureOption]
+    return [
+      .init("precision", .string(runtime.precision.rawValue)),
+      .init("architecture", architecture.map { .string($0.text) } ?? .null),
+      .init("loss", .string(options.loss.rawValue)),
+      .init(
+        "labels-sha256", try FileDigest.of(labels, limit: limit).map { .string($0) } ?? .null),
+    ] + (try flags.record(limit: limit))
+  }
+
+  private func result(
+    _ trained: TrainedModel, _ record: ResultRecord
+  ) throws(CoalitionError) -> ResultFile {
+    var record = record
+    record.result = [
+      .init("parameters", .integer(trained.parameterCount)),
+      .init("epoch", .integer(trained.epoch)),
+      .init("stopped-early", .bool(trained.stoppedEarly)),
+    ]
+    var file = ResultFile(metadata: record.members)
+    try file.append("loss", Tensor(.float64(trained.history.map(\.loss))))
+    let columns = [
+      ("validation_loss", trained.history.compactMap(\.validationLoss)),
+      ("validation_accuracy", trained.history.compactMap(\.validationAccuracy)),
+    ]
+    for (name, numbers) in columns where !numbers.isEmpty {
+      try file.append(name, Tensor(.float64(numbers)))
+    }
+    return file
+  }
+
+  private func text(_ trained: TrainedModel, _ seconds: Double) -> String {
+    var table = Table(
+      ("epoch", .right), ("loss", .right), ("validation loss", .right), ("accuracy", .right))
+    for epoch in trained.history {
+      table.add(
+        "\(epoch.epoch)", Numbers.significant(epoch.loss),
+        epoch.validationLoss.map { Numbers.significant($0) } ?? "",
+        epoch.validationAccuracy.map { Numbers.fixed(100 * $0, 2) + " %" } ?? "")
+    }
+    let stop = trained.stoppedEarly ? ", stopped early" : ""
+    return table.text
+      + "\(output): \(Numbers.grouped(trained.parameterCount)) parameters as of epoch "
+      + "\(trained.epoch)\(stop), in \(Numbers.seconds(seconds))\n"
+  }
+
+  private func forecast(_ trainer: Trainer) throws(CoalitionError) -> String {
+    let size = try ModelSummary(trainer.model.graph, inputShapes: trainer.options.plan.inputShapes)
+    // A forward pass, and two as large for the gradients of values and of weights.
+    let (work, overflow) = size.multiplyAdds.multipliedReportingOverflow(
+      by: 3 * trainer.totalExamples)
+    return "parameters: \(Numbers.grouped(size.parameters))\n"
+      + "examples: \(Numbers.grouped(trainer.totalExamples / trainer.options.epochs)) in each of "
+      + "\(Numbers.grouped(trainer.options.epochs)) epochs\n"
+      + "multiply-adds: \(overflow ? "very many" : Numbers.metric(work))\n"
+  }
+}

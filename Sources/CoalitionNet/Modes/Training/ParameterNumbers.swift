@@ -1,0 +1,140 @@
+// Which constants of a graph are parameters, and where each of their elements ends up in a program.
+//
+// The graph is lowered with numbers in place of parameters: element i of a parameter is first + start + i. Whatever
+// operators do to a constant on its way into a block (transposing, reordering of features, slicing), the block then says
+// which elements it is made from, and training can fill it anew after every step. Numbers are far above all
+// weights and exact in double precision, in which constants are kept until they are packed.
+
+import CoalitionBase
+
+/// The parameters of a graph, numbered.
+struct ParameterNumbers: Sendable {
+  struct Parameter: Sendable {
+    /// A constant of the graph.
+    var name: String
+    var count: Int
+    /// The number of its first element, counted over all parameters.
+    var start: Int
+  }
+
+  private(set) var parameters: [Parameter] = []
+  private var count = 0
+
+  /// Numbers begin here.
+  private static let first = Double(sign: .plus, exponent: 40, significand: 1)
+
+  /// The weights and biases of convolutions and products, scales and shifts of normalisations, slopes of PRelu,
+  /// tables whose rows are chosen, and factors and terms of more than one number behind any of these.
+  /// - Throws: `unsupported` for a parameter that the model also uses through arithmetic on constants.
+  init(_ analysis: Analysis) throws(CoalitionError) {
+    let graph = analysis.graph
+    // Per constant value: the constants of the graph that its elements are moved from.
+    var origins: [String: [String]] = [:]
+    for (name, tensor) in graph.constants
+    where tensor.elementType == .float32 || tensor.elementType == .float64 {
+      origins[name] = [name]
+    }
+    var computedWith: [String: String] = [:]
+    var dependent = Set<String>()
+    for (index, node) in graph.nodes.enumerated() {
+      let isConstant = node.outputs.allSatisfy {
+        $0.isEmpty || analysis.values[$0]?.constant != nil
+      }
+      if isConstant {
+        let read = node.inputs.flatMap { origins[$0] ?? [] }
+        if analysis.operators[index].kind == .movement {
+          for output in node.outputs where !read.isEmpty { origins[output] = read }
+        } else {
+          for name in read { computedWith[name] = node.label }
+        }
+        continue
+      }
+      var places = Self.places(node)
+      if Self.isElementwise(node), node.inputs.contains(where: dependent.contains) {
+        places = node.inputs.indices.filter {
+          (analysis.values[node.inputs[$0]]?.constant?.value.count ?? 0) > 1
+        }
+      }
+      let names = places.compactMap(node.input).flatMap { origins[$0] ?? [] }
+      for name in names where !parameters.contains(where: { $0.name == name }) {
+        let size = graph.constants[name]?.count ?? 0
+        parameters.append(Parameter(name: name, count: size, start: count))
+        count += size
+      }
+      if !names.isEmpty || node.inputs.contains(where: dependent.contains) {
+        dependent.formUnion(node.outputs)
+      }
+    }
+    for parameter in parameters {
+      if let node = computedWith[parameter.name] {
+        throw CoalitionError(
+          .unsupported,
+          "the parameter '\(parameter.name)' is also used through arithmetic on constants",
+          node: node)
+      }
+    }
+  }
+
+  private static func places(_ node: Node) -> [Int] {
+    switch node.operation {
+    case "Conv", "BatchNormalization": [1, 2]
+    case "Gemm": [0, 1, 2]
+    case "MatMul": [0, 1]
+    case "PRelu": [1]
+    case "Gather": [0]
+    default: []
+    }
+  }
+
+  private static func isElementwise(_ node: Node) -> Bool {
+    ["Add", "Sub", "Mul", "Div", "Sum"].contains(node.operation)
+  }
+
+  /// The graph with the numbers in place of the parameters' elements.
+  func numbered(_ graph: Graph) -> Graph {
+    var copy = graph
+    for parameter in parameters {
+      guard let tensor = graph.constants[parameter.name] else { continue }
+      let start = Self.first + Double(parameter.start)
+      let numbers = (0..<parameter.count).map { start + Double($0) }
+      copy.constants[parameter.name] = Tensor(filling: tensor.shape, with: .float64(numbers))
+    }
+    return copy
+  }
+
+  private func isNumber(_ value: Double) -> Bool {
+    value >= Self.first && value < Self.first + Double(count)
+  }
+
+  /// Whether a constant of the numbered graph is made from a parameter.
+  func begins(_ tensor: Tensor) -> Bool {
+    guard case .float64(let values) = tensor.elements else { return false }
+    return values.first.map(isNumber) ?? false
+  }
+
+  /// The parameter that a constant of the numbered graph is made from, and per element of the constant which of the
+  /// parameter's: nil for other constants.
+  /// - Throws: `unsupported` for a constant that is made from several parameters, or only in part from one.
+  func origin(
+    _ tensor: Tensor
+  ) throws(CoalitionError) -> (parameter: Int, elements: [Int32])? {
+    guard case .float64(let values) = tensor.elements, values.contains(where: isNumber) else {
+      return nil
+    }
+    let number = values[0] - Self.first
+    let index = parameters.firstIndex {
+      number >= Double($0.start) && number < Double($0.start + $0.count)
+    }
+    guard let index else { throw mixed() }
+    let start = Self.first + Double(parameters[index].start)
+    let end = start + Double(parameters[index].count)
+    guard values.allSatisfy({ $0 >= start && $0 < end }) else { throw mixed() }
+    return (index, values.map { Int32($0 - start) })
+  }
+
+  private func mixed() -> CoalitionError {
+    CoalitionError(
+      .unsupported,
+      "the model joins parameters with other constants before it uses them: they cannot be trained")
+  }
+}

@@ -1,0 +1,198 @@
+// The training loop.
+
+public import CoalitionBase
+public import CoalitionNet
+public import CoalitionPrune
+
+/// A model with examples to train it on.
+///
+///     let trainer = try Trainer(model, LabelledExamples(inputs: images, labels: labels))
+///     let trained = try await trainer.trained()
+///     try ONNX.write(trained.graph, to: "trained.onnx")
+///
+/// All weights, biases, scales, slopes and tables of the model are trained; what it computes from its inputs before the
+/// first of them stays as it is. Batch normalisations take their statistics from the batch and remember them; dropouts
+/// drop. The same options give the same bytes for any number of threads.
+public struct Trainer: Sendable {
+  public let model: Model
+  public let examples: LabelledExamples
+  /// Examples that are only measured.
+  public var validation: LabelledExamples?
+  public var options: TrainingOptions
+
+  private let base: Graph
+  private let payoff: PayoffGraph
+  private let exampleCount: Int
+  private let rows: [String: TrainingRows]
+
+  /// - Parameter examples: inputs and labels; their own options and loss are not used.
+  /// - Throws: what the model, inputs and labels do not allow.
+  public init(
+    _ model: Model, _ examples: LabelledExamples, validation: LabelledExamples? = nil,
+    _ options: TrainingOptions = TrainingOptions()
+  ) throws(CoalitionError) {
+    try options.check()
+    self.model = model
+    self.examples = examples
+    self.validation = validation
+    self.options = options
+    base = model.graph.preparedForTraining()
+    let prepared = try model.rebuilt(base)
+    let plan = try Plan(prepared, options.plan)
+    exampleCount = try plan.check(examples.inputs)
+    let analysis = try prepared.analysed(
+      options.plan.inputShapes, memoryLimit: options.plan.memoryLimit
+    ).analysis
+    payoff = try PayoffGraph(prepared, analysis, loss: options.loss, payoff: .loss)
+    let labels = try UnitLabels(
+      examples.labels, examples: exampleCount, scores: payoff.scoreCount)
+    guard exampleCount <= Int(Int32.max) else {
+      throw CoalitionError(
+        .limitExceeded, "there are too many examples", expected: "at most \(Int32.max)",
+        found: "\(exampleCount)")
+    }
+    var rows: [String: TrainingRows] = [:]
+    for input in plan.inputs {
+      guard let tensor = examples.inputs[input.name] else { continue }
+      rows[input.name] = TrainingRows(tensor)
+    }
+    rows[PayoffGraph.targets] = try Self.targets(labels, payoff.scoreCount)
+    self.rows = rows
+  }
+
+  /// Classes take their rows from a unit matrix.
+  private static func targets(
+    _ labels: UnitLabels, _ scores: Int
+  ) throws(CoalitionError) -> TrainingRows {
+    guard let classes = labels.classes else { return TrainingRows(labels.targets) }
+    let unit = (0..<scores * scores).map { Float($0 / scores == $0 % scores ? 1 : 0) }
+    return TrainingRows(
+      try Tensor(shape: [scores, scores], elements: .float32(unit)),
+      rowOf: classes.map { Int32($0) })
+  }
+
+  /// Examples that are gone through in all.
+  public var totalExamples: Int { exampleCount * options.epochs }
+
+  /// The parameters at the start, ready for batches.
+  package func session() throws(CoalitionError) -> TrainingSession {
+    try TrainingSession(
+      try model.rebuilt(payoff.graph), payoff: PayoffGraph.payoff, rows: rows,
+      batch: min(options.batch, exampleCount), rule: options.rule, options.plan, options.run)
+  }
+
+  /// Trains.
+  /// - Parameter report: called after each epoch.
+  /// - Throws: `notFinite` when the loss no longer is, `memoryLimit`, `cancelled` when the task is.
+  public func trained(
+    report: @Sendable (TrainingEpoch) -> Void = { _ in }
+  ) async throws(CoalitionError) -> TrainedModel {
+    let session = try session()
+    var history: [TrainingEpoch] = []
+    var best: (epoch: Int, loss: Double, graph: Graph)?
+    var stoppedEarly = false
+    for epoch in 1...options.epochs {
+      let loss = try await run(session, epoch: epoch)
+      var measured: (loss: Double, accuracy: Double?)?
+      if let validation {
+        let graph = try graph(session)
+        let found = try await measure(graph, validation)
+        if found.loss < best?.loss ?? .infinity { best = (epoch, found.loss, graph) }
+        measured = found
+      }
+      history.append(
+        TrainingEpoch(
+          epoch: epoch, loss: loss, validationLoss: measured?.loss,
+          validationAccuracy: measured?.accuracy))
+      report(history[history.count - 1])
+      if let patience = options.patience, let best, epoch - best.epoch >= patience {
+        stoppedEarly = epoch < options.epochs
+        break
+      }
+    }
+    let last: Graph
+    if let best { last = best.graph } else { last = try graph(session) }
+    return TrainedModel(
+      graph: last, history: history,
+      epoch: best?.epoch ?? history.count, stoppedEarly: stoppedEarly,
+      parameterCount: session.parameterCount)
+  }
+
+  /// One epoch: the mean loss of its examples.
+  private func run(
+    _ session: TrainingSession, epoch: Int
+  ) async throws(CoalitionError) -> Double {
+    var order = Array(0..<exampleCount)
+    var random = CounterRandom(
+      seed: options.seed, purpose: .exampleOrder, index: UInt64(epoch))
+    random.shuffle(&order)
+    let batches = stride(from: 0, to: exampleCount, by: options.batch).map { first in
+      order[first..<min(first + options.batch, exampleCount)].map { Int32($0) }
+    }
+    // Some batches at a time, so that others get to the engine as well.
+    let together = 32
+    var sum = 0.0
+    for first in stride(from: 0, to: batches.count, by: together) {
+      let part = Array(batches[first..<min(first + together, batches.count)])
+      let losses = try await session.train(
+        on: part, rule: options.rule, seed: options.seed, round: epoch)
+      for (batch, loss) in zip(part, losses) { sum += loss * Double(batch.count) }
+    }
+    return sum / Double(exampleCount)
+  }
+
+  /// The model with the parameters as they are.
+  private func graph(_ session: TrainingSession) throws(CoalitionError) -> Graph {
+    var graph = base
+    for (name, tensor) in session.constants() {
+      guard let old = graph.constants[name] else { continue }
+      graph.constants[name] =
+        old.elementType == .float64
+        ? try Tensor(shape: old.shape, elements: .float64(tensor.doubles))
+        : try Tensor(shape: old.shape, elements: .float32(tensor.floats))
+    }
+    return graph
+  }
+
+  private func measure(
+    _ graph: Graph, _ validation: LabelledExamples
+  ) async throws(CoalitionError) -> (loss: Double, accuracy: Double?) {
+    var examples = LabelledExamples(
+      inputs: validation.inputs, labels: validation.labels, loss: options.loss)
+    examples.plan = options.plan
+    examples.run = options.run
+    // What is measured does not count as progress.
+    examples.run.progress = nil
+    return try await examples.measure(try model.rebuilt(graph))
+  }
+}
+
+extension LabelledExamples {
+  /// A share of the examples, drawn at random, and the others.
+  /// - Throws: `usage` when either would be none.
+  public func split(
+    share: Double, seed: UInt64 = 0
+  ) throws(CoalitionError) -> (part: LabelledExamples, rest: LabelledExamples) {
+    let count = labels.shape.first ?? 0
+    let size = Int((Double(count) * share).rounded())
+    guard size > 0, size < count else {
+      throw CoalitionError(
+        .usage, "the share of examples leaves none on one side",
+        expected: "more than none and less than all of \(count)", found: "\(size)")
+    }
+    var order = Array(0..<count)
+    var random = CounterRandom(seed: seed, purpose: .validationSplit, index: 0)
+    random.shuffle(&order)
+    return (
+      try picked(order[..<size].sorted()), try picked(order[size...].sorted())
+    )
+  }
+
+  private func picked(_ places: [Int]) throws(CoalitionError) -> LabelledExamples {
+    var rows: [String: Tensor] = [:]
+    for (name, tensor) in inputs { rows[name] = try tensor.rows(places) }
+    var part = LabelledExamples(inputs: rows, labels: try labels.rows(places), loss: loss)
+    (part.plan, part.run) = (plan, run)
+    return part
+  }
+}

@@ -1,0 +1,205 @@
+// The training loop: what it reaches, that its bytes do not depend on threads, and when it stops.
+
+import CoalitionBase
+import CoalitionNet
+import CoalitionONNX
+import CoalitionPrune
+import Foundation
+import TestSupport
+import Testing
+
+@testable import CoalitionTrain
+
+@Suite struct TrainerTests {
+  private static let mixed = """
+    input 3x9x8; conv 6 3 pad same; batchnorm; relu; maxpool 2; dropout 0.25; depthwise 3 stride 2 pad 1; prelu; \
+    conv 4 1x2 groups 2; gelu; flatten; dense 12; batchnorm; tanh; dense 3; softmax
+    """
+
+  private static func examples(_ count: Int) throws -> LabelledExamples {
+    var random = Seeded(4)
+    let rows = random.numbers(count * 216).map { Float($0) }
+    let labels = (0..<count).map { Int64($0 % 3) }
+    return LabelledExamples(
+      inputs: ["input": try Tensor(shape: [count, 3, 9, 8], elements: .float32(rows))],
+      labels: Tensor(.int64(labels)))
+  }
+
+  @Test("Bytes do not depend on threads and instruction sets")
+  func sameBytes() async throws {
+    let graph = try Architecture(Self.mixed).graph(seed: 3)
+    func trained(_ threads: Int, _ set: InstructionSet?) async throws -> [UInt8] {
+      var options = TrainingOptions()
+      options.batch = 80
+      options.epochs = 2
+      options.run.threads = threads
+      options.run.instructionSet = set
+      let trainer = try Trainer(try Model(graph), try Self.examples(205), options)
+      return try ONNX.encode(try await trainer.trained().graph)
+    }
+    let one = try await trained(1, nil)
+    #expect(try await trained(1, nil) == one)
+    for threads in [2, 3] { #expect(try await trained(threads, nil) == one, "\(threads) threads") }
+    for set in InstructionSet.available {
+      #expect(try await trained(2, set) == one, "\(set)")
+    }
+    var options = TrainingOptions()
+    (options.batch, options.epochs, options.seed) = (80, 2, 1)
+    let other = try await Trainer(try Model(graph), try Self.examples(205), options).trained()
+    #expect(try ONNX.encode(other.graph) != one, "another seed")
+  }
+
+  @Test(
+    "Points apart by a curve are told apart, by every rule", arguments: OptimizerTests.optimizers)
+  func learns(optimizer: Optimizer) async throws {
+    let (inputs, labels) = try points(600)
+    let graph = try Architecture("input 2; dense 24; tanh; dense 24; tanh; dense 2").graph()
+    var options = TrainingOptions()
+    options.optimizer = optimizer
+    options.batch = 20
+    options.epochs = 120
+    if case .sgd = optimizer { options.learningRate = 0.1 }
+    let all = LabelledExamples(inputs: ["input": inputs], labels: labels)
+    let (part, rest) = try all.split(share: 0.2)
+    let trained = try await Trainer(try Model(graph), rest, validation: part, options).trained()
+    let best = trained.history[trained.epoch - 1]
+    #expect(best.validationAccuracy ?? 0 >= 0.95, "\(optimizer): \(best)")
+    #expect(trained.history.count == 120 && !trained.stoppedEarly)
+  }
+
+  @Test("Training stops when the validation loss does not fall, with the best weights")
+  func stopsEarly() async throws {
+    // Labels that say nothing: what is learnt by heart does not help.
+    var random = Seeded(8)
+    let rows = try Tensor(
+      shape: [120, 10], elements: .float32(random.numbers(1200).map { Float($0) }))
+    let labels = Tensor(.int64((0..<120).map { _ in Int64.random(in: 0...1, using: &random) }))
+    let all = LabelledExamples(inputs: ["input": rows], labels: labels)
+    let (part, rest) = try all.split(share: 0.3, seed: 2)
+    var options = TrainingOptions()
+    options.epochs = 400
+    options.patience = 5
+    options.learningRate = 0.02
+    let model = try Model(try Architecture("input 10; dense 60; relu; dense 2").graph())
+    let trained = try await Trainer(model, rest, validation: part, options).trained()
+    #expect(trained.stoppedEarly)
+    #expect(trained.history.count == trained.epoch + 5)
+    let losses = trained.history.compactMap(\.validationLoss)
+    #expect(losses.min() == losses[trained.epoch - 1])
+    let measured = try await part.measure(try model.rebuilt(trained.graph))
+    #expect(measured.loss == losses[trained.epoch - 1])
+  }
+
+  @Test("Running statistics become those of the data")
+  func runningStatistics() async throws {
+    var random = Seeded(6)
+    let count = 640
+    let rows = random.numbers(count * 3).map { Float($0 * 3 + 2) }
+    let inputs = try Tensor(shape: [count, 3], elements: .float32(rows))
+    let graph = try Architecture("input 3; dense 3; batchnorm; dense 2").graph()
+    var fixed = graph
+    fixed.constants["layer1.weight"] = try Tensor(
+      shape: [3, 3], elements: .float32([1, 0, 0, 0, 1, 0, 0, 0, 1]))
+    var options = TrainingOptions()
+    options.optimizer = .sgd(momentum: 0)
+    options.learningRate = 1e-12
+    options.batch = count
+    options.epochs = 150
+    let trained = try await Trainer(
+      try Model(fixed),
+      LabelledExamples(
+        inputs: ["input": inputs], labels: Tensor(.int64((0..<count).map { Int64($0 % 2) }))),
+      options
+    ).trained()
+    let means = trained.graph.constants["layer2.mean"]?.doubles ?? []
+    let variances = trained.graph.constants["layer2.variance"]?.doubles ?? []
+    for feature in 0..<3 {
+      let values = stride(from: feature, to: rows.count, by: 3).map { Double(rows[$0]) }
+      let mean = values.reduce(0, +) / Double(count)
+      let variance = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(count - 1)
+      #expect(abs(means[feature] - mean) < 1e-4 * abs(mean))
+      #expect(abs(variances[feature] - variance) < 1e-4 * variance)
+    }
+  }
+
+  @Test("What cannot be trained on is refused")
+  func refused() async throws {
+    let model = try Model(try Architecture("input 2; dense 2").graph())
+    let (inputs, labels) = try points(10)
+    func code(
+      _ labels: Tensor, _ change: (inout TrainingOptions) -> Void = { _ in }
+    ) -> CoalitionError.Code? {
+      var options = TrainingOptions()
+      change(&options)
+      do throws(CoalitionError) {
+        _ = try Trainer(
+          model, LabelledExamples(inputs: ["input": inputs], labels: labels), options)
+        return nil
+      } catch {
+        return error.code
+      }
+    }
+    #expect(code(labels) == nil)
+    #expect(code(Tensor(.int64([0, 1]))) == .shapeMismatch)
+    #expect(code(Tensor(.int64([Int64](repeating: 2, count: 10)))) == .invalidData)
+    #expect(code(labels) { $0.learningRate = 0 } == .usage)
+    #expect(code(labels) { $0.batch = 0 } == .usage)
+    #expect(code(labels) { $0.epochs = 0 } == .usage)
+    #expect(code(labels) { $0.patience = 0 } == .usage)
+    #expect(code(labels) { $0.weightDecay = -1 } == .usage)
+    #expect(code(labels) { $0.optimizer = .sgd(momentum: 1) } == .usage)
+
+    var options = TrainingOptions()
+    options.optimizer = .sgd(momentum: 0)
+    options.loss = .squaredError
+    options.learningRate = 1e6
+    options.epochs = 50
+    let trainer = try Trainer(
+      model, LabelledExamples(inputs: ["input": inputs], labels: labels), options)
+    await #expect {
+      _ = try await trainer.trained()
+    } throws: { ($0 as? CoalitionError)?.code == .notFinite }
+  }
+}
+
+@Suite(.enabled(if: MNIST.isThere, "there is no ../shared/data/mnist"))
+struct DigitTests {
+  private static func accuracy(
+    _ architecture: String, epochs: Int, _ optimizer: Optimizer, rate: Double? = nil, batch: Int,
+    prepare: (Tensor) throws -> Tensor
+  ) async throws -> Double {
+    let (images, labels) = try MNIST.examples("train")
+    let (held, heldLabels) = try MNIST.examples("t10k")
+    var options = TrainingOptions()
+    options.optimizer = optimizer
+    options.learningRate = rate
+    options.batch = batch
+    options.epochs = epochs
+    let model = try Model(try Architecture(architecture).graph())
+    let trained = try await Trainer(
+      model, LabelledExamples(inputs: ["input": try prepare(images)], labels: labels), options
+    ).trained()
+    let unseen = LabelledExamples(inputs: ["input": try prepare(held)], labels: heldLabels)
+    return try await unseen.measure(try model.rebuilt(trained.graph)).accuracy ?? 0
+  }
+
+  @Test("A perceptron reads 97 % of unseen digits")
+  func perceptron() async throws {
+    let accuracy = try await Self.accuracy(
+      "input 64; dense 128; relu; dense 128; relu; dense 10", epochs: 8, .adam(), batch: 64,
+      prepare: MNIST.small)
+    #expect(accuracy >= 0.97, "\(accuracy)")
+  }
+
+  @Test(
+    "A convolutional network reads 99 % of unseen digits after 5 epochs",
+    .enabled(
+      if: ProcessInfo.processInfo.environment["COALITION_SLOW_TESTS"] != nil,
+      "a minute of work: set COALITION_SLOW_TESTS"))
+  func convolutional() async throws {
+    let accuracy = try await Self.accuracy(
+      "input 1x28x28; conv 32 5; relu; maxpool 2; conv 64 5; relu; maxpool 2; flatten; dense 128; relu; dense 10",
+      epochs: 5, .adam(), batch: 64, prepare: { $0 })
+    #expect(accuracy >= 0.99, "\(accuracy)")
+  }
+}
