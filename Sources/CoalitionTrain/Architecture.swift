@@ -155,12 +155,15 @@ struct ArchitectureLayer: Sendable, Hashable {
   private static func spread(
     _ sizes: [Int], _ axes: Int, _ layer: ArchitectureLayer
   ) throws(CoalitionError) -> [Int] {
-    if sizes.count == axes { return sizes }
-    guard sizes.count == 1 else {
+    guard sizes.count == axes || sizes.count == 1 else {
       throw layer.wrong(
         sizes.map(String.init).joined(separator: "x"), "one size, or one for each of \(axes) axes")
     }
-    return [Int](repeating: sizes[0], count: axes)
+    let spread = sizes.count == axes ? sizes : [Int](repeating: sizes[0], count: axes)
+    guard Tensor.count(of: spread).map({ $0 < 1 << 28 }) ?? false else {
+      throw layer.wrong(spread.map(String.init).joined(separator: "x"), "smaller sizes")
+    }
+    return spread
   }
 
   private func sizes(_ word: String, least: Int) throws(CoalitionError) -> [Int] {

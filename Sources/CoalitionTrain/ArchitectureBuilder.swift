@@ -46,7 +46,11 @@ struct ArchitectureBuilder {
     case .dense: try connect(layer)
     case .batchnorm: normalize(layer)
     case .dropout:
-      let ratio = constant("ratio", Tensor(scalar: Float(try layer.number(0, 0..<1))))
+      let share = Float(try layer.number(0, 0..<1))
+      guard share < 1 else {
+        throw CoalitionError(.usage, "a dropout leaves something", expected: "a ratio below 1")
+      }
+      let ratio = constant("ratio", Tensor(scalar: share))
       add("Dropout", layer, [ratio])
     case .prelu:
       let perChannel = [shape[0]] + shape.dropFirst().map { _ in 1 }
@@ -64,6 +68,11 @@ struct ArchitectureBuilder {
     case .tanh: add("Tanh", layer)
     case .sigmoid: add("Sigmoid", layer)
     case .softplus: add("Softplus", layer)
+    }
+    guard let count = Tensor.count(of: shape), count <= 1 << 40 else {
+      throw CoalitionError(
+        .limitExceeded, "the layer's values are too many", expected: "at most \(1 << 40)",
+        found: "\(shape)")
     }
   }
 
@@ -132,6 +141,11 @@ struct ArchitectureBuilder {
     let kernel = try layer.kernel(0, axes: axes)
     let strides = try layer.sizes(named: "stride", axes: axes, default: kernel)
     let pads = try self.pads(layer, kernel, strides, ones(axes))
+    for axis in 0..<axes where max(pads[axis], pads[axis + axes]) >= kernel[axis] {
+      throw CoalitionError(
+        .usage, "a window would see nothing but padding",
+        expected: "a pad below \(kernel[axis])", found: "\(max(pads[axis], pads[axis + axes]))")
+    }
     let size = try sizes(kernel, strides, ones(axes), pads)
     add(
       operation, layer,

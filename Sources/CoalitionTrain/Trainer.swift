@@ -17,8 +17,8 @@ public struct Trainer: Sendable {
   public let model: Model
   public let examples: LabelledExamples
   /// Examples that are only measured.
-  public var validation: LabelledExamples?
-  public var options: TrainingOptions
+  public let validation: LabelledExamples?
+  public private(set) var options: TrainingOptions
 
   private let base: Graph
   private let payoff: PayoffGraph
@@ -46,6 +46,11 @@ public struct Trainer: Sendable {
     payoff = try PayoffGraph(prepared, analysis, loss: options.loss, payoff: .loss)
     let labels = try UnitLabels(
       examples.labels, examples: exampleCount, scores: payoff.scoreCount)
+    // Looked at now, and not after the first epoch.
+    if let validation {
+      _ = try UnitLabels(
+        validation.labels, examples: try plan.check(validation.inputs), scores: payoff.scoreCount)
+    }
     guard exampleCount <= Int(Int32.max) else {
       throw CoalitionError(
         .limitExceeded, "there are too many examples", expected: "at most \(Int32.max)",
@@ -69,6 +74,13 @@ public struct Trainer: Sendable {
     return TrainingRows(
       try Tensor(shape: [scores, scores], elements: .float32(unit)),
       rowOf: classes.map { Int32($0) })
+  }
+
+  /// The same training, run in another way.
+  public func running(_ run: RunOptions) -> Trainer {
+    var copy = self
+    copy.options.run = run
+    return copy
   }
 
   /// Examples that are gone through in all.
@@ -174,6 +186,11 @@ extension LabelledExamples {
     share: Double, seed: UInt64 = 0
   ) throws(CoalitionError) -> (part: LabelledExamples, rest: LabelledExamples) {
     let count = labels.shape.first ?? 0
+    for (name, tensor) in inputs where tensor.shape.first != count {
+      throw CoalitionError(
+        .shapeMismatch, "there must be one label per example", node: name,
+        expected: "\(tensor.shape.first ?? 0)", found: "\(count)")
+    }
     let size = Int((Double(count) * share).rounded())
     guard size > 0, size < count else {
       throw CoalitionError(

@@ -61,6 +61,9 @@ import Testing
       ("input 3x8x8; conv 4 3 groups 2", "do not divide"), ("tokens 5; dense 3", "embedding first"),
       ("input 5; embedding 3 4", "right behind tokens"), ("input 5; input 5", "one input"),
       ("input 1x2x3x4; flatten", "at most three axes"),
+      ("input 1x8x8; conv 16777216 16777216; flatten", "cannot be used"),
+      ("input 4; dropout 0.99999999", "leaves something"),
+      ("input 1x8x8; maxpool 2 pad 2; flatten", "nothing but padding"),
     ])
   func refused(text: String, message: String) {
     #expect {
@@ -69,5 +72,12 @@ import Testing
       guard let error = error as? CoalitionError, error.code == .usage else { return false }
       return error.description.contains(message)
     }
+  }
+
+  @Test("Maps that no number counts are refused")
+  func overflow() {
+    #expect {
+      _ = try Architecture("input 1x1x1; conv 65536 1 pad 16000; flatten; dense 2").graph()
+    } throws: { ($0 as? CoalitionError)?.code == .limitExceeded }
   }
 }

@@ -149,6 +149,23 @@ import Testing
     #expect(code(labels) { $0.weightDecay = -1 } == .usage)
     #expect(code(labels) { $0.optimizer = .sgd(momentum: 1) } == .usage)
 
+    // Labels and inputs of different numbers, split before anything else looks at them.
+    #expect {
+      _ = try LabelledExamples(
+        inputs: ["input": inputs], labels: Tensor(.int64([0, 1, 0, 1, 0]))
+      ).split(share: 0.4)
+    } throws: { ($0 as? CoalitionError)?.code == .shapeMismatch }
+    // A lane alone has no sums over examples.
+    for lanes in [0, 1, 7, 128] {
+      var options = TrainingOptions()
+      options.run.lanes = lanes
+      let trainer = try Trainer(
+        model, LabelledExamples(inputs: ["input": inputs], labels: labels), options)
+      await #expect {
+        _ = try await trainer.trained()
+      } throws: { ($0 as? CoalitionError)?.code == .usage }
+    }
+
     var options = TrainingOptions()
     options.optimizer = .sgd(momentum: 0)
     options.loss = .squaredError

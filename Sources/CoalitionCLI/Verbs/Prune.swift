@@ -70,8 +70,8 @@ struct PruneVerb {
         .usage, "prune has no dry run: coalition score --dry-run says what scores take")
     }
     var read = FilesRead(arguments)
-    if let labels = score.labelsPath { read.add("--labels", labels) }
-    if let scores = flags.scores { read.add("--scores", scores) }
+    if let labels = score.labelsPath { read.add("--labels", within: labels) }
+    if let scores = flags.scores { read.add("--scores", within: scores) }
     for file in training.files { read.add(file.option, file.path) }
     if let output = flags.output {
       try read.checkIsNoneOfThem(output, option: PruneFlags.outputOption.declaration)

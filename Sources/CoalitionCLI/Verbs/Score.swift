@@ -67,7 +67,7 @@ struct ScoreVerb {
     }
     if let output {
       var read = FilesRead(arguments)
-      if let labels = flags.labelsPath { read.add("--labels", labels) }
+      if let labels = flags.labelsPath { read.add("--labels", within: labels) }
       try read.checkOutput(output)
     }
   }

@@ -41,7 +41,7 @@ extension Command {
         + "flatten, dense N, batchnorm, dropout R, relu, leakyrelu A, prelu, elu, selu, gelu, tanh, sigmoid, softplus, "
         + "softmax. Windows take stride S, pad P or pad same; conv also dilation D and groups G. A loss looks at the scores "
         + "before a final softmax.",
-      "All weights are trained that lie behind the first layer; batch normalisations take the statistics of the batch. "
+      "All weights are trained, from the first layer on; batch normalisations take the statistics of the batch. "
         + "The same seed gives the same bytes for any number of threads.",
     ]
   ) { arguments throws(CoalitionError) in
@@ -89,8 +89,8 @@ struct TrainVerb {
     }
     (self.labels, self.output) = (labels, output)
     var read = FilesRead(arguments)
-    read.add("--labels", labels)
-    for file in flags.files { read.add(file.option, file.path) }
+    read.add("--labels", within: labels)
+    for file in flags.files { read.add(file.option, within: file.path) }
     try read.checkIsNoneOfThem(output, option: Self.outputOption.declaration)
     try Files.checkCreatable(output)
     if let history {
@@ -98,6 +98,10 @@ struct TrainVerb {
         throw CoalitionError(.usage, "--history and --output are two files", node: history)
       }
       try read.checkIsNoneOfThem(history, option: Self.historyOption.declaration)
+      guard !history.lowercased().hasSuffix(".npy") else {
+        throw CoalitionError(
+          .usage, "a history has several arrays: write .npz or .json", node: history)
+      }
       try ResultFile.checkWritable(history)
     }
   }
@@ -129,9 +133,7 @@ struct TrainVerb {
       () throws(CoalitionError) in
       try await execution.watched(trainer.totalExamples, "examples") {
         run throws(CoalitionError) in
-        var watched = trainer
-        watched.options.run = run
-        return try await watched.trained()
+        try await trainer.running(run).trained()
       }
     }
     try Signals.check()

@@ -42,6 +42,12 @@ struct TrainingProgram: Sendable {
           constant: index, parameter: origin.parameter, elements: origin.elements, shape: shape))
     }
     self.blocks = blocks
+    let made = Set(blocks.map(\.parameter))
+    for (index, parameter) in notes.numbers.parameters.enumerated() where !made.contains(index) {
+      throw CoalitionError(
+        .unsupported, "the model uses a parameter in a way that cannot be trained",
+        node: parameter.name)
+    }
   }
 
   func tiles(_ examples: Int) -> Int { (examples + lanes - 1) / lanes }

@@ -1,6 +1,7 @@
 // A training session: a model whose parameters change from batch to batch.
 
 package import CoalitionBase
+import CLanes
 import Synchronization
 
 /// Examples that batches are made of.
@@ -48,6 +49,13 @@ package final class TrainingSession: Sendable {
     }
     self.options = options
     let lanes = options.lanes ?? Self.lanes(batch: batch)
+    // Sums over examples are made in tiles of lanes: one lane has none.
+    guard lanes > 0, lanes % Int(LN_LANE_UNIT) == 0, lanes <= Int(LN_LANE_LIMIT) else {
+      throw CoalitionError(
+        .usage, "training takes tiles of several examples",
+        expected: "a multiple of \(LN_LANE_UNIT) lanes, at most \(LN_LANE_LIMIT)",
+        found: "\(lanes)")
+    }
     let precision = planOptions.precision
     program = try Program(
       draft.draft, ArenaPlan(draft.draft), lanes: lanes, precision: precision, store: nil)

@@ -47,7 +47,16 @@ struct TrainingState: Sendable {
     memory = TrainingMemory(parameters: parameters, blocks: blocks, precision: precision)
     for joint in plan.notes.joints {
       guard case .statistics(let running) = joint.kind else { continue }
-      for name in [running.mean, running.variance] { statistics[name] = constants[name]?.doubles }
+      for name in [running.mean, running.variance] {
+        guard let tensor = constants[name], statistics[name] == nil,
+          !parameters.contains(where: { $0.name == name })
+        else {
+          throw CoalitionError(
+            .unsupported, "a batch normalisation is trained with statistics of its own",
+            node: name, expected: "constants that nothing else uses")
+        }
+        statistics[name] = tensor.doubles
+      }
     }
     call = ProgramCall(
       inputs: [],

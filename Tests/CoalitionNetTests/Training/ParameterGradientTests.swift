@@ -71,7 +71,8 @@ private struct TrainedNet {
   }
 
   /// Compares what a step changes with differences of the loss.
-  func check(_ name: String, tolerance: Double = 2e-6) async throws {
+  /// - Parameter samples: of each parameter's elements, about.
+  func check(_ name: String, tolerance: Double = 2e-6, samples: Int = 12) async throws {
     let prepared = model.graph.preparedForTraining()
     let (_, before, after) = try await step()
     let numbers = try ParameterNumbers(
@@ -82,7 +83,7 @@ private struct TrainedNet {
       let found = zip(old, new).map { $0 - $1 }
       let scale = found.reduce(1e-2) { max($0, abs($1)) }
       let delta = 1e-5
-      for element in stride(from: 0, to: old.count, by: max(1, old.count / 12)) {
+      for element in stride(from: 0, to: old.count, by: max(1, old.count / samples)) {
         var losses: [Double] = []
         for sign in [1.0, -1] {
           var graph = prepared
@@ -188,6 +189,103 @@ private struct TrainedNet {
         "MatMul", [dropped, net.constant(random.grid([8, 2], -1...1).tensor(.float32))])
     }
     try await TrainedNet(dropout, range: -1...1, examples: 20).check("dropout")
+  }
+
+  /// More outputs, positions and examples than one unit of work holds: sums go on from band to band and tile to tile.
+  @Test(arguments: [17, 260])
+  func largeLayers(examples: Int) async throws {
+    let graph = Self.builtNet { net, random in
+      let x = net.input([3, 20, 13])
+      let first = net.constant(random.grid([70, 3, 3, 3], -0.3...0.3).tensor(.float32))
+      let bias = net.constant(random.grid([70], -1...1).tensor(.float32))
+      let maps = net.add(
+        "Tanh",
+        [
+          net.add(
+            "Conv", [x, first, bias],
+            ["pads": .ints([1, 0, 2, 1]), "strides": .ints([1, 2]), "dilations": .ints([2, 1])])
+        ])
+      let grouped = net.constant(random.grid([20, 7, 2, 2], -0.3...0.3).tensor(.float32))
+      let flat = net.add(
+        "Flatten", [net.add("Conv", [maps, grouped], ["group": .int(10)])], ["axis": .int(1)])
+      let last = net.constant(random.grid([20 * 18 * 5, 130], -0.05...0.05).tensor(.float32))
+      return net.add("Sigmoid", [net.add("MatMul", [flat, last])])
+    }
+    try await TrainedNet(graph, range: -1...1, examples: examples).check(
+      "large layers", tolerance: 1e-5, samples: 3)
+  }
+
+  /// A quarter is kept, four times as large, and which one differs from place to place.
+  @Test func dropoutKeepsTheMean() async throws {
+    let graph = Self.builtNet { net, _ in
+      let ones = Tensor(filling: [400], with: .float32([Float](repeating: 1, count: 400)))
+      let moved = net.add("PRelu", [net.add("Neg", [net.input([400])]), net.constant(ones)])
+      return net.add(
+        "Dropout", [moved, net.constant(Tensor(filling: [], with: .float32([0.75])))])
+    }
+    // With all x = 1/2, the gradient of slope i is its payoff weight times 4 / 2 times the share of examples that keep it.
+    let net = try TrainedNet(graph, range: 0.5...0.5, examples: 64)
+    let (_, before, after) = try await net.step()
+    let name = try #require(before.keys.first { $0 != "payoff/weights" })
+    let weights = try #require(net.model.graph.constants["payoff/weights"]).doubles
+    let kept = try zip(
+      zip(#require(before[name]).doubles, #require(after[name]).doubles), weights
+    ).filter { $1 != 0 }.map { abs(($0.0 - $0.1) / $1) / 2 * 64 }
+    #expect(kept.allSatisfy { abs($0 - $0.rounded()) < 1e-9 })
+    let mean = kept.reduce(0, +) / Double(kept.count)
+    #expect(abs(mean - 16) < 1, "\(mean)")
+    #expect(Set(kept.map { $0.rounded() }).count > 5)
+  }
+
+  @Test func weightsThatCannotBeFollowedAreRefused() async throws {
+    func code(_ build: (inout Net, inout Seeded) -> String) async throws -> CoalitionError.Code? {
+      let net = try TrainedNet(Self.builtNet(build), range: -1...1, examples: 4)
+      do {
+        _ = try await net.step()
+        return nil
+      } catch let error as CoalitionError {
+        return error.code
+      }
+    }
+    func weights(_ net: inout Net, _ random: inout Seeded) -> String {
+      net.constant(random.grid([3, 4], -1...1).tensor(.float32))
+    }
+    #expect(
+      try await code { net, random in
+        let turned = net.add("Transpose", [weights(&net, &random)])
+        return net.add("Gemm", [net.input([4]), turned], ["alpha": .float(0.5)])
+      } == .unsupported)
+    #expect(
+      try await code { net, random in
+        let cast = net.add("Cast", [weights(&net, &random)], ["to": .int(1)])
+        return net.add("Gemm", [net.input([4]), cast], ["transB": .int(1)])
+      } == .unsupported)
+    #expect(
+      try await code { net, random in
+        let half = net.constant(Tensor(filling: [], with: .float32([0.5])))
+        let product = net.add("Mul", [weights(&net, &random), half])
+        return net.add("Gemm", [net.input([4]), product], ["transB": .int(1)])
+      } == .unsupported)
+    // One initialiser for shift and mean: the statistics are not their own.
+    #expect(
+      try await code { net, random in
+        let one = net.constant(Tensor(filling: [3], with: .float32([1, 1, 1])))
+        let zero = net.constant(Tensor(filling: [3], with: .float32([0, 0, 0])))
+        let variance = net.constant(Tensor(filling: [3], with: .float32([1, 1, 1])))
+        let y = net.add("Gemm", [net.input([4]), weights(&net, &random)], ["transB": .int(1)])
+        return net.add("BatchNormalization", [y, one, zero, zero, variance])
+      } == .unsupported)
+  }
+
+  @Test func aBiasOfOneNumberIsTrained() async throws {
+    let graph = Self.builtNet { net, random in
+      let product = net.add(
+        "MatMul", [net.input([4]), net.constant(random.grid([4, 1], -1...1).tensor(.float32))])
+      return net.add("Add", [product, net.constant(Tensor(.float32([0.5])))])
+    }
+    let net = try TrainedNet(graph, range: -1...1, examples: 18)
+    try await net.check("bias of one number")
+    #expect(try await net.step().before.count == 2)
   }
 
   @Test(arguments: [5, 40, 130])
