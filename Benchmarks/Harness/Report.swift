@@ -104,6 +104,14 @@ struct Report: Codable {
       })
   }
 
+  /// The ratio to the fastest peer, and the largest difference from any: the last two columns of most tables.
+  private func comparison(_ result: WorkloadResult, orElse missing: String) -> [String] {
+    [
+      result.fastestPeer.map { "\(fixed(result.ours / $0.rate, 2))x" } ?? missing,
+      result.largestDifference.map(scientific) ?? "",
+    ]
+  }
+
   private var trainingTable: [String] {
     let results = results.filter(\.isTraining)
     let peers = peerNames(results)
@@ -115,10 +123,7 @@ struct Report: Codable {
           result.name, result.text(result.ours), percent(result.shareOfPeak),
           result.scaling.map { "\(fixed($0, 2))x" } ?? "",
         ] + peers.map { peerCell($0, result) }
-          + [
-            result.fastestPeer.map { "\(fixed(result.ours / $0.rate, 2))x" } ?? "not measured",
-            result.largestDifference.map(scientific) ?? "",
-          ]
+          + comparison(result, orElse: "not measured")
       }) + [
         "",
         "Batches of 128, cross-entropy, stochastic gradient descent with momentum, setting up included. A step counts as three forward",
@@ -142,10 +147,7 @@ struct Report: Codable {
           result.backwardShareOfPeak.map(percent) ?? "",
           result.scaling.map { "\(fixed($0, 2))x" } ?? "",
         ] + peers.map { peerCell($0, result) }
-          + [
-            result.fastestPeer.map { "\(fixed(result.ours / $0.rate, 2))x" } ?? "",
-            result.largestDifference.map(scientific) ?? "",
-          ]
+          + comparison(result, orElse: "")
       })
   }
 
@@ -163,10 +165,7 @@ struct Report: Codable {
           result.scaling.map { "\(fixed($0, 2))x" } ?? "",
           result.rates["permutations"].map(result.text) ?? "",
         ] + peers.map { peerCell($0, result) }
-          + [
-            result.fastestPeer.map { "\(fixed(result.ours / $0.rate, 2))x" } ?? "not measured",
-            result.largestDifference.map(scientific) ?? "",
-          ]
+          + comparison(result, orElse: "not measured")
       }) + [
         "",
         "One input, output 0, zero baseline; captum-N explains N inputs at a time. A marginal contribution is one player joining one",
@@ -189,10 +188,7 @@ struct Report: Codable {
       row.append(percent(result.shareOfPeak))
       row += ranks.map { rank in result.forwardPasses(rank: rank).map { fixed($0, 2) } ?? "" }
       row += peers.map { peerCell($0, result) }
-      row.append(
-        result.fastestPeer.map { "\(fixed(result.ours / $0.rate, 2))x" } ?? "not measured")
-      row.append(result.largestDifference.map(scientific) ?? "")
-      return row
+      return row + comparison(result, orElse: "not measured")
     }
     return table(titles, rows) + [
       "",

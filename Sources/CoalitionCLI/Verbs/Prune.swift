@@ -72,7 +72,7 @@ struct PruneVerb {
     var read = FilesRead(arguments)
     if let labels = score.labelsPath { read.add("--labels", within: labels) }
     if let scores = flags.scores { read.add("--scores", within: scores) }
-    for file in training.files { read.add(file.option, file.path) }
+    for file in training.files { read.add(file.option, within: file.path) }
     if let output = flags.output {
       try read.checkIsNoneOfThem(output, option: PruneFlags.outputOption.declaration)
       try Files.checkCreatable(output)
