@@ -11,7 +11,9 @@ int ln_isa_available(ln_isa isa) {
   switch (isa) {
   case LN_GENERIC: return 1;
 #if defined(__x86_64__)
+#if !defined(LN_FEWER_TARGETS)
   case LN_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#endif
   case LN_AVX512:
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
            __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");

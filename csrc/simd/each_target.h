@@ -10,6 +10,9 @@
 //     ... kernels: functions named LN_NAME(run_copy), over `real`, `vec` and the v_ names ...
 //     #endif
 //
+// LN_FEWER_TARGETS, for builds that take long (.ci/sanitize), leaves AVX2 out: the same sources as
+// the others.
+//
 // Instruction sets come by function attributes, so no build flag is needed. Attributes do not reach
 // into OpenMP regions: the team is started elsewhere (engine/threads.c).
 
@@ -29,7 +32,10 @@
 
 #define LN__TYPES(name, target)                                                                    \
   { name##_##target##_f32, name##_##target##_f64 }
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(LN_FEWER_TARGETS)
+#define LN_TABLE(name)                                                                             \
+  { [LN_GENERIC] = LN__TYPES(name, generic), [LN_AVX512] = LN__TYPES(name, avx512), }
+#elif defined(__x86_64__)
 #define LN_TABLE(name)                                                                             \
   {                                                                                                \
     [LN_GENERIC] = LN__TYPES(name, generic), [LN_AVX2] = LN__TYPES(name, avx2),                    \
@@ -53,6 +59,7 @@
 
 #if defined(__x86_64__)
 
+#if !defined(LN_FEWER_TARGETS)
 #pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
 #define LN_TARGET avx2
 #define LN_VECTOR_BYTES 32
@@ -62,6 +69,7 @@
 #undef LN_VECTOR_BYTES
 #undef LN_REGISTERS
 #pragma clang attribute pop
+#endif
 
 #pragma clang attribute push(                                                                      \
     __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
