@@ -85,7 +85,9 @@ let package = Package(
     // MARK: Benchmarks
     .executableTarget(
       name: "Bench",
-      dependencies: ["Coalition", "CoalitionData", "CoalitionFigures", "CoalitionNet"],
+      dependencies: [
+        "Coalition", "CoalitionData", "CoalitionFigures", "CoalitionNet", "CoalitionPrune",
+      ],
       path: "Benchmarks/Harness", swiftSettings: swift),
 
     // MARK: Tests

@@ -67,6 +67,7 @@ struct Report: Codable {
     lines += ["", "## Shapley values by sampling and enumeration", ""] + shapleyTable
     lines += ["", "## Shapley values by moments", ""] + momentTable
     lines += ["", "## Shapley values: time to an error", ""] + curveTable
+    lines += ["", "## Scores of hidden units", ""] + pruningTable
     for result in results where !result.layers.isEmpty {
       lines += ["", "## Steps of \(result.name), one thread, \(result.lanes) lanes", ""]
       lines += ["| step | share of time | of FMA peak |", "|---|---:|---:|"]
@@ -133,7 +134,7 @@ struct Report: Codable {
 
   private var explanationTable: [String] {
     let results = results.filter {
-      $0.naive == nil && !$0.isShapley && !$0.isByMoments && !$0.isTraining
+      $0.naive == nil && !$0.isShapley && !$0.isByMoments && !$0.isTraining && !$0.isPruning
     }
     let peers = peerNames(results)
     return table(
@@ -196,6 +197,33 @@ struct Report: Codable {
       "node there and back; rank 0 unless said, the FMA peak counts means and variances in convolutions and dense layers. \"Forward",
       "passes\": what a pass takes, in plain forward passes of the same network by the same engine, minimal filtering included.",
     ]
+  }
+
+  private var pruningTable: [String] {
+    let results = results.filter(\.isPruning)
+    let peers = peerNames(results)
+    let ranks = [0, PruningTask.rank]
+    return table(
+      ["workload", "Coalition, permutations", "1 -> \(machine.threads) threads"]
+        + ranks.map { "by moments, rank \($0)" } + peers + ["to the fastest", "differs by"],
+      results.map { result in
+        let moments = ranks.map { rank -> String in
+          guard let rate = result.rates["moments \(rank)"] else { return "" }
+          return result.text(rate)
+            + (result.fastestPeer.map { " (\(fixed(rate / $0.rate, 1))x the fastest)" } ?? "")
+        }
+        return [
+          result.name, result.text(result.ours),
+          result.scaling.map { "\(fixed($0, 2))x" } ?? "",
+        ] + moments + peers.map { peerCell($0, result) }
+          + comparison(result, orElse: "not measured")
+      }) + [
+        "",
+        "Marginal contributions per second: one unit joins one coalition on one example, loss as payoff, everything in front of the layer",
+        "computed once per example and counted. LeNet: 64 units, 5 permutations, 100 images; VGG16: 512 units, 1 permutation, 32 images. By",
+        "moments (\(PruningTask.nodes) nodes, no check by samples) scores count as the permutations that they stand in for: docs/Methods.md has the errors",
+        "of both. torch-written adds up contributions to the next layer along the permutation, torch-cached masks the layer.",
+      ]
   }
 
   private var curveTable: [String] {

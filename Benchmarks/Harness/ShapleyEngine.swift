@@ -51,6 +51,14 @@ struct ShapleyGames {
 
   /// Inputs that are compared with peers'.
   static let checked = 2
+
+  /// The order of shapley_engines.py, in which neighbours are far apart.
+  static func spreadOrder(_ count: Int) -> [Int] {
+    func divisor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : divisor(b, a % b) }
+    var step = Int(Double(count) * 0.382) + 1
+    while divisor(step, count) != 1 { step += 1 }
+    return (0..<count).map { ($0 * step + 1) % count }
+  }
 }
 
 /// Sampling of one input. The unit is a marginal contribution: a toggled player of a drawn coalition.
@@ -111,7 +119,7 @@ final class SamplingEngine: OwnEngine {
   /// The contributions of the players along a fixed order: each in the coalition of those before it.
   func checkOutputs() async throws -> [Double] {
     let count = games.players.playerCount
-    let order = Self.spreadOrder(count)
+    let order = ShapleyGames.spreadOrder(count)
     let game = try games.game(examples: ShapleyGames.checked)
     var prefixes = Coalitions(playerCount: count)
     for place in 0..<count { prefixes.append(order.prefix(place)) }
@@ -125,14 +133,6 @@ final class SamplingEngine: OwnEngine {
       }
       return values
     }
-  }
-
-  /// The order of shapley_engines.py, in which neighbours are far apart.
-  private static func spreadOrder(_ count: Int) -> [Int] {
-    func divisor(_ a: Int, _ b: Int) -> Int { b == 0 ? a : divisor(b, a % b) }
-    var step = Int(Double(count) * 0.382) + 1
-    while divisor(step, count) != 1 { step += 1 }
-    return (0..<count).map { ($0 * step + 1) % count }
   }
 }
 

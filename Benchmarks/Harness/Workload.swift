@@ -43,6 +43,7 @@ struct Workload: Sendable {
 
   static let all =
     forward + training + explanations + [occlusion] + latencies + [sensitivity] + shapley + moments
+    + pruning
 
   /// Whether a word of the command line names this workload or a folder that it is in.
   func isNamed(by word: String) -> Bool { name == word || name.hasPrefix(word + "/") }

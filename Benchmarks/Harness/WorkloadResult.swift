@@ -23,7 +23,7 @@ struct WorkloadResult: Codable {
   var unitsPerInput: Double?
   var lanes: Int
   /// Medians, units per second by engine: "ours", "one thread", "passes" (the network's passes alone), "rank N" (of
-  /// moments; "ours" is rank 0) and peers; "peak" in operations per second.
+  /// moments; "ours" is rank 0), "moments N" (scores of units by moments of that rank) and peers; "peak" in operations per second.
   var rates: [String: Double]
   var peers: [PeerDescription]
   /// Peers that could not be measured, with the reason.
@@ -40,6 +40,7 @@ struct WorkloadResult: Codable {
   var isShapley: Bool { name.hasPrefix("shapley/") }
   var isByMoments: Bool { name.hasPrefix("dasp/") }
   var isTraining: Bool { name.hasPrefix("train/") }
+  var isPruning: Bool { name.hasPrefix("prune/") }
   var ours: Double { rates["ours"] ?? .nan }
   var operationsPerSecond: Double { ours * operationsPerUnit }
   var shareOfPeak: Double { operationsPerSecond / (rates["peak"] ?? .nan) }
@@ -95,6 +96,10 @@ struct WorkloadResult: Codable {
     }
     if let permutations = rates["permutations"] {
       facts.append("\(text(permutations)) \(unit.rawValue) by permutations")
+    }
+    for rank in [0, PruningTask.rank] {
+      guard let rate = rates["moments \(rank)"] else { continue }
+      facts.append("\(text(rate)) \(unit.rawValue) stood for by moments of rank \(rank)")
     }
     var lines = ["", "\(name): " + facts.joined(separator: ", ")]
     for peer in peers {

@@ -9,7 +9,7 @@ public import CoalitionNet
 /// |---|---|
 /// | `input 1x28x28` | the shape of one example: channels, height, width; or channels, length; or features |
 /// | `tokens 20` | in its place: whole numbers, which `embedding` takes |
-/// | `embedding V D` | a table of V rows of D numbers |
+/// | `embedding V D` | a table of V rows of D numbers: D channels, as long as the tokens |
 /// | `conv F K`, `depthwise K` | F filters of K or KxK; `stride S`, `pad P` or `pad same`, `dilation D`, `groups G` |
 /// | `maxpool K`, `avgpool K` | `stride S` (K by default), `pad P` |
 /// | `globalavgpool`, `flatten` | |
@@ -43,9 +43,12 @@ public struct Architecture: Sendable, Hashable {
   }
 
   /// The graph with weights drawn for `seed`.
-  /// - Throws: `usage` for layers that do not fit each other.
-  public func graph(seed: UInt64 = 0) throws(CoalitionError) -> Graph {
-    var builder = ArchitectureBuilder(seed: seed)
+  /// - Parameter memoryLimit: for the weights, in bytes.
+  /// - Throws: `usage` for layers that do not fit each other, `memoryLimit`.
+  public func graph(
+    seed: UInt64 = 0, memoryLimit: Int = .max
+  ) throws(CoalitionError) -> Graph {
+    var builder = ArchitectureBuilder(seed: seed, memoryLimit: memoryLimit)
     for layer in layers {
       do throws(CoalitionError) {
         try builder.append(layer)

@@ -11,9 +11,14 @@ struct ArchitectureBuilder {
   private var isTokens = false
   private var counts: [String: Int] = [:]
   private let seed: UInt64
+  private let memoryLimit: Int
   private var weightCount: UInt64 = 0
+  private var byteCount = 0
 
-  init(seed: UInt64) { self.seed = seed }
+  init(seed: UInt64, memoryLimit: Int) {
+    self.seed = seed
+    self.memoryLimit = memoryLimit
+  }
 
   /// The graph; its output is called `output`.
   var finished: Graph {
@@ -99,7 +104,13 @@ struct ArchitectureBuilder {
     let table = constant("embedding", try weights([rows, width], inputs: rows, outputs: width))
     let node = name("embedding")
     graph.nodes.append(Node("Gather", name: node, inputs: [table, value], outputs: [node]))
-    (value, shape, isTokens) = (node, shape + [width], false)
+    // [tokens, numbers] to channels in front, as all other layers have them.
+    let turned = name("transpose")
+    graph.nodes.append(
+      Node(
+        "Transpose", name: turned, inputs: [node], outputs: [turned],
+        attributes: ["perm": .ints([0, 2, 1])]))
+    (value, shape, isTokens) = (turned, [width] + shape, false)
   }
 
   private mutating func convolve(_ layer: ArchitectureLayer) throws(CoalitionError) {
@@ -259,6 +270,12 @@ struct ArchitectureBuilder {
       throw CoalitionError(
         .limitExceeded, "the layer has too many weights", expected: "at most \(1 << 28)",
         found: "\(shape)")
+    }
+    byteCount += 4 * count
+    guard byteCount <= memoryLimit else {
+      throw CoalitionError(
+        .memoryLimit, "the weights need more memory than allowed",
+        expected: "at most \(memoryLimit) bytes", found: "\(byteCount)")
     }
     weightCount += 1
     var random = CounterRandom(seed: seed, purpose: .initialWeights, index: weightCount)

@@ -43,7 +43,8 @@ public struct Trainer: Sendable {
     let analysis = try prepared.analysed(
       options.plan.inputShapes, memoryLimit: options.plan.memoryLimit
     ).analysis
-    payoff = try PayoffGraph(prepared, analysis, loss: options.loss, payoff: .loss)
+    payoff = try PayoffGraph(
+      prepared, analysis, output: options.output, loss: options.loss, payoff: .loss)
     let labels = try UnitLabels(
       examples.labels, examples: exampleCount, scores: payoff.scoreCount)
     // Looked at now, and not after the first epoch.
@@ -171,6 +172,7 @@ public struct Trainer: Sendable {
   ) async throws(CoalitionError) -> (loss: Double, accuracy: Double?) {
     var examples = LabelledExamples(
       inputs: validation.inputs, labels: validation.labels, loss: options.loss)
+    examples.output = options.output
     examples.plan = options.plan
     examples.run = options.run
     // What is measured does not count as progress.
@@ -209,7 +211,7 @@ extension LabelledExamples {
     var rows: [String: Tensor] = [:]
     for (name, tensor) in inputs { rows[name] = try tensor.rows(places) }
     var part = LabelledExamples(inputs: rows, labels: try labels.rows(places), loss: loss)
-    (part.plan, part.run) = (plan, run)
+    (part.output, part.plan, part.run) = (output, plan, run)
     return part
   }
 }

@@ -6,6 +6,8 @@ public import CoalitionPrune
 
 public struct TrainingOptions: Sendable {
   public var loss = Loss.crossEntropy
+  /// Which of the model's outputs has the scores that the loss looks at; nil: the only one.
+  public var output: String?
   public var optimizer = Optimizer.adam()
   /// nil: what is usual for the optimizer.
   public var learningRate: Double?

@@ -154,6 +154,72 @@ import Testing
     #expect(Double(small) <= 0.6 * Double(large) && Double(small) > 0.4 * Double(large))
   }
 
+  @Test("Without a word on estimators, each layer says what its scores come from")
+  func chosenEstimators() throws {
+    _ = try score(Self.data)
+    let file = try Explained(place.path("s.npz"))
+    guard case .array(let estimators)? = file.file.metadata["result"]?["estimators"] else {
+      Issue.record("no estimators")
+      return
+    }
+    let names = estimators.compactMap(\.text)
+    #expect(names.count == estimators.count && names.count >= 2)
+    #expect(Set(names).isSubset(of: ["exact", "moment-gradient", "permutation"]), "\(names)")
+    for name in ["conv1", "conv2"] {
+      #expect(try file.doubles(name).contains { $0 != 0 })
+    }
+  }
+
+  @Test("Layers end when their lowest units are known, and confident removal takes no others")
+  func confident() throws {
+    _ = try score(Self.data + ["--lowest", "2", "--antithetic"])
+    let scores = try Explained(place.path("s.npz"))
+    guard case .array(let stops)? = scores.file.metadata["result"]?["stops"] else {
+      Issue.record("no stops")
+      return
+    }
+    #expect(stops.allSatisfy { ["lowest", "evaluations"].contains($0.text ?? "") }, "\(stops)")
+    let prune = ["prune", Digits.model, "--scores", "s.npz", "--keep", "0.4"]
+    func removed(_ options: [String]) throws -> [String: Set<Int>] {
+      let outcome = try coalition(
+        prune + options + ["--output", "c.onnx", "--report", "c.json"])
+      #expect(outcome.code == 0, "\(outcome.error)")
+      let report = try Explained(place.path("c.json"))
+      var gone: [String: Set<Int>] = [:]
+      for name in ["conv1", "conv2"] {
+        let kept = try #require(try report.tensor("\(name).kept").integers).map { Int($0) }
+        gone[name] = Set(0..<(try scores.doubles(name).count)).subtracting(kept)
+      }
+      return gone
+    }
+    let plain = try removed([])
+    let certain = try removed(["--confident"])
+    for (name, units) in certain {
+      #expect(units.isSubset(of: plain[name] ?? []))
+    }
+    #expect(certain.values.reduce(0) { $0 + $1.count } > 0)
+    #expect(
+      certain.values.reduce(0) { $0 + $1.count } < plain.values.reduce(0) { $0 + $1.count })
+  }
+
+  @Test("Negative units go, and a dry run says what scores take")
+  func negativeAndDryRun() throws {
+    let forecast = try coalition(
+      ["prune", Digits.model, "--keep", "0.5", "--dry-run"] + Self.data)
+    #expect(forecast.code == 0 && forecast.output.contains("evaluations per example"))
+    #expect(place.files.isEmpty)
+    // What speaks for the label of another example speaks against some units.
+    let outcome = try coalition(
+      ["prune", Digits.model, "--metric", "taylor-signed", "--remove-negative"] + Self.data
+        + ["--output", "n.onnx", "--report", "n.json"])
+    if outcome.code == 0 {
+      let report = try Explained(place.path("n.json"))
+      #expect(report.file.metadata["result"]?["after"]?["units"] != nil)
+    } else {
+      #expect(outcome.error.contains("nothing would be removed"))
+    }
+  }
+
   @Test("Rounds, multiples, exclusions and a bound of the loss hold")
   func amounts() throws {
     let outcome = try coalition(
@@ -191,19 +257,32 @@ import Testing
     try refused(weight + ["--keep", "0.99"], 65, "nothing would be removed")
     try refused(weight + ["--remove-negative"], 65, "nothing would be removed")
     try refused(weight + ["--reach", "params=0.0001"], 65, "at best")
-    try refused(weight + ["--reach", "latency=0.5"], 64, "not there yet")
+    try refused(weight + ["--reach", "latency=2"], 64, "latency=R")
+    try refused(weight + ["--reach", "latency=0.000001"], 65, "so fast")
     try refused(weight + ["--keep", "0.5", "--exclude", "conv3"], 64, "did you mean")
-    try refused(prune + ["--metric", "taylor", "--keep", "0.5"], 64, "give inputs")
+    try refused(prune + ["--metric", "taylor", "--keep", "0.5"], 64, "give --input")
+    try refused(
+      prune + ["--metric", "taylor", "--keep", "0.5", "--input", Digits.images], 64,
+      "give --labels")
+    try refused(weight + ["--keep", "0.5", "--aggregate", "mean+2std"], 64, "of their own")
+    try refused(weight + ["--keep", "0.5", "--at-output"], 64, "of their own")
     let score = ["score", Digits.model]
     try refused(score + ["--metric", "weight", "--layer", "convx"], 64, "conv1")
     try refused(
-      score + ["--estimator", "moment-gradient", "--samples", "4"], 64, "estimators that sample")
+      score + ["--estimator", "moment-gradient", "--samples", "4"] + Self.data, 64,
+      "estimators that sample")
     try refused(
       weight + ["--keep", "0.5", "--confident"], 64, "errors of the scores are not known")
     try refused(
       weight + ["--keep", "0.5", "--repair", "finetune", "--input", Digits.images], 64,
       "needs --input and --labels")
     try refused(weight + ["--keep", "0.5", "--epochs", "3"], 64, "--repair finetune")
+    try refused(
+      score + ["--estimator", "moment-gradient", "--lowest", "3"] + Self.data, 64,
+      "estimators that sample")
+    try refused(
+      score + ["--estimator", "moment-gradient", "--aggregate", "mean+2std-debiased"] + Self.data,
+      64, "taken out")
     try refused(score + ["--metric", "weight", "--samples", "3"], 64, "--metric shapley")
     let images = try #require(
       try ArrayFile.load(Digits.images, options: .init()).shape.first)

@@ -4,7 +4,7 @@ import CoalitionNet
 
 enum Architecture: String, CaseIterable {
   case vgg, resnet, preactivation, densenet, mobilenet, squeezeExcite, inception, squeezenet,
-    resnext, shuffle, perceptron, gatedTail, paddedShortcut, sequence
+    resnext, shuffle, perceptron, gatedTail, paddedShortcut, sequence, lateNorms
 
   /// The network, and the builder for its rows.
   func build() -> (graph: Graph, builder: NetBuilder) {
@@ -146,6 +146,14 @@ enum Architecture: String, CaseIterable {
         "Pad", [x, net.integers("pads", [0, 1, 0, 0, 0, 3, 0, 0])], shape: [8, 8, 8], name: "pad")
       let sum = net.relu(net.add(y, wide))
       return net.dense(net.flatten(net.globalPool(sum)), 5, name: "fc")
+    case .lateNorms:
+      // Normalisations behind pools, and behind a dropout.
+      var x = net.relu(net.norm(net.pool(net.conv("x", 6, name: "c1")), name: "n1"))
+      x = net.pool(net.conv(x, 7, name: "c2"), "AveragePool")
+      x = net.relu(net.norm(x, name: "n2"))
+      x = net.dense(net.flatten(x), 9, name: "d1")
+      x = net.relu(net.norm(net.node("Dropout", [x], shape: net.shape(x)), name: "n3"))
+      return net.dense(x, 5, name: "fc")
     case .sequence:
       // A dense layer at every step of a sequence, then a mean over the steps and a softmax over units that stay.
       var x = net.node(

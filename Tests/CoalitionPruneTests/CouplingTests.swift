@@ -5,6 +5,7 @@ import CoalitionBase
 import CoalitionNet
 import CoalitionONNX
 import CoalitionPrune
+import Foundation
 import TestSupport
 import Testing
 
@@ -41,6 +42,7 @@ func largestDifference(_ a: Tensor, _ b: Tensor) -> Double {
     .gatedTail: "c1 fc!",
     .paddedShortcut: "c1+c2 fc!",
     .sequence: "steps scores! fc!",
+    .lateNorms: "c1 c2 d1 fc!",
   ]
 
   @Test(arguments: Architecture.allCases) func groups(_ architecture: Architecture) throws {
@@ -113,6 +115,7 @@ func largestDifference(_ a: Tensor, _ b: Tensor) -> Double {
       #expect(largestDifference(small, large) <= 1e-5)
       #expect(largestDifference(small, whole) > 1e-4)
       #expect(parameters(pruned) < parameters(graph))
+      try PrunedFiles.write("\(architecture)-\(seed)", pruned, rows, small)
       // The file says what the graph says.
       let read = try ONNX.decode(try ONNX.encode(pruned))
       #expect(largestDifference(try await outputs(read, rows), small) == 0)
@@ -123,7 +126,7 @@ func largestDifference(_ a: Tensor, _ b: Tensor) -> Double {
   /// that keep zeros follows.
   @Test(arguments: [
     Architecture.vgg, .resnet, .mobilenet, .squeezeExcite, .inception, .squeezenet, .resnext,
-    .shuffle, .perceptron, .gatedTail, .paddedShortcut, .sequence,
+    .shuffle, .perceptron, .gatedTail, .paddedShortcut, .sequence, .lateNorms,
   ]) func prunedEqualsZeroedActivations(_ architecture: Architecture) async throws {
     let (graph, builder) = architecture.build()
     let coupling = try UnitCoupling(try Model(graph))
@@ -242,5 +245,22 @@ func largestDifference(_ a: Tensor, _ b: Tensor) -> Double {
     #expect(kept["d1.w"]?[1] == Array(0..<12) + Array(16..<40))
     #expect(kept["c3.w"]?[0] == [0, 1, 2, 4, 5, 6, 7, 8, 9])
     #expect(kept["c2.w"] == nil)
+  }
+}
+
+/// Pruned models in a folder that another runtime looks at (Tests/Conformance/pruned_models.py), where the environment
+/// names one.
+enum PrunedFiles {
+  static func write(_ name: String, _ graph: Graph, _ rows: Tensor, _ outputs: Tensor) throws {
+    guard let folder = ProcessInfo.processInfo.environment["COALITION_PRUNED_MODELS"] else {
+      return
+    }
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    try ONNX.write(graph, to: "\(folder)/\(name).onnx")
+    for (part, tensor) in [("input", rows), ("output", outputs)] {
+      let bytes = tensor.floats.withUnsafeBytes { Data($0) }
+      let shape = tensor.shape.map(String.init).joined(separator: "x")
+      try bytes.write(to: URL(fileURLWithPath: "\(folder)/\(name).\(part).\(shape).f32"))
+    }
   }
 }

@@ -45,7 +45,6 @@ import Testing
 
   private func exactly(_ options: inout UnitScoreOptions) {
     options.sampling.estimator = .exact
-    options.sampling.samples = nil
   }
 
   /// From scores that hardly differ to such that saturate.

@@ -123,6 +123,8 @@ import Testing
     #expect(
       try evaluations(.vgg) == ["c1>Relu", "c2>Relu", "c3>Relu", "d1>Relu", "d2>Gemm"])
     #expect(try evaluations(.perceptron) == ["d1>LeakyRelu", "d2>Tanh", "d3>Gemm"])
+    #expect(try evaluations(.lateNorms) == ["c1>Relu", "c2>Relu", "d1>Relu", "fc>Gemm"])
+    #expect(try evaluations(.squeezenet).first == "stem>Relu")
     #expect(try evaluations(.gatedTail) == ["c1>Mul", "fc>Gemm"])
     // Behind the batch normalisation of a block comes an addition.
     #expect(

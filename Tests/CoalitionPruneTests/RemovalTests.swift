@@ -172,9 +172,10 @@ import Testing
     let coupling = try coupling()
     let layer = try coupling.layer(named: "c2")
     func removed(
-      _ scores: [Double], _ errors: [Double], keep: Double = 0.5
+      _ scores: [Double], _ errors: [Double], keep: Double = 0.5, degrees: Int = 1 << 30
     ) throws -> [Int] {
-      let ranking = try UnitRanking(coupling, scores: [layer: scores], errors: [layer: errors])
+      var ranking = try UnitRanking(coupling, scores: [layer: scores], errors: [layer: errors])
+      ranking.degreesOfFreedom = degrees
       let groups = try ranking.confident(
         ranking.keeping(keep, scope: .layer), .lowestThatStays(.layer))
       return units(groups, coupling, layer: layer)
@@ -187,6 +188,10 @@ import Testing
     // 1.96 sqrt(2) 0.6 = 1.66: unit 3 is too near; 1.96 sqrt(2) 1.2 = 3.3: so are 1, 2 and 3.
     #expect(try removed(scores, [Double](repeating: 0.6, count: 8)) == [0, 1, 2])
     #expect(try removed(scores, [Double](repeating: 1.2, count: 8)) == [0])
+    // With three degrees of freedom 3.18 sqrt(2) 0.6 = 2.7, with one 12.7 sqrt(2) 0.3 = 5.4.
+    #expect(try removed(scores, [Double](repeating: 0.6, count: 8), degrees: 3) == [0, 1])
+    #expect(try removed(scores, [Double](repeating: 0.3, count: 8), degrees: 1) == [])
+    #expect(throws: CoalitionError.self) { try removed(scores, none, degrees: 0) }
     // The error of the unit that stays counts as well.
     var errors = none
     errors[4] = 1.1

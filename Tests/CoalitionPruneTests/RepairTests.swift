@@ -165,6 +165,24 @@ import Testing
     #expect(try await pruned.error(repaired) < 0.7 * pruned.error(pruned.smaller))
   }
 
+  /// A second repair finds nothing left to do.
+  @Test(arguments: [Architecture.vgg, .perceptron, .resnet, .mobilenet, .sequence])
+  func again(_ architecture: Architecture) async throws {
+    let pruned = try Pruned(architecture)
+    for repairs: Set<Repair> in [[.bias], [.normalisation], Set(Repair.allCases)] {
+      let once = try await pruned.repair.repaired(pruned.smaller, by: repairs)
+      let twice = try await pruned.repair.repaired(once, by: repairs)
+      let (a, b) = (
+        try await outputs(once, pruned.rows), try await outputs(twice, pruned.rows)
+      )
+      if repairs.contains(.leastSquares) {
+        #expect(try await pruned.error(twice) < 1.2 * pruned.error(once), "\(architecture)")
+      } else {
+        #expect(largestDifference(a, b) < 1e-4, "\(repairs)")
+      }
+    }
+  }
+
   @Test func anotherModel() async throws {
     let pruned = try Pruned(.vgg)
     let error = await failure {

@@ -27,6 +27,10 @@ import Testing
         [4, 7, 7]
       ),
       ("tokens 12; embedding 50 8; flatten; dense 5; softplus; dropout 0.5; softmax", [5]),
+      (
+        "tokens 12; embedding 50 8; conv 6 3; relu; maxpool 2; conv 4 3; globalavgpool; flatten",
+        [4]
+      ),
       ("input 18; dense 128; relu; dense 64; gelu; tanh; prelu; dense 1", [1]),
     ])
   func shapes(text: String, shape: [Int]) throws {
@@ -36,6 +40,22 @@ import Testing
     #expect(graph.outputs.map(\.name) == ["output"])
     #expect(try Architecture(text).graph(seed: 1) == graph)
     #expect(try Architecture(text).graph(seed: 2) != graph)
+  }
+
+  @Test("Convolutions go along the tokens, over all numbers of each")
+  func tokens() throws {
+    let graph = try Architecture("tokens 12; embedding 50 8; conv 6 3; globalavgpool").graph()
+    let kernels = graph.nodes.filter { $0.operation == "Conv" }.compactMap { $0.input(1) }
+    #expect(kernels.map { graph.constants[$0]?.shape } == [[6, 8, 3]])
+    #expect(try Plan(try Model(graph)).outputs.map(\.shape) == [[6, 1]])
+  }
+
+  @Test("Weights are not drawn beyond the memory limit")
+  func memory() throws {
+    let text = try Architecture("input 1000; dense 1000; dense 10")
+    #expect(try text.graph(memoryLimit: 4_040_000).nodes.count == 2)
+    let refused = #expect(throws: CoalitionError.self) { try text.graph(memoryLimit: 4_039_999) }
+    #expect(refused?.code == .memoryLimit)
   }
 
   @Test("Weights lie within the bound of their layer")

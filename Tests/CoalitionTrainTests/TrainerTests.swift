@@ -208,6 +208,46 @@ struct DigitTests {
     #expect(accuracy >= 0.97, "\(accuracy)")
   }
 
+  /// Scored and repaired on 500 labelled images, never trained again (docs/Methods.md).
+  @Test("A convolutional network with a tenth of its parameters reads at most 1 % less")
+  func tenth() async throws {
+    let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent()
+      .appendingPathComponent("Benchmarks/Models/lenet.onnx").path
+    let model = try Model(try ONNX.read(contentsOf: path))
+    let (images, labels) = try MNIST.examples("train")
+    let some = Array(0..<500)
+    let name = model.graph.inputs[0].name
+    let examples = LabelledExamples(
+      inputs: [name: try images.rows(some)], labels: try labels.rows(some))
+    let coupling = try UnitCoupling(model)
+    var options = UnitScoreOptions()
+    options.metric = .reconstruction
+    let scorer = try UnitScorer(coupling, inputs: examples.inputs, options)
+    var scores: [Int: [Double]] = [:]
+    for layer in coupling.layers.indices where coupling.obstacle(toLayer: layer) == nil {
+      scores[layer] = try await scorer.scores(layer: layer).scores
+    }
+    let whole = try ModelSummary(model.graph).parameters
+    let groups = try await UnitRanking(coupling, scores: scores).reaching(
+      .parameters(0.1), limit: 0.1 * Double(whole), scope: .layer)
+    let network = try await PrunedNetwork(coupling, removing: groups, inputs: examples.inputs)
+    let gone = Set(groups.flatMap { coupling.groups[$0].units })
+    let kept = coupling.layers.indices.map { layer in
+      (0..<coupling.layers[layer].unitCount).filter {
+        !gone.contains(HiddenUnit(layer: layer, unit: $0))
+      }
+    }
+    let repaired = try await NetworkRepair(coupling, kept: kept, inputs: examples.inputs)
+      .repaired(network.graph, by: [.leastSquares, .bias])
+    #expect(try ModelSummary(repaired).parameters * 10 <= whole)
+    let (held, heldLabels) = try MNIST.examples("t10k")
+    let unseen = LabelledExamples(inputs: [name: held], labels: heldLabels)
+    let before = try #require(try await unseen.measure(model).accuracy)
+    let after = try #require(try await unseen.measure(try Model(repaired)).accuracy)
+    #expect(after >= before - 0.01, "\(before) to \(after)")
+  }
+
   @Test(
     "A convolutional network reads 99 % of unseen digits after 5 epochs",
     .enabled(

@@ -38,11 +38,33 @@ struct Execution: Sendable {
     var options = options
     let progress = RunProgress()
     options.progress = progress
-    let report = ProgressReport(progress, of: total, unit: unit, style: runtime.progress)
+    let watched = options
+    return try await reported(total, unit, { progress.examplesDone }) {
+      () throws(CoalitionError) in
+      try await body(watched)
+    }
+  }
+
+  /// The same for work that `body` counts.
+  func counted<Value: Sendable>(
+    _ total: Int, _ unit: String,
+    _ body: (WorkCount) async throws(CoalitionError) -> Value
+  ) async throws(CoalitionError) -> (value: Value, seconds: Double) {
+    let count = WorkCount()
+    return try await reported(total, unit, { count.done }) { () throws(CoalitionError) in
+      try await body(count)
+    }
+  }
+
+  private func reported<Value: Sendable>(
+    _ total: Int, _ unit: String, _ count: @escaping @Sendable () -> Int,
+    _ body: () async throws(CoalitionError) -> Value
+  ) async throws(CoalitionError) -> (value: Value, seconds: Double) {
+    let report = ProgressReport(of: total, unit: unit, style: runtime.progress, count: count)
     let start = ContinuousClock().now
     let result: Result<Value, CoalitionError>
     do throws(CoalitionError) {
-      result = .success(try await body(options))
+      result = .success(try await body())
     } catch {
       result = .failure(error)
     }

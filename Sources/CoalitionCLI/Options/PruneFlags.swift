@@ -15,7 +15,7 @@ struct PruneFlags: Sendable {
   static let negativeFlag = Flag("remove-negative", "removes all units with scores below 0")
   static let reachOption = Option(
     "reach", "GOAL",
-    "removes until params=R or macs=R (shares of the model's), or while loss=+P% is kept",
+    "removes until params=R, macs=R or latency=R (shares of the model's), or while loss=+P% is kept",
     as: ValueFormat { text throws(CoalitionError) in try goal(text) })
   static let scopeOption = Option<RemovalScope>(
     "scope", "S", "units compete within their layer or across all: layer or global",
@@ -34,7 +34,8 @@ struct PruneFlags: Sendable {
   static let repairOption = Option(
     "repair", "HOW",
     "repairs what is left on the examples: bias (means of layers), bn (statistics of batch normalisations), "
-      + "least-squares (weights of layers), finetune (training, with --labels); several with commas",
+      + "least-squares (weights of layers), finetune (training, with --labels), distill (training towards the whole model, or "
+      + "with finetune towards half of either); several with commas",
     as: ValueFormat { text throws(CoalitionError) in try repairs(text) })
   static let outputOption = Option("output", "FILE", "writes the smaller model, .onnx", as: .text)
   static let reportOption = Option(
@@ -55,15 +56,18 @@ struct PruneFlags: Sendable {
   struct Repairs: Sendable {
     var withoutTraining: Set<Repair> = []
     /// After the others.
-    var finetunes = false
+    var training: Set<TrainingRepair> = []
 
-    static let finetune = "finetune"
-    var isEmpty: Bool { withoutTraining.isEmpty && !finetunes }
+    static let known = Repair.allCases.map(\.rawValue) + TrainingRepair.allCases.map(\.rawValue)
+    var isEmpty: Bool { withoutTraining.isEmpty && training.isEmpty }
     var names: [String] {
       Repair.allCases.filter(withoutTraining.contains).map(\.rawValue)
-        + (finetunes ? [Self.finetune] : [])
+        + TrainingRepair.allCases.filter(training.contains).map(\.rawValue)
     }
   }
+
+  /// What training goes towards: the labels, or what the whole model says.
+  enum TrainingRepair: String, Sendable, CaseIterable { case finetune, distill }
 
   enum Amount: Sendable {
     case keep(Double)
@@ -119,6 +123,7 @@ struct PruneFlags: Sendable {
     let others = ScoreFlags.group.options + ScoreFlags.sampling.options
     let shared = [
       ScoreFlags.labelsOption.declaration.name, ScoreFlags.lossOption.declaration.name,
+      ScoreFlags.outputNameOption.declaration.name,
     ]
     if let given = others.first(where: {
       !shared.contains($0.name) && arguments.isGiven($0)
@@ -131,14 +136,13 @@ struct PruneFlags: Sendable {
   private static func repairs(_ text: String) throws(CoalitionError) -> Repairs {
     var repairs = Repairs()
     for name in text.split(separator: ",", omittingEmptySubsequences: false) {
-      if name == Repairs.finetune {
-        repairs.finetunes = true
+      if let training = TrainingRepair(rawValue: String(name)) {
+        repairs.training.insert(training)
       } else if let repair = Repair(rawValue: String(name)) {
         repairs.withoutTraining.insert(repair)
       } else {
-        let known = Repair.allCases.map(\.rawValue) + [Repairs.finetune]
         throw CoalitionError(
-          .usage, "there is no such repair", expected: known.joined(separator: ", "),
+          .usage, "there is no such repair", expected: Repairs.known.joined(separator: ", "),
           found: "'\(name)'")
       }
     }
@@ -147,7 +151,7 @@ struct PruneFlags: Sendable {
 
   private static func goal(_ text: String) throws(CoalitionError) -> RemovalGoal {
     let sides = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-    let expected = "params=R or macs=R with R above 0 and below 1, or loss=+P%"
+    let expected = "params=R, macs=R or latency=R with R above 0 and below 1, or loss=+P%"
     func wrong() -> CoalitionError {
       CoalitionError(.usage, "the value cannot be used", expected: expected, found: "'\(text)'")
     }
@@ -166,8 +170,8 @@ struct PruneFlags: Sendable {
       else { throw wrong() }
       return .loss(percent: percent)
     case "latency":
-      throw CoalitionError(
-        .usage, "latency is not there yet", expected: expected, found: "'\(text)'")
+      guard let share else { throw wrong() }
+      return .latency(share)
     default: throw wrong()
     }
   }
@@ -181,6 +185,7 @@ struct PruneFlags: Sendable {
     case .negative: break
     case .reach(.parameters(let share)): goal = .object(["params": .number(share)])
     case .reach(.multiplyAdds(let share)): goal = .object(["macs": .number(share)])
+    case .reach(.latency(let share)): goal = .object(["latency": .number(share)])
     case .reach(.loss(let percent)): goal = .object(["loss-percent": .number(percent)])
     }
     var isNegative = false

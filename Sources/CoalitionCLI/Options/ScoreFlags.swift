@@ -11,11 +11,14 @@ struct ScoreFlags: Sendable {
     default: "shapley", as: .choice)
   static let labelsOption = Option(
     "labels", "FILE",
-    "a class per example [N], or numbers for every score [N, C]; predicted: what the model itself says",
+    "a class per example [N], or numbers for every score [N, C]; predicted: the class that the model itself says, or its "
+      + "outputs for losses other than cross-entropy",
     as: .text)
   static let lossOption = Option<Loss>(
     "loss", "L", Loss.allCases.map(\.rawValue).joined(separator: ", "),
     default: "cross-entropy", as: .choice)
+  static let outputNameOption = Option(
+    "at", "NAME", "of several outputs of the model, the one that the labels speak of", as: .text)
   static let payoffOption = Option<UnitPayoff>(
     "payoff", "V", "shapley, leave-one-out: minus the loss, accuracy, or the label's score",
     default: "loss", as: .choice)
@@ -27,19 +30,30 @@ struct ScoreFlags: Sendable {
     "at-output",
     "scores units at the layer's own output, not behind batch normalisation and activation")
 
+  static let lowestOption = Option(
+    "lowest", "K", "until it is known which K units of a layer have the lowest scores",
+    as: .integer(1...1 << 24))
+
   static let group = OptionGroup(
     title: "Scores",
     options: [
       metricOption.declaration, labelsOption.declaration, lossOption.declaration,
+      outputNameOption.declaration,
       payoffOption.declaration, aggregateOption.declaration, atOutputFlag.declaration,
     ])
+  static let estimatorOption = Option<Estimator>(
+    "estimator", "E",
+    "\(Estimator.allCases.map(\.rawValue).joined(separator: ", ")); auto, without a budget: all coalitions of few units, "
+      + "else moment-gradient or permutation, whichever has the smaller error on four of the examples",
+    default: "auto", as: .choice)
+
   static let sampling = OptionGroup(
     title:
       "Shapley values (\(UnitScoreOptions.defaultSamples) permutations, when nothing says when they stop)",
     options: [
-      ShapleyFlags.estimatorOption.declaration, ShapleyFlags.antitheticFlag.declaration,
+      estimatorOption.declaration, ShapleyFlags.antitheticFlag.declaration,
       ShapleyFlags.samplesOption.declaration, ShapleyFlags.evaluationsOption.declaration,
-      ShapleyFlags.toleranceOption.declaration,
+      ShapleyFlags.toleranceOption.declaration, lowestOption.declaration,
     ] + MomentFlags.declarations)
 
   /// Without `plan` and `run`.
@@ -55,6 +69,7 @@ struct ScoreFlags: Sendable {
     var options = UnitScoreOptions()
     options.metric = arguments[Self.metricOption] ?? .shapley
     options.loss = arguments[Self.lossOption] ?? .crossEntropy
+    options.output = arguments[Self.outputNameOption]
     options.payoff = arguments[Self.payoffOption] ?? .loss
     options.aggregation = arguments[Self.aggregateOption] ?? .mean
     options.atOutput = arguments[Self.atOutputFlag]
@@ -65,6 +80,21 @@ struct ScoreFlags: Sendable {
     {
       throw CoalitionError(
         .usage, "--\(given.name) is for --metric shapley", found: options.metric.rawValue)
+    }
+    let perExample = [Self.aggregateOption.declaration, Self.atOutputFlag.declaration]
+    if !options.metric.isPerExample, let given = perExample.first(where: arguments.isGiven) {
+      throw CoalitionError(
+        .usage, "--\(given.name) is for metrics that give examples scores of their own",
+        found: options.metric.rawValue)
+    }
+    let isScored = arguments[PruneFlags.scoresOption] == nil
+    if isScored, options.metric.usesExamples, arguments.all(InputArrays.inputOption).isEmpty {
+      throw CoalitionError(
+        .usage, "--metric \(options.metric.rawValue) looks at examples: give --input")
+    }
+    if isScored, options.metric.usesLabels, arguments[Self.labelsOption] == nil {
+      throw CoalitionError(
+        .usage, "--metric \(options.metric.rawValue) looks at the loss: give --labels")
     }
     if options.payoff != .loss, ![.shapley, .leaveOneOut].contains(options.metric) {
       throw CoalitionError(
@@ -94,15 +124,24 @@ struct ScoreFlags: Sendable {
       throw CoalitionError(.usage, "--labels are of examples: give --input")
     }
     if let written { return written }
+    let run = subject.execution.options
+    // Losses of numbers are measured from what the model says, not from the place of its largest output.
+    if options.loss != .crossEntropy, options.payoff == .loss {
+      return try await subject.model.scores(
+        subject.inputs, of: options.output, afterSoftmax: true, subject.plan, run)
+    }
     return try await subject.model.predictions(
-      subject.inputs, subject.plan, subject.execution.options)
+      subject.inputs, of: options.output, subject.plan, run)
   }
 
   private static func estimation(_ arguments: Arguments) throws(CoalitionError) -> ShapleyOptions {
     var sampling = ShapleyOptions()
-    sampling.estimator =
-      arguments.isGiven(ShapleyFlags.estimatorOption.declaration)
-      ? try ShapleyFlags.estimator(arguments) : .permutation
+    sampling.samples = arguments[ShapleyFlags.samplesOption]
+    sampling.evaluations = arguments[ShapleyFlags.evaluationsOption]
+    sampling.tolerance = arguments[ShapleyFlags.toleranceOption]
+    sampling.lowest = arguments[Self.lowestOption]
+    let asksForSamples = sampling.hasStopRule || arguments[ShapleyFlags.antitheticFlag]
+    sampling.estimator = arguments[Self.estimatorOption] ?? (asksForSamples ? .permutation : .auto)
     sampling.moments = try MomentFlags.options(arguments, sampling.estimator)
     sampling.antithetic = arguments[ShapleyFlags.antitheticFlag]
     if sampling.antithetic, sampling.estimator != .permutation {
@@ -110,24 +149,16 @@ struct ScoreFlags: Sendable {
         .usage, "--antithetic is for orders of units", expected: "--estimator permutation",
         found: sampling.estimator.rawValue)
     }
-    sampling.samples = arguments[ShapleyFlags.samplesOption]
-    sampling.evaluations = arguments[ShapleyFlags.evaluationsOption]
-    sampling.tolerance = arguments[ShapleyFlags.toleranceOption]
     if sampling.estimator.usesMoments {
       let budgets = [
         ShapleyFlags.samplesOption.declaration, ShapleyFlags.evaluationsOption.declaration,
-        ShapleyFlags.toleranceOption.declaration,
+        ShapleyFlags.toleranceOption.declaration, Self.lowestOption.declaration,
       ]
       if let given = budgets.first(where: { arguments.isGiven($0) }) {
         throw CoalitionError(
           .usage, "--\(given.name) is for estimators that sample",
           found: sampling.estimator.rawValue)
       }
-    }
-    let isOpen =
-      sampling.samples == nil && sampling.evaluations == nil && sampling.tolerance == nil
-    if isOpen, sampling.estimator == .permutation {
-      sampling.samples = UnitScoreOptions.defaultSamples
     }
     return sampling
   }
@@ -143,15 +174,20 @@ struct ScoreFlags: Sendable {
   /// For `options` of a result.
   var record: [JSONValue.Member] {
     let usesSampling = options.metric == .shapley
+    let sampling: JSONValue =
+      usesSampling
+      ? .object(
+        options.sampling.record
+          + [.init("lowest", options.sampling.lowest.map { .integer($0) } ?? .null)])
+      : .null
     return [
       .init("metric", .string(options.metric.rawValue)),
       .init("loss", .string(options.loss.rawValue)),
+      .init("at", options.output.map { .string($0) } ?? .null),
       .init("payoff", .string(options.payoff.rawValue)),
       .init("aggregate", .string(options.aggregation.rawValue)),
       .init("at-output", .bool(options.atOutput)),
-    ] + labelsRecord + [
-      .init("sampling", usesSampling ? .object(options.sampling.record) : .null)
-    ]
+    ] + labelsRecord + [.init("sampling", sampling)]
   }
 }
 

@@ -1,6 +1,6 @@
 // Progress on standard error while something runs.
 
-import CoalitionNet
+import Synchronization
 
 enum ProgressStyle: String, Sendable, CaseIterable {
   /// A line that is written anew, when a person is watching.
@@ -16,9 +16,11 @@ enum ProgressStyle: String, Sendable, CaseIterable {
 struct ProgressReport: Sendable {
   private let task: Task<Void, Never>?
 
-  /// - Parameter unit: what is counted, for people.
+  /// - Parameters:
+  ///   - unit: what is counted, for people.
+  ///   - count: how much is done.
   init(
-    _ progress: RunProgress, of total: Int, unit: String = "examples", style: ProgressStyle
+    of total: Int, unit: String, style: ProgressStyle, count: @escaping @Sendable () -> Int
   ) {
     guard style != .none, style != .auto || Terminal.isErrorInteractive else {
       task = nil
@@ -27,12 +29,12 @@ struct ProgressReport: Sendable {
     task = Task {
       let interval = Duration.milliseconds(style == .plain ? 2000 : 200)
       while (try? await Task.sleep(for: interval)) != nil {
-        Terminal.writeError(Self.line(progress.examplesDone, total, unit, style))
+        Terminal.writeError(Self.line(count(), total, unit, style))
       }
       switch style {
       // The line that somebody watched is wiped out; a program gets to know the end.
       case .auto: Terminal.writeError("\r\u{1B}[K")
-      case .json: Terminal.writeError(Self.line(progress.examplesDone, total, unit, style))
+      case .json: Terminal.writeError(Self.line(count(), total, unit, style))
       case .plain, .none: break
       }
     }
@@ -58,4 +60,12 @@ struct ProgressReport: Sendable {
       return style == .auto ? "\r\u{1B}[K\(text)" : text + "\n"
     }
   }
+}
+
+/// What is done of work that is not counted by the engine.
+final class WorkCount: Sendable {
+  private let count = Mutex(0)
+
+  func add(_ more: Int) { count.withLock { $0 += more } }
+  var done: Int { count.withLock { $0 } }
 }

@@ -16,7 +16,7 @@ extension Command {
       OptionGroup(
         title: "Scores from a file", options: [PruneFlags.scoresOption.declaration]),
       ScoreFlags.group, ScoreFlags.sampling,
-      OptionGroup(title: "Training (--repair finetune)", options: TrainFlags.declarations),
+      OptionGroup(title: "Training (--repair finetune, distill)", options: TrainFlags.declarations),
       InputArrays.group, PreprocessingFlags.group,
       PruneFlags.results, RuntimeOptions.group,
     ],
@@ -28,8 +28,8 @@ extension Command {
     ],
     notes: [
       "Units that hang together, as by additions and depthwise convolutions, go together, by the mean of their scores. "
-        + "The smaller model is compared with the one in which nobody reads the removed units, on the examples or else on "
-        + "random numbers, before it is written. No layer is emptied; when nothing would be removed, that is an error.",
+        + "The smaller model is compared with the one in which nobody reads the removed units, on the first 16 examples or "
+        + "else on random numbers, before it is written. No layer is emptied; when nothing would be removed, that is an error.",
       "With --input, the report says how far the smaller model agrees with the whole one; with --labels, also the loss and "
         + "accuracy before and after.",
     ]
@@ -52,11 +52,11 @@ struct PruneVerb {
     flags = try PruneFlags(arguments, runtime)
     score = try ScoreFlags(arguments, runtime)
     training = try TrainFlags(arguments, runtime)
-    if !flags.repairs.finetunes {
-      if let given = TrainFlags.declarations.first(where: arguments.isGiven) {
-        throw CoalitionError(.usage, "--\(given.name) is for --repair finetune")
-      }
-    } else if !score.hasLabels {
+    let trains = flags.repairs.training
+    if trains.isEmpty, let given = TrainFlags.declarations.first(where: arguments.isGiven) {
+      throw CoalitionError(.usage, "--\(given.name) is for --repair finetune and distill")
+    }
+    if trains.contains(.finetune), !score.hasLabels {
       throw CoalitionError(.usage, "--repair finetune needs --input and --labels")
     }
     if case .reach(.loss) = flags.amount, !score.hasLabels {
@@ -64,10 +64,6 @@ struct PruneVerb {
     }
     if !flags.repairs.isEmpty, arguments.all(InputArrays.inputOption).isEmpty {
       throw CoalitionError(.usage, "--repair looks at examples: give --input")
-    }
-    if runtime.isDryRun {
-      throw CoalitionError(
-        .usage, "prune has no dry run: coalition score --dry-run says what scores take")
     }
     var read = FilesRead(arguments)
     if let labels = score.labelsPath { read.add("--labels", within: labels) }
@@ -88,6 +84,10 @@ struct PruneVerb {
 
   func perform() async throws(CoalitionError) {
     let subject = try await ScoreSubject(arguments, runtime)
+    if runtime.isDryRun {
+      let session = try PruneSession(subject, flags, score, training, labels: nil)
+      return try Terminal.write(session.forecast)
+    }
     try await subject.locatingNotFinite { () throws(CoalitionError) in
       let start = ContinuousClock().now
       let labels = try await score.labels(of: subject)
@@ -97,7 +97,13 @@ struct PruneVerb {
       var session = try PruneSession(subject, flags, score, training, labels: labels)
       // First, as it finds labels that do not fit.
       let before = try await PruneReport.State(session.whole, session)
-      try await session.run()
+      let total = flags.rounds * session.scoredLayers.reduce(0) { $0 + session.units($1) }
+      session = try await subject.execution.counted(total, "units") {
+        [session] count throws(CoalitionError) in
+        var session = session
+        try await session.run(count)
+        return session
+      }.value
       let report = try await PruneReport(session, before: before)
       let seconds = start.duration(to: ContinuousClock().now).seconds
       if let output = flags.output { try ONNX.write(session.model.graph, to: output) }
@@ -111,11 +117,11 @@ struct PruneVerb {
           .init("scoring", session.scoring ?? .object(score.record)),
           .init("loss", .string(score.options.loss.rawValue)),
         ] + score.labelsRecord + subject.arrays.record
-      if flags.repairs.finetunes {
+      if !flags.repairs.training.isEmpty {
         record.options += try training.record(limit: runtime.memoryLimit)
       }
       if let path = flags.report { try report.file(record).write(to: path) }
-      if !runtime.isQuiet { try Terminal.write(report.text(output: flags.output, seconds)) }
+      if !runtime.isQuiet { try Terminal.write(report.text(output: flags.output, took: seconds)) }
     }
   }
 }

@@ -22,11 +22,13 @@ struct PruneReport {
       (loss, accuracy) = (measured?.loss, measured?.accuracy)
     }
 
-    var record: JSONValue {
+    /// - Parameter seconds: of one example.
+    func record(seconds: Double) -> JSONValue {
       .object([
         .init("units", .integer(size.units.values.reduce(0, +))),
         .init("parameters", .integer(size.parameters)),
         .init("multiply-adds", .integer(size.multiplyAdds)),
+        .init("latency-seconds", .number(seconds)),
         .init("loss", loss.map { .number($0) } ?? .null),
         .init("accuracy", accuracy.map { .number($0) } ?? .null),
       ])
@@ -36,7 +38,9 @@ struct PruneReport {
   private let session: PruneSession
   private let before: State
   private let after: State
-  /// Nil without examples, and for models of several outputs.
+  /// Of one example by itself, in the whole network and in the smaller one.
+  private let seconds: (own: Double, other: Double)
+  /// Nil without examples, and for models of several outputs of which none is named.
   private let agreement: NetworkAgreement?
 
   /// - Parameter before: of the whole network.
@@ -44,15 +48,17 @@ struct PruneReport {
     self.session = session
     self.before = before
     after = try await State(session.coupling, session)
+    seconds = try await session.latency.seconds(session.model)
     let subject = session.subject
-    guard !subject.inputs.isEmpty, subject.model.graph.outputs.count == 1 else {
+    let output = session.score.options.output
+    guard !subject.inputs.isEmpty, output != nil || subject.model.graph.outputs.count == 1 else {
       agreement = nil
       return
     }
     let run = subject.execution.options
     agreement = try NetworkAgreement(
-      try await subject.model.scores(subject.inputs, subject.plan, run),
-      try await session.model.scores(subject.inputs, subject.plan, run))
+      try await subject.model.scores(subject.inputs, of: output, subject.plan, run),
+      try await session.model.scores(subject.inputs, of: output, subject.plan, run))
   }
 
   /// - Parameter record: without `result`.
@@ -60,7 +66,8 @@ struct PruneReport {
     var record = record
     let layers = session.whole.layers
     record.result = [
-      .init("before", before.record), .init("after", after.record),
+      .init("before", before.record(seconds: seconds.own)),
+      .init("after", after.record(seconds: seconds.other)),
       .init(
         "layers",
         .object(
@@ -88,7 +95,7 @@ struct PruneReport {
     return result
   }
 
-  func text(output: String?, _ seconds: Double) -> String {
+  func text(output: String?, took: Double) -> String {
     var table = Table(("", .left), ("before", .right), ("after", .right), ("share", .right))
     func row(_ name: String, _ old: Int, _ new: Int) {
       let share = old == 0 ? "" : Numbers.fixed(100 * Double(new) / Double(old), 1) + " %"
@@ -100,6 +107,9 @@ struct PruneReport {
     }
     row("parameters", before.size.parameters, after.size.parameters)
     row("multiply-adds", before.size.multiplyAdds, after.size.multiplyAdds)
+    table.add(
+      "time of one example", Numbers.seconds(seconds.own), Numbers.seconds(seconds.other),
+      Numbers.fixed(100 * seconds.other / seconds.own, 1) + " %")
     if let old = before.loss, let new = after.loss {
       table.add("loss", Numbers.significant(old), Numbers.significant(new))
     }
@@ -117,7 +127,7 @@ struct PruneReport {
     let name = output.map { "\($0): " } ?? ""
     return table.text
       + "\(name)equals the masked network to \(Numbers.significant(session.difference, 2)), "
-      + "in \(Numbers.seconds(seconds))\n"
+      + "in \(Numbers.seconds(took))\n"
   }
 }
 

@@ -24,6 +24,10 @@ struct PruneSession {
   private(set) var difference = 0.0
   private(set) var rounds = 0
   private(set) var evaluations = 0
+  /// What one example takes, beside the whole model.
+  var latency: NetworkLatency {
+    NetworkLatency(whole.model, inputs: subject.inputs, subject.plan, subject.execution.options)
+  }
   /// The options by which the scores of a file were made.
   private(set) var scoring: JSONValue?
 
@@ -47,24 +51,29 @@ struct PruneSession {
     examples = labels.map {
       var examples = LabelledExamples(
         inputs: subject.inputs, labels: $0, loss: score.options.loss)
+      examples.output = score.options.output
       examples.plan = subject.plan
       examples.run = subject.execution.options
       return examples
     }
   }
 
-  mutating func run() async throws(CoalitionError) {
+  /// - Parameter count: of units that are scored.
+  mutating func run(_ count: WorkCount) async throws(CoalitionError) {
     for round in 1...flags.rounds {
       try Signals.check()
-      let scores = try await scores()
+      let scores = try await scores(count)
       var ranking = try UnitRanking(
         coupling, scores: scores.mapValues(\.scores), errors: scores.mapValues(\.errors),
         excluded: excluded)
       ranking.multiple = flags.multiple
+      ranking.degreesOfFreedom = scores.values.map(\.degreesOfFreedom).min() ?? 0
       var groups = try await choice(ranking, round)
       if flags.isConfident { groups = try await certain(groups, ranking, round) }
       if groups.isEmpty { continue }
       try await remove(groups, ranking)
+      // Before the next round scores what is left.
+      if !flags.repairs.withoutTraining.isEmpty { try await repair() }
     }
     guard rounds > 0 else {
       throw CoalitionError(
@@ -72,8 +81,7 @@ struct PruneSession {
         expected: "units that can go by these options",
         found: "\(Numbers.grouped(kept.reduce(0) { $0 + $1.count })) units that stay")
     }
-    if !flags.repairs.withoutTraining.isEmpty { try await repair() }
-    if flags.repairs.finetunes { try await finetune() }
+    if !flags.repairs.training.isEmpty { try await train() }
   }
 
   private mutating func repair() async throws(CoalitionError) {
@@ -85,16 +93,25 @@ struct PruneSession {
     coupling = try UnitCoupling(model, inputShapes: subject.arrays.shapes)
   }
 
-  private mutating func finetune() async throws(CoalitionError) {
-    guard let labels else {
+  private mutating func train() async throws(CoalitionError) {
+    var targets = labels
+    if flags.repairs.training.contains(.distill) {
+      let share = flags.repairs.training.contains(.finetune) ? 0.5 : 1
+      targets = try await Teacher(whole.model, share: share).targets(
+        subject.inputs, labels: labels, of: score.options.output, loss: score.options.loss,
+        subject.plan,
+        subject.execution.options)
+    }
+    guard let targets else {
       throw CoalitionError(.usage, "--repair finetune needs --input and --labels")
     }
     var options = training.options
     options.loss = score.options.loss
+    options.output = score.options.output
     options.plan = subject.plan
     options.run = subject.execution.options
     let examples = try training.examples(
-      subject.inputs, labels, subject.arrays, try Plan(model, subject.plan).inputs,
+      subject.inputs, targets, subject.arrays, try Plan(model, subject.plan).inputs,
       memoryLimit: subject.plan.memoryLimit)
     let trained = try await Trainer(
       model, examples.training, validation: examples.validation, options
@@ -103,8 +120,30 @@ struct PruneSession {
     coupling = try UnitCoupling(model, inputShapes: subject.arrays.shapes)
   }
 
+  /// Layers that are scored; none with scores from a file. A layer without a batch normalisation of its own has no scale: it
+  /// is ranked by those it hangs together with.
+  var scoredLayers: [Int] {
+    guard flags.scores == nil else { return [] }
+    return coupling.layers.indices.filter { layer in
+      (score.options.metric != .scale || coupling.layers[layer].hasNormalisation)
+        && !excluded.contains(layer) && coupling.obstacle(toLayer: layer) == nil
+    }
+  }
+
+  func units(_ layer: Int) -> Int { coupling.layers[layer].unitCount }
+
+  /// For a dry run.
+  var forecast: String {
+    let scored = scoredLayers.map { coupling.layers[$0] }
+    let rounds = flags.rounds > 1 ? "\(flags.rounds) rounds with, at first:\n" : ""
+    return rounds
+      + ScoreForecast(score.options, scored).text(held: subject.execution.held)
+  }
+
   /// By layer.
-  private mutating func scores() async throws(CoalitionError) -> [Int: KnownScores] {
+  private mutating func scores(_ count: WorkCount) async throws(CoalitionError) -> [Int:
+    KnownScores]
+  {
     if let path = flags.scores {
       let file = try ScoreResult.read(
         path, coupling, model: subject.file.record, memoryLimit: subject.plan.memoryLimit)
@@ -117,16 +156,13 @@ struct PruneSession {
     let scorer = try UnitScorer(
       coupling, inputs: subject.inputs, labels: labels, options)
     var scores: [Int: KnownScores] = [:]
-    for layer in coupling.layers.indices {
-      // A layer without a batch normalisation of its own has no scale: it is ranked by those it hangs together with.
-      let isScored = options.metric != .scale || coupling.layers[layer].hasNormalisation
-      guard isScored, !excluded.contains(layer), coupling.obstacle(toLayer: layer) == nil else {
-        continue
-      }
+    for layer in scoredLayers {
       try Signals.check()
       let result = try await scorer.scores(layer: layer)
-      scores[layer] = KnownScores(scores: result.scores, errors: result.errors)
+      scores[layer] = KnownScores(
+        scores: result.scores, errors: result.errors, degreesOfFreedom: result.degreesOfFreedom)
       evaluations += result.evaluations
+      count.add(units(layer))
     }
     return scores
   }
@@ -142,7 +178,7 @@ struct PruneSession {
     case .reach(let goal):
       let limit = try await limit(goal, progress)
       return try await ranking.reaching(
-        goal, limit: limit, scope: flags.scope, examples: examples,
+        goal, limit: limit, scope: flags.scope, examples: examples, latency: latency,
         inputShapes: subject.arrays.shapes)
     }
   }
@@ -158,38 +194,37 @@ struct PruneSession {
     guard case .reach(let goal) = flags.amount, round == flags.rounds, certain != chosen else {
       return certain
     }
+    if case .loss = goal { return certain }
     let graph = certain.isEmpty ? model.graph : try coupling.removing(certain)
-    let size = try ModelSummary(graph, inputShapes: subject.arrays.shapes)
-    let found: Int
-    switch goal {
-    case .parameters: found = size.parameters
-    case .multiplyAdds: found = size.multiplyAdds
-    case .loss: return certain
-    }
+    let found = try await goal.measure(
+      try model.rebuilt(graph), examples: examples, latency: latency,
+      inputShapes: subject.arrays.shapes)
     let limit = try await limit(goal, 1)
-    guard Double(found) > limit else { return certain }
+    guard found > limit else { return certain }
     throw CoalitionError(
       .invalidData, "the units of which the errors leave no doubt do not suffice",
-      expected: "at most \(Numbers.grouped(Int(limit)))",
-      found: "\(Numbers.grouped(found)) at best: give more examples or samples")
+      expected: "at most \(goal.text(limit))",
+      found: "\(goal.text(found)) at best: give more examples or samples")
   }
 
   /// What a round is to reach, in numbers: a part of the way from the whole model to the goal.
   private func limit(
     _ goal: RemovalGoal, _ progress: Double
   ) async throws(CoalitionError) -> Double {
-    let size = try NetworkSize(
-      whole.model.graph, whole, inputShapes: subject.arrays.shapes)
+    let share: Double
     switch goal {
-    case .parameters(let share): return Double(size.parameters) * (1 - (1 - share) * progress)
-    case .multiplyAdds(let share):
-      return Double(size.multiplyAdds) * (1 - (1 - share) * progress)
-    case .loss(let percent):
-      guard let examples else {
-        throw CoalitionError(.usage, "--reach loss needs --input and --labels")
-      }
-      return try await examples.measure(whole.model).loss * (1 + percent / 100 * progress)
+    case .parameters(let own), .multiplyAdds(let own), .latency(let own):
+      share = 1 - (1 - own) * progress
+    case .loss(let percent): share = 1 + percent / 100 * progress
     }
+    if case .latency = goal { return share }
+    let whole = try await goal.measure(
+      whole.model, examples: examples, latency: nil, inputShapes: subject.arrays.shapes)
+    guard whole > 0 else {
+      throw CoalitionError(
+        .invalidData, "the whole model has nothing to take a share of", found: goal.text(whole))
+    }
+    return share * whole
   }
 
   private mutating func remove(

@@ -76,20 +76,27 @@ struct ScoreVerb {
     let subject = try await ScoreSubject(arguments, runtime)
     let coupling = try UnitCoupling(subject.model, inputShapes: subject.arrays.shapes)
     let layers = try layers(coupling)
-    if runtime.isDryRun { return try Terminal.write(forecast(layers, coupling, subject)) }
+    if runtime.isDryRun {
+      let forecast = ScoreForecast(flags.options, layers.map { coupling.layers[$0] })
+      return try Terminal.write(forecast.text(held: subject.execution.held))
+    }
     var options = flags.options
     options.plan = subject.plan
     options.run = subject.execution.options
     try await subject.locatingNotFinite { () throws(CoalitionError) in
-      let start = ContinuousClock().now
       let labels = try await flags.labels(of: subject)
       let scorer = try UnitScorer(coupling, inputs: subject.inputs, labels: labels, options)
-      var scores: [LayerScores] = []
-      for layer in layers {
-        try Signals.check()
-        scores.append(try await scorer.scores(layer: layer))
+      let units = layers.reduce(0) { $0 + coupling.layers[$1].unitCount }
+      let (scores, seconds) = try await subject.execution.counted(units, "units") {
+        count throws(CoalitionError) in
+        var scores: [LayerScores] = []
+        for layer in layers {
+          try Signals.check()
+          scores.append(try await scorer.scores(layer: layer))
+          count.add(coupling.layers[layer].unitCount)
+        }
+        return scores
       }
-      let seconds = start.duration(to: ContinuousClock().now).seconds
       try write(scores, subject, seconds)
     }
   }
@@ -111,36 +118,6 @@ struct ScoreVerb {
         expected: "convolutions or dense layers in front of others")
     }
     return layers
-  }
-
-  private func forecast(
-    _ layers: [Int], _ coupling: UnitCoupling, _ subject: ScoreSubject
-  ) -> String {
-    var table = Table(("layer", .left), ("units", .right), ("evaluations per example", .right))
-    for index in layers {
-      let layer = coupling.layers[index]
-      let count: String
-      switch flags.options.metric {
-      case .shapley:
-        let sampling = flags.options.sampling
-        if sampling.estimator == .exact {
-          count = "2^\(layer.unitCount)"
-        } else if sampling.estimator.usesMoments {
-          let method =
-            sampling.estimator == .dasp ? "coalition sizes" : "\(sampling.moments.nodes) nodes"
-          count = "moments: \(method)"
-        } else if let samples = sampling.samples, sampling.estimator == .permutation {
-          count = Numbers.grouped(samples * (layer.unitCount - 1) + 2)
-        } else {
-          count = sampling.evaluations.map { "at most \(Numbers.grouped($0))" } ?? "by tolerance"
-        }
-      case .leaveOneOut: count = Numbers.grouped(layer.unitCount + 1)
-      default: count = flags.options.metric.usesExamples ? "1" : "0"
-      }
-      table.add(layer.name, Numbers.grouped(layer.unitCount), count)
-    }
-    return table.text + "memory of model and arrays: "
-      + "\(Numbers.bytes(subject.execution.held))\n"
   }
 
   private func write(
@@ -169,6 +146,14 @@ struct ScoreVerb {
       .init("units", .integer(units)),
       .init(
         "evaluations-per-example", .integer(scores.reduce(0) { $0 + $1.evaluations })),
+      .init(
+        "estimators",
+        .array(scores.map { $0.estimator.map { .string($0.rawValue) } ?? .null })),
+      .init(
+        "degrees-of-freedom", .array(scores.map { .integer($0.degreesOfFreedom) })),
+      .init(
+        "stops",
+        .array(scores.map { $0.stop.map { .string($0.rawValue) } ?? .null })),
     ]
     try ScoreResult.file(scores, record, perExample: arguments[Self.perExampleFlag])
       .write(to: output)
@@ -183,7 +168,9 @@ struct ScoreVerb {
     }
     let foreseen =
       layer.momentError.map { ", error of a score about \(Numbers.significant($0, 2))" } ?? ""
-    var text = "\(layer.layer.name), \(layer.scores.count) units\(foreseen), the lowest first:\n"
+    let origin = layer.estimator.map { " by \($0.rawValue)" } ?? ""
+    var text =
+      "\(layer.layer.name), \(layer.scores.count) units\(origin)\(foreseen), the lowest first:\n"
     for unit in order.prefix(Self.printed) {
       let error = layer.momentError == nil ? layer.standardErrors[unit] : 0
       let spread = error == 0 ? "" : error.isNaN ? " +- ?" : " +- \(Numbers.significant(error, 2))"
@@ -197,6 +184,7 @@ struct ScoreVerb {
 struct KnownScores: Sendable {
   let scores: [Double]
   let errors: [Double]
+  let degreesOfFreedom: Int
 }
 
 enum ScoreResult {
@@ -253,8 +241,14 @@ enum ScoreResult {
         .invalidData, "the scores are of another model", node: path,
         expected: model["sha256"]?.text, found: file.metadata["model"]?["sha256"]?.text)
     }
+    var degrees = [Int](repeating: 0, count: names.count)
+    if case .array(let numbers)? = file.metadata["result"]?["degrees-of-freedom"],
+      numbers.count == names.count
+    {
+      degrees = numbers.map { if case .integer(let number) = $0 { number } else { 0 } }
+    }
     var scores: [Int: KnownScores] = [:]
-    for name in names {
+    for (place, name) in names.enumerated() {
       guard let layer = coupling.layers.firstIndex(where: { Self.name($0.name) == name }),
         case .tensor(let values)? = file[name]
       else {
@@ -266,11 +260,14 @@ enum ScoreResult {
         return []
       }
       let sampling = errors("standard_errors").isEmpty ? "error_estimate" : "standard_errors"
+      // Standard errors are those of means.
+      let isMean = file.metadata["options"]?["aggregate"]?.text == UnitAggregation.mean.rawValue
+      let isUnknown = !isMean && sampling == "standard_errors"
       scores[layer] = KnownScores(
         scores: values.doubles,
         errors: zip(errors(sampling), errors("data_errors")).map {
-          ($0 * $0 + $1 * $1).squareRoot()
-        })
+          isUnknown && $0 > 0 ? .nan : ($0 * $0 + $1 * $1).squareRoot()
+        }, degreesOfFreedom: degrees[place])
     }
     return (scores, file.metadata["options"] ?? .null)
   }

@@ -20,7 +20,7 @@ extension Command {
         title: "What is trained",
         options: [
           TrainVerb.architectureOption.declaration, TrainVerb.labelsOption.declaration,
-          ScoreFlags.lossOption.declaration,
+          ScoreFlags.lossOption.declaration, ScoreFlags.outputNameOption.declaration,
         ]),
       OptionGroup(title: "Training", options: TrainFlags.declarations), InputArrays.group,
       PreprocessingFlags.group,
@@ -115,6 +115,7 @@ struct TrainVerb {
     let model = try Model(file.graph, constants: arrays.constants)
     var options = flags.options
     options.loss = arguments[ScoreFlags.lossOption] ?? .crossEntropy
+    options.output = arguments[ScoreFlags.outputNameOption]
     options.plan.precision = runtime.precision
     options.plan.inputShapes = arrays.shapes
     options.plan.memoryLimit = max(0, limit - held)
@@ -154,8 +155,9 @@ struct TrainVerb {
         path: arguments.positionals[0], memoryLimit: runtime.memoryLimit)
     }
     return try await ModelFile(
-      try ONNX.encode(try architecture.graph(seed: runtime.seed)), path: "architecture",
-      folder: nil, memoryLimit: runtime.memoryLimit)
+      try ONNX.encode(
+        try architecture.graph(seed: runtime.seed, memoryLimit: runtime.memoryLimit)),
+      path: "architecture", folder: nil, memoryLimit: runtime.memoryLimit)
   }
 
   // MARK: Results
@@ -168,6 +170,7 @@ struct TrainVerb {
       .init("precision", .string(runtime.precision.rawValue)),
       .init("architecture", architecture.map { .string($0.text) } ?? .null),
       .init("loss", .string(options.loss.rawValue)),
+      .init("at", options.output.map { .string($0) } ?? .null),
       .init(
         "labels-sha256", try FileDigest.of(labels, limit: limit).map { .string($0) } ?? .null),
     ] + (try flags.record(limit: limit))

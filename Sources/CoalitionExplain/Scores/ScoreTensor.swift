@@ -7,12 +7,19 @@ extension Model {
   /// The value whose elements are explained by default: the output, or what enters the softmax or sigmoid that makes it.
   ///
   /// Behind a softmax the classes share one sum, so that what speaks for one class counts against the others.
-  /// - Throws: `usage` when the model has several outputs.
-  public func scoreTensor(afterSoftmax: Bool = false) throws(CoalitionError) -> String {
-    guard let output = graph.outputs.first, graph.outputs.count == 1 else {
+  /// - Parameter output: which output; nil: the only one.
+  /// - Throws: `usage` when the model has several outputs and none is named, or no output of that name.
+  public func scoreTensor(
+    of output: String? = nil, afterSoftmax: Bool = false
+  ) throws(CoalitionError) -> String {
+    let named = graph.outputs.filter { output == nil || $0.name == output }
+    guard let output = named.first, named.count == 1 else {
+      let names = graph.outputs.map(\.name).joined(separator: ", ")
+      guard output == nil else {
+        throw CoalitionError(.usage, "the model has no such output", node: output, expected: names)
+      }
       throw CoalitionError(
-        .usage, "the model has several outputs: name the one to explain",
-        expected: graph.outputs.map(\.name).joined(separator: ", "))
+        .usage, "the model has several outputs: name the one that is meant", expected: names)
     }
     if afterSoftmax { return output.name }
     var name = output.name

@@ -77,12 +77,15 @@ extension HiddenLayer {
   }
 
   /// The last tensor on the way from `value` through sums and products with constants, batch normalisation and functions of
-  /// one number, as long as each is read by the next one alone. `x * sigmoid(x)`, as exporters write it, is such a function.
+  /// one number, as long as each is read by the next one alone, with pools between them or in front. `x * sigmoid(x)`, as
+  /// exporters write it, is such a function.
   private static func evaluation(
     of value: String, axis: Int, _ readers: [String: [Int?]], _ analysis: Analysis
   ) -> (value: String, normalisation: String?) {
     let graph = analysis.graph
-    var (value, normalisation) = (value, nil as String?)
+    var (found, normalisation) = (value, nil as String?)
+    // Ahead of what was found by pools, behind which nothing may come.
+    var value = value
     while let next = readers[value] {
       let nodes = next.compactMap { $0 }
       guard nodes.count == next.count, let first = nodes.first,
@@ -95,17 +98,20 @@ extension HiddenLayer {
           && node.inputs.contains { analysis.values[$0]?.constant != nil }
           && analysis.values[result]?.shape == analysis.values[value]?.shape
         let isNormalisation = node.operation == "BatchNormalization" && axis == 1
-        guard joinsConstant || isNormalisation || analysis.operators[first].kind == .pointwise
-        else { break }
+        let changes =
+          joinsConstant || isNormalisation || analysis.operators[first].kind == .pointwise
+        guard changes || keepsUnits(node, value) else { break }
         if isNormalisation { normalisation = result }
         value = result
+        if changes { found = result }
       } else if let gated = gate(value, nodes, readers, analysis) {
         value = gated
+        found = gated
       } else {
         break
       }
     }
-    return (value, normalisation)
+    return (found, normalisation)
   }
 
   /// Operators that keep units, along the axis where they are, and 0 where there was 0.
@@ -124,13 +130,17 @@ extension HiddenLayer {
     var value = value
     while let next = readers[value], next.count == 1, let index = next[0] {
       let node = analysis.graph.nodes[index]
-      guard separate.contains(node.operation), node.input(0) == value,
-        let output = node.outputs.first, output != scores,
-        node.outputs.dropFirst().allSatisfy(\.isEmpty)
+      guard keepsUnits(node, value), let output = node.outputs.first, output != scores
       else { break }
       value = output
     }
     return value
+  }
+
+  /// Whether a node reads units from `value` and makes one value, in which they are where they were, 0 where they were 0.
+  private static func keepsUnits(_ node: Node, _ value: String) -> Bool {
+    separate.contains(node.operation) && node.input(0) == value
+      && node.outputs.dropFirst().allSatisfy(\.isEmpty)
   }
 
   /// The product of a value with a function of itself.

@@ -1,6 +1,7 @@
 // Removal of those units only of which the errors of the scores leave no doubt.
 
 public import CoalitionBase
+import CoalitionShapley
 
 /// What the score of a group that goes has to lie below.
 public enum RemovalCut: Sendable, Hashable {
@@ -11,12 +12,9 @@ public enum RemovalCut: Sendable, Hashable {
 }
 
 extension UnitRanking {
-  /// The 97.5 % quantile of the normal distribution.
-  private static let quantile = 1.959963984540054
-
   /// Of groups that would go, those whose score s lies below the cut c by more than its error allows:
-  ///     c - s > 1.96 sqrt(e_s^2 + e_c^2)
-  /// with e the errors of both; each comparison by itself is wrong in one case of 40.
+  ///     c - s > t sqrt(e_s^2 + e_c^2)
+  /// with e the errors of both and t the 97.5 % quantile of Student's distribution; each comparison by itself is wrong in one case of 40.
   /// - Throws: `usage` for scores whose errors are not known.
   public func confident(
     _ chosen: Set<Int>, _ cut: RemovalCut
@@ -27,11 +25,17 @@ extension UnitRanking {
         node: coupling.groups[unknown].units.first.map { coupling.layers[$0.layer].name },
         expected: "a metric with values of examples, two examples at least, and several samples")
     }
+    guard degreesOfFreedom > 0 else {
+      throw CoalitionError(
+        .usage, "a single example or sample says nothing of errors",
+        expected: "several examples and samples")
+    }
+    let quantile = StudentT.quantile975(degreesOfFreedom)
     let certain = chosen.filter { group in
       let own = (scores[group] ?? 0, errors[group] ?? 0)
       guard let limit = limit(for: group, chosen, cut) else { return true }
       let error = (own.1 * own.1 + limit.error * limit.error).squareRoot()
-      return limit.score - own.0 > Self.quantile * error
+      return limit.score - own.0 > quantile * error
     }
     let order = candidates.filter(certain.contains)
     return allowed(order, limit: order.count)

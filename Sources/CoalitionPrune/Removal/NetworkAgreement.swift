@@ -44,12 +44,13 @@ public struct NetworkAgreement: Sendable, Hashable {
 }
 
 extension Model {
-  /// The scores before a final softmax, [N, C].
+  /// The scores, before a final softmax unless it is asked for, [N, C].
+  /// - Parameter output: whose; nil: the only one's.
   public func scores(
-    _ inputs: [String: Tensor], _ options: PlanOptions = PlanOptions(),
-    _ run: RunOptions = RunOptions()
+    _ inputs: [String: Tensor], of output: String? = nil, afterSoftmax: Bool = false,
+    _ options: PlanOptions = PlanOptions(), _ run: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> Tensor {
-    let name = try scoreTensor()
+    let name = try scoreTensor(of: output, afterSoftmax: afterSoftmax)
     var own = options
     own.outputs = [name]
     let plan = try Plan(self, own)
@@ -62,10 +63,10 @@ extension Model {
 
   /// Per example the class with the largest score, the first of equal ones: labels for examples that have none.
   public func predictions(
-    _ inputs: [String: Tensor], _ options: PlanOptions = PlanOptions(),
+    _ inputs: [String: Tensor], of output: String? = nil, _ options: PlanOptions = PlanOptions(),
     _ run: RunOptions = RunOptions()
   ) async throws(CoalitionError) -> Tensor {
-    let scores = try await scores(inputs, options, run)
+    let scores = try await scores(inputs, of: output, options, run)
     let (count, numbers) = (scores.shape[1], scores.doubles)
     return Tensor(
       .int64(

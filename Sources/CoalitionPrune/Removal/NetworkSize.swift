@@ -35,6 +35,8 @@ public struct LabelledExamples: Sendable {
   public let inputs: [String: Tensor]
   public let labels: Tensor
   public let loss: Loss
+  /// Of the models, which output's scores the labels speak of; nil: the only one's.
+  public var output: String?
   public var plan = PlanOptions()
   public var run = RunOptions()
 
@@ -48,15 +50,9 @@ public struct LabelledExamples: Sendable {
   public func measure(
     _ model: Model
   ) async throws(CoalitionError) -> (loss: Double, accuracy: Double?) {
-    let name = try model.scoreTensor(afterSoftmax: loss != .crossEntropy)
-    var options = plan
-    options.outputs = [name]
-    let forward = try Plan(model, options)
-    let examples = try forward.check(inputs)
-    guard let output = try await forward.run(inputs, run)[name] else {
-      throw CoalitionError(.internalFault, "the scores were not computed", node: name)
-    }
-    let count = output.count / examples
+    let output = try await model.scores(
+      inputs, of: output, afterSoftmax: loss != .crossEntropy, plan, run)
+    let (examples, count) = (output.shape[0], output.shape[1])
     let labels = try UnitLabels(labels, examples: examples, scores: count)
     let (scores, targets) = (output.doubles, labels.targets.doubles)
     var sum = 0.0

@@ -7,16 +7,16 @@ public import CoalitionNet
 public struct PrunedNetwork: Sendable {
   public let graph: Graph
   /// The largest difference of an output from the network at its full size in which nobody reads the removed units, as a
-  /// share of the largest output (of 1, where all are smaller).
+  /// share of the largest number of that output.
   public let difference: Double
 
   /// Differences up to here are rounding.
   public static let tolerance = 1e-5
-  /// Examples that are compared, at most.
-  private static let comparedExamples = 16
+  /// Examples that are compared, at most, and random ones.
+  private static let (examples, randomExamples) = (16, 4)
 
   /// - Parameters:
-  ///   - inputs: examples to compare on; random numbers where none are given.
+  ///   - inputs: the first 16 examples are compared; random numbers where none are given.
   /// - Throws: what `UnitCoupling.removing` throws; `internalFault` when the networks differ.
   public init(
     _ coupling: UnitCoupling, removing groups: Set<Int>, inputs: [String: Tensor] = [:],
@@ -28,7 +28,8 @@ public struct PrunedNetwork: Sendable {
     precise.precision = .double
     let small = try Plan(try coupling.model.rebuilt(graph), precise)
     let large = try Plan(try coupling.model.rebuilt(try coupling.masking(groups)), precise)
-    let rows = try Self.rows(inputs, large)
+    let rows = try ExampleRows.of(
+      large, inputs, count: inputs.isEmpty ? Self.randomExamples : Self.examples)
     let found = try await small.run(rows, run)
     let expected = try await large.run(rows, run)
     var largest = 0.0
@@ -39,7 +40,8 @@ public struct PrunedNetwork: Sendable {
         throw CoalitionError(
           .internalFault, "the smaller model lacks an output", node: output.name)
       }
-      let scale = b.reduce(1) { max($0, abs($1)) }
+      let largestOutput = b.reduce(0) { max($0, abs($1)) }
+      let scale = largestOutput > 0 ? largestOutput : 1
       for (x, y) in zip(a, b) where x != y {
         let difference = abs(x - y) / scale
         largest = difference.isNaN ? .infinity : max(largest, difference)
@@ -51,32 +53,5 @@ public struct PrunedNetwork: Sendable {
         .internalFault, "the smaller model does not compute what the masked one computes",
         expected: "differences up to \(Self.tolerance)", found: "\(largest)")
     }
-  }
-
-  /// The first examples, or random ones.
-  private static func rows(
-    _ inputs: [String: Tensor], _ plan: Plan
-  ) throws(CoalitionError) -> [String: Tensor] {
-    var rows: [String: Tensor] = [:]
-    for (index, input) in plan.inputs.enumerated() {
-      if let tensor = inputs[input.name] {
-        rows[input.name] =
-          tensor.shape == input.shape
-          ? tensor
-          : try tensor.rows(Array(0..<min(tensor.shape.first ?? 0, comparedExamples)))
-        continue
-      }
-      guard [.float32, .float64].contains(input.elementType) else {
-        throw CoalitionError(
-          .usage, "the model takes whole numbers: give examples to compare it on",
-          node: input.name)
-      }
-      var random = CounterRandom(seed: 0, purpose: .unitScores, index: UInt64(1 << 32 + index))
-      let count = 4 * input.count
-      rows[input.name] = try Tensor(
-        shape: [4] + input.shape,
-        elements: .float64((0..<count).map { _ in random.normal() }))
-    }
-    return rows
   }
 }

@@ -1,71 +1,110 @@
 // How many units go until a budget is met.
 
 public import CoalitionBase
-import CoalitionNet
+public import CoalitionNet
 
 /// What a smaller network is to reach.
 public enum RemovalGoal: Sendable, Hashable {
   /// A share of the parameters, or of the multiply-adds, at most.
   case parameters(Double)
   case multiplyAdds(Double)
+  /// A share of the time of one example, at most, as measured on this machine.
+  case latency(Double)
   /// A loss of at most (1 + percent / 100) times that of the whole network.
   case loss(percent: Double)
 }
 
 extension UnitRanking {
-  /// The fewest groups, in the order of the scope, that bring parameters or multiply-adds down to a number, or the most
-  /// that keep the loss up to one (by bisection, which takes the loss to grow with what is removed; the network that it
-  /// ends with is within the bound).
+  /// The fewest groups, in the order of the scope, that bring parameters, multiply-adds or the time down to a number, or
+  /// the most that keep the loss up to one (by bisection, which takes both to change with what is removed in one
+  /// direction; the network that it ends with is within the bound).
   /// - Parameters:
-  ///   - limit: in parameters, multiply-adds or units of the loss.
+  ///   - limit: in parameters, multiply-adds, units of the loss, or as a share of the time of `latency`'s model.
   ///   - examples: for the loss.
+  ///   - latency: for the time.
   /// - Throws: `invalidData`, with the best that can be had, for a limit that cannot be met.
   public func reaching(
     _ goal: RemovalGoal, limit: Double, scope: RemovalScope, examples: LabelledExamples? = nil,
-    inputShapes: [String: [Int]] = [:]
+    latency: NetworkLatency? = nil, inputShapes: [String: [Int]] = [:]
   ) async throws(CoalitionError) -> Set<Int> {
     let order = order(scope)
-    func size(_ groups: Set<Int>) throws(CoalitionError) -> Double {
+    func measure(count: Int) async throws(CoalitionError) -> (groups: Set<Int>, value: Double) {
+      let groups = allowed(order, limit: count)
       let graph = groups.isEmpty ? coupling.model.graph : try coupling.removing(groups)
-      let summary = try ModelSummary(graph, inputShapes: inputShapes)
-      if case .parameters = goal { return Double(summary.parameters) }
-      return Double(summary.multiplyAdds)
+      let value = try await goal.measure(
+        try coupling.model.rebuilt(graph), examples: examples, latency: latency,
+        inputShapes: inputShapes)
+      return (groups, value)
     }
     if case .loss = goal {
-      guard let examples else {
-        throw CoalitionError(.usage, "a bound of the loss needs examples with labels")
-      }
-      var (low, high) = (0, order.count + 1)
+      var (kept, low, high): (Set<Int>, Int, Int) = ([], 0, order.count + 1)
       while high - low > 1 {
         let middle = (low + high) / 2
-        let groups = allowed(order, limit: middle)
-        let model = try coupling.model.rebuilt(try coupling.removing(groups))
-        if try await examples.measure(model).loss <= limit { low = middle } else { high = middle }
+        let (groups, loss) = try await measure(count: middle)
+        if loss <= limit { (kept, low) = (groups, middle) } else { high = middle }
       }
-      return allowed(order, limit: low)
+      return kept
     }
-    let all = allowed(order, limit: order.count)
-    let best = try size(all)
-    guard best <= limit else {
+    var (best, high) = (try await measure(count: order.count), order.count)
+    guard best.value <= limit else {
       throw CoalitionError(
-        .invalidData, "the model cannot become so small",
-        expected: "at most \(Int(limit)) \(goal.unit)", found: "\(Int(best)) at best")
+        .invalidData, "the model cannot become so \(goal.aim)",
+        expected: "at most \(goal.text(limit))", found: "\(goal.text(best.value)) at best")
     }
-    var (low, high) = (-1, order.count)
+    var low = -1
     while high - low > 1 {
       let middle = (low + high) / 2
-      if try size(allowed(order, limit: middle)) <= limit { high = middle } else { low = middle }
+      let found = try await measure(count: middle)
+      if found.value <= limit { (best, high) = (found, middle) } else { low = middle }
     }
-    return allowed(order, limit: high)
+    return best.groups
   }
 }
 
 extension RemovalGoal {
-  var unit: String {
+  /// What a limit bounds, of a model.
+  public func measure(
+    _ model: Model, examples: LabelledExamples?, latency: NetworkLatency?,
+    inputShapes: [String: [Int]] = [:]
+  ) async throws(CoalitionError) -> Double {
+    switch self {
+    case .parameters:
+      return Double(try ModelSummary(model.graph, inputShapes: inputShapes).parameters)
+    case .multiplyAdds:
+      return Double(try ModelSummary(model.graph, inputShapes: inputShapes).multiplyAdds)
+    case .latency:
+      guard let latency else {
+        throw CoalitionError(.usage, "a bound of the time needs a network to compare with")
+      }
+      return try await latency.share(of: model)
+    case .loss:
+      guard let examples else {
+        throw CoalitionError(.usage, "a bound of the loss needs examples with labels")
+      }
+      return try await examples.measure(model).loss
+    }
+  }
+
+  var aim: String {
+    if case .latency = self { "fast" } else { "small" }
+  }
+
+  /// What `measure` counts.
+  private var unit: String {
     switch self {
     case .parameters: "parameters"
     case .multiplyAdds: "multiply-adds"
-    case .loss: "loss"
+    case .latency: "of the time"
+    case .loss: "of loss"
+    }
+  }
+
+  /// A number that `measure` gives.
+  public func text(_ value: Double) -> String {
+    switch self {
+    case .parameters, .multiplyAdds: "\(Int(value)) \(unit)"
+    case .latency: "\((value * 1000).rounded() / 1000) \(unit)"
+    case .loss: "\(value) \(unit)"
     }
   }
 }

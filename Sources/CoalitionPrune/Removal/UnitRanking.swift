@@ -18,6 +18,8 @@ public struct UnitRanking: Sendable {
   public let scores: [Int: Double]
   /// Per candidate group the mean of its units' errors, as if they were off together; NaN where they are not known.
   let errors: [Int: Double]
+  /// Behind the errors, the fewest of all layers.
+  public var degreesOfFreedom = Int.max
   /// After rounding, the number of units of every layer that loses some is a multiple of this one.
   public var multiple = 1
   /// Per layer the first layer that it is joined to.

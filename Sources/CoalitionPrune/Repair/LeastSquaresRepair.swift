@@ -34,7 +34,8 @@ extension NetworkRepair {
     )
     let examples = inputs.values.first?.shape.first ?? 1
     let places = SamplePlaces(examples: examples, matrix.patches)
-    try await onExamples(graph).forEachSlice(of: [layer.input, layer.output]) {
+    // By its name in the whole model: behind a bias that another repair has added.
+    try await onExamples(graph).forEachSlice(of: [layer.input, old.output]) {
       slice, values throws(CoalitionError) in
       let input = values[0].doubles
       for group in 0..<groups {

@@ -33,6 +33,7 @@ public struct NetworkRepair: Sendable {
   }
 
   /// The smaller model, repaired in the order of `Repair`'s cases: a later one repairs what the one before has left.
+  /// A model that was repaired before, and has lost more units since, may be repaired again.
   /// - Throws: `usage` for a model whose layers are not those of the whole one.
   public func repaired(
     _ smaller: Graph, by repairs: Set<Repair>
@@ -128,12 +129,14 @@ public struct NetworkRepair: Sendable {
     _ index: Int, _ graph: inout Graph, _ channels: [Int]
   ) async throws(CoalitionError) {
     let node = graph.nodes[index]
+    let before = whole.analysis.graph
     guard let output = node.outputs.first, let input = node.input(0),
-      let meanName = node.input(3), let mean = graph.constants[meanName]?.doubles,
-      let varianceName = node.input(4), let variance = graph.constants[varianceName]?.doubles,
-      let source = whole.analysis.graph.nodes.first(where: { $0.outputs.first == output })?.input(0)
+      let source = before.nodes.first(where: { $0.outputs.first == output }),
+      let read = source.input(0),
+      let mean = source.input(3).flatMap({ before.constants[$0]?.doubles }),
+      let variance = source.input(4).flatMap({ before.constants[$0]?.doubles })
     else { return }
-    let old = try await statistics(source, axis: 1, whole.model.graph)
+    let old = try await statistics(read, axis: 1, whole.model.graph)
     let new = try await statistics(input, axis: 1, graph)
     var epsilon = 1e-5
     if case .float(let written)? = node.attributes["epsilon"] { epsilon = Double(written) }
@@ -142,8 +145,8 @@ public struct NetworkRepair: Sendable {
     for (channel, own) in channels.enumerated() {
       let isSpread = old.variances[own] > 0 && new.variances[channel] > 0
       let ratio = isSpread ? new.variances[channel] / old.variances[own] : 1
-      variances.append(Float(max(0, (variance[channel] + epsilon) * ratio - epsilon)))
-      let distance = old.means[own] - mean[channel]
+      variances.append(Float(max(0, (variance[own] + epsilon) * ratio - epsilon)))
+      let distance = old.means[own] - mean[own]
       means.append(Float(new.means[channel] - distance * ratio.squareRoot()))
     }
     for (place, numbers) in [(3, means), (4, variances)] {
@@ -163,7 +166,8 @@ extension Graph {
     guard let index = nodes.firstIndex(where: { $0.outputs.first == layer.output }) else {
       throw CoalitionError(.internalFault, "the layer is not there", node: layer.name)
     }
-    let name = "\(layer.output)/repaired-\(reason)"
+    let prefix = "\(layer.output)/repaired-"
+    let name = prefix + reason
     if nodes[index].operation == "Conv" {
       let old = nodes[index].input(2).flatMap { constants[$0]?.doubles }
       if old != nil || nodes[index].input(2) == nil {
@@ -172,6 +176,13 @@ extension Graph {
         nodes[index].inputs = Array(nodes[index].inputs.prefix(2)) + [name]
         return
       }
+    }
+    if nodes[index].operation == "Add", let earlier = nodes[index].input(1),
+      earlier.hasPrefix(prefix), let old = constants[earlier]
+    {
+      let sum = zip(old.doubles, change).map { Float($0 + $1) }
+      constants[earlier] = try Tensor(shape: old.shape, elements: .float32(sum))
+      return
     }
     let shape = [change.count] + [Int](repeating: 1, count: layer.rank - layer.axis - 1)
     constants[name] = try Tensor(shape: shape, elements: .float32(change.map { Float($0) }))

@@ -1,6 +1,7 @@
 // Scores of a layer's units: larger ones are kept.
 
 import CoalitionBase
+public import CoalitionShapley
 
 /// How scores of examples become one score.
 public enum UnitAggregation: String, Sendable, Hashable, CaseIterable {
@@ -20,6 +21,8 @@ public struct LayerScores: Sendable {
   public let standardErrors: [Double]
   /// Errors of `scores` as estimates for the examples that these were drawn from; NaN without examples.
   public let dataErrors: [Double]
+  /// Degrees of freedom behind the errors, the fewer of sampling and examples: 0 without examples.
+  public let degreesOfFreedom: Int
   /// Of values by moments, what the root mean square error of an example's values looks like on a few; nil for others, NaN
   /// where it was not asked for.
   public let momentError: Double?
@@ -29,12 +32,20 @@ public struct LayerScores: Sendable {
   public let examples: [[Double]]?
   /// Networks that were evaluated, per example.
   public let evaluations: Int
+  /// Of Shapley values, what they come from.
+  public let estimator: Estimator?
+  /// Why sampling ended; nil where nothing was sampled.
+  public let stop: StopReason?
+
+  /// Whether the scores are more than means, of which `standardErrors` say nothing.
+  private let hasDeviations: Bool
 
   /// What is not known of a score: its sampling error (or what moments miss) and its error over the examples together; NaN
   /// where either is not known.
   public var errors: [Double] {
     zip(standardErrors, dataErrors).map { standard, data in
-      let own = momentError ?? standard
+      let sampling = hasDeviations && standard > 0 ? .nan : standard
+      let own = momentError ?? sampling
       return (own * own + data * data).squareRoot()
     }
   }
@@ -49,20 +60,26 @@ public struct LayerScores: Sendable {
     dataErrors = [Double](repeating: .nan, count: scores.count)
     examples = nil
     evaluations = 0
+    (estimator, stop, hasDeviations) = (nil, nil, false)
+    degreesOfFreedom = 0
   }
 
   /// - Parameters:
   ///   - standardErrors: of sampling, of the mean; nil: nothing was sampled.
   ///   - samplingVariances: per unit, the mean over the examples of the squared errors of their scores.
   ///   - momentError: of values by moments.
+  ///   - replicates: behind the standard errors; nil: nothing was sampled.
   init(
     _ layer: HiddenLayer, examples: [[Double]], standardErrors: [Double]? = nil,
     samplingVariances: [Double]? = nil, momentError: Double? = nil, _ aggregation: UnitAggregation,
-    evaluations: Int
+    evaluations: Int, stop: StopReason? = nil, replicates: Int? = nil, estimator: Estimator? = nil
   ) {
     self.layer = layer
     self.examples = examples
     self.evaluations = evaluations
+    (self.estimator, self.stop) = (estimator, stop)
+    hasDeviations = aggregation != .mean
+    degreesOfFreedom = max(min(examples.count, replicates ?? .max) - 1, 0)
     self.momentError = momentError
     self.standardErrors =
       standardErrors

@@ -8,11 +8,9 @@ import CoalitionBase
 import CoalitionShapley
 
 extension UnitScorer {
-  /// Examples on which values by moments are compared with sampled ones.
-  private static let checkedExamples = 4
-
+  /// - Parameter errors: of values on a few examples, where they are known already.
   func moments(
-    _ layer: HiddenLayer, _ sampling: ShapleyOptions
+    _ subject: UnitSubject, _ sampling: ShapleyOptions, errors known: [Double]? = nil
   ) async throws(CoalitionError) -> LayerScores {
     guard options.payoff != .accuracy else {
       throw CoalitionError(
@@ -20,37 +18,43 @@ extension UnitScorer {
         "accuracy is a step, whose moments say nothing: choose the loss or the score, or "
           + "an estimator that samples", found: sampling.estimator.rawValue)
     }
-    let (tail, targets) = try tail(layer)
-    let rows = try await tail.rows(inputs, targets, options.run)
-    var own = sampling
-    (own.samples, own.evaluations, own.tolerance, own.top) = (nil, nil, nil, nil)
+    guard options.aggregation != .meanAndOwnDeviations else {
+      throw CoalitionError(
+        .usage, "moments sample nothing that could be taken out of the variance",
+        expected: "mean or mean+2std as aggregation", found: options.aggregation.rawValue)
+    }
+    var own = moments(of: subject.layer, sampling)
     own.moments.checkedPlayers = 0
-    // A factor for each unit leaves no rest but rounding.
-    own.moments.rank = min(own.moments.rank, layer.unitCount - 1)
-    let estimate = try await Shapley(try tail.game(rows), own).result()
+    let estimate = try await Shapley(try subject.game(), own).result()
     let examples = (0..<estimate.exampleCount).map {
       Array(estimate.values(example: $0, target: 0))
     }
-    var errors: [Double] = []
-    if sampling.moments.checkedPlayers > 0 {
-      let picked = Self.spread(over: examples.count)
-      var some = rows
-      for (name, tensor) in rows where tensor.shape.first == examples.count && tensor.rank > 0 {
-        some[name] = try tensor.rows(picked)
-      }
-      own.moments.checkedPlayers = sampling.moments.checkedPlayers
-      let checked = try await Shapley(try tail.game(some), own).result()
-      errors = picked.indices.map { checked.errorEstimates[$0 * layer.unitCount] }
+    var errors = known ?? []
+    if known == nil, sampling.moments.checkedPlayers > 0 {
+      errors = try await momentErrors(try subject.few(), sampling)
     }
     // The error of a mean is at most the mean of the errors.
     let error = errors.isEmpty ? .nan : errors.reduce(0, +) / Double(errors.count)
     return LayerScores(
-      layer, examples: examples, momentError: error, options.aggregation,
-      evaluations: estimate.momentPasses)
+      subject.layer, examples: examples, momentError: error, options.aggregation,
+      evaluations: estimate.momentPasses, estimator: sampling.estimator)
   }
 
-  private static func spread(over count: Int) -> [Int] {
-    let wanted = min(count, checkedExamples)
-    return (0..<wanted).map { $0 * count / wanted }
+  /// What the root mean square error of each example's values looks like by samples.
+  func momentErrors(
+    _ subject: UnitSubject, _ sampling: ShapleyOptions
+  ) async throws(CoalitionError) -> [Double] {
+    let checked = try await Shapley(
+      try subject.game(), moments(of: subject.layer, sampling)
+    ).result()
+    return (0..<subject.exampleCount).map { checked.errorEstimates[$0 * subject.layer.unitCount] }
+  }
+
+  private func moments(of layer: HiddenLayer, _ sampling: ShapleyOptions) -> ShapleyOptions {
+    var own = sampling
+    (own.samples, own.evaluations, own.tolerance, own.top, own.lowest) = (nil, nil, nil, nil, nil)
+    // A factor for each unit leaves no rest but rounding.
+    own.moments.rank = min(own.moments.rank, layer.unitCount - 1)
+    return own
   }
 }

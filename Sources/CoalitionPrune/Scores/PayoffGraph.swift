@@ -16,13 +16,15 @@ package struct PayoffGraph: Sendable {
   package static let targets = "coalition/targets"
   package static let payoff = "coalition/payoff"
 
-  /// - Parameter analysis: of the graph.
+  /// - Parameters:
+  ///   - analysis: of the graph.
+  ///   - output: whose scores are meant; nil: the only one's.
   /// - Throws: `unsupported` for scores whose examples do not lie in the first axis, or which the loss is not for.
   package init(
-    _ model: Model, _ analysis: Analysis, loss: Loss, payoff: UnitPayoff
+    _ model: Model, _ analysis: Analysis, output: String? = nil, loss: Loss, payoff: UnitPayoff
   ) throws(CoalitionError) {
     let isEntropy = payoff != .loss || loss == .crossEntropy
-    let scores = try model.scoreTensor(afterSoftmax: !isEntropy)
+    let scores = try model.scoreTensor(of: output, afterSoftmax: !isEntropy)
     guard let info = analysis.values[scores] else {
       throw CoalitionError(.usage, "no value of the model has this name", node: scores)
     }

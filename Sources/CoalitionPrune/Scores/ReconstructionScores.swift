@@ -8,20 +8,24 @@
 
 import CoalitionBase
 import CoalitionNet
-import CoalitionShapley
 
 extension UnitScorer {
   /// Added to the diagonal of H, as a share of its mean: directions that the examples do not show cost little.
   private static let penalty = 1e-2
-  /// Inputs of one group of channels, at most.
-  private static let inputLimit = 2304
 
+  /// Units that cannot go, or not without a layer's last unit, have the largest score there is: everything is lost in every
+  /// layer that reads the others.
   func reconstruction(_ layer: HiddenLayer, index: Int) async throws(CoalitionError) -> LayerScores
   {
     // Per reading layer and unit, the places along the axis of the weight that go with it.
     var readers: [Int: [[Int]]] = [:]
+    var staying: [Int] = []
     for unit in 0..<layer.unitCount {
       let group = coupling.group(of: HiddenUnit(layer: index, unit: unit))
+      guard coupling.groups[group].obstacle == nil, coupling.canRemove([group]) else {
+        staying.append(unit)
+        continue
+      }
       let kept = try coupling.kept(removing: [group])
       for (reader, other) in coupling.layers.enumerated() {
         guard let matrix = try LayerMatrix(other, coupling.analysis),
@@ -33,7 +37,7 @@ extension UnitScorer {
           reader, default: [[Int]](repeating: [], count: layer.unitCount)][unit] = gone
       }
     }
-    guard !readers.isEmpty else {
+    guard !readers.isEmpty || !staying.isEmpty else {
       throw CoalitionError(
         .unsupported, "no convolution or dense layer reads the units: choose another metric")
     }
@@ -42,6 +46,7 @@ extension UnitScorer {
       let errors = try await errors(of: coupling.layers[reader], without: places)
       for (unit, error) in errors.enumerated() { scores[unit] += error }
     }
+    for unit in staying { scores[unit] = Double(max(readers.count, 1)) }
     return LayerScores(layer, scores)
   }
 
@@ -53,24 +58,15 @@ extension UnitScorer {
       let weight = coupling.analysis.values[layer.weight]?.constant?.value.doubles
     else { return places.map { _ in 0 } }
     let size = matrix.patches.size
-    guard size <= Self.inputLimit else {
-      throw CoalitionError(
-        .limitExceeded, "a layer that reads the units has too many inputs for the metric",
-        node: layer.name, expected: "at most \(Self.inputLimit)", found: "\(size)")
-    }
     let columns = try await columns(of: matrix)
     var errors = places.map { _ in 0.0 }
     var whole = 0.0
     for group in 0..<matrix.patches.groups {
       let samples = columns[group]
-      let centred = samples.less(samples.means)
-      var covariance = centred.gram
-      let rows = Double(max(centred.rows, 1))
-      for index in covariance.indices { covariance[index] /= rows }
-      let mean = (0..<size).reduce(0) { $0 + covariance[$1 * size + $1] } / Double(size)
-      var penalised = covariance
-      for index in 0..<size { penalised[index * size + index] += max(Self.penalty * mean, 1e-30) }
-      guard let factor = CholeskyFactor(penalised, count: size) else {
+      guard
+        let inverse = InverseCovariance(
+          centred: samples.less(samples.means), penalty: Self.penalty)
+      else {
         throw CoalitionError(
           .invalidData, "the inputs of a layer have no regular covariance", node: layer.name)
       }
@@ -78,17 +74,11 @@ extension UnitScorer {
       let weights = (0..<matrix.unitCount).map { unit in
         (0..<size).map { weight[matrix.place(group: group, unit: unit, input: $0)] }
       }
-      for row in weights {
-        // Below the diagonal, twice.
-        for i in 0..<size {
-          let below = dot(Array(covariance[i * size..<i * size + i]), row)
-          whole += row[i] * (row[i] * covariance[i * size + i] + 2 * below)
-        }
-      }
+      whole += inverse.variance(weights)
       for (unit, positions) in places.enumerated() {
         let own = positions.flatMap { matrix.inputs(at: $0) }
         if own.isEmpty { continue }
-        errors[unit] += Self.error(factor, own, weights, size: size)
+        errors[unit] += Self.error(inverse, own, weights)
       }
     }
     return errors.map { whole > 0 ? $0 / whole : 0 }
@@ -96,17 +86,10 @@ extension UnitScorer {
 
   /// tr W_S ((H^-1)_SS)^-1 W_S'.
   private static func error(
-    _ factor: CholeskyFactor, _ places: [Int], _ weights: [[Double]], size: Int
+    _ inverse: InverseCovariance, _ places: [Int], _ weights: [[Double]]
   ) -> Double {
-    let count = places.count
-    var block = [Double](repeating: 0, count: count * count)
-    for (i, place) in places.enumerated() {
-      var unit = [Double](repeating: 0, count: size)
-      unit[place] = 1
-      let column = factor.solved(unit)
-      for (j, other) in places.enumerated() { block[j * count + i] = column[other] }
-    }
-    guard let inner = CholeskyFactor(block, count: count) else { return 0 }
+    let block = inverse.block(places)
+    guard let inner = CholeskyFactor(block, count: places.count) else { return 0 }
     return weights.reduce(0) { sum, row in
       let own = places.map { row[$0] }
       return sum + zip(own, inner.solved(own)).reduce(0) { $0 + $1.0 * $1.1 }

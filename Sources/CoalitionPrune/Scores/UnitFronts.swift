@@ -28,10 +28,10 @@ struct UnitFronts: Sendable {
   /// [example][unit][element]
   private let contributions: [Int32]
 
-  /// Bytes of the contributions of all units.
-  private static let contributionLimit = 256 << 20
-  /// Examples whose contributions are made together.
-  private static let groupSize = 64
+  /// The part of the memory limit that the contributions of all units may take.
+  private static let contributionShare = 4
+  /// Bytes of contributions that are made together.
+  private static let groupLimit = 64 << 20
   /// Bytes of the rows of one call.
   private static let rowLimit = 32 << 20
 
@@ -49,7 +49,10 @@ struct UnitFronts: Sendable {
     width = fronts.reduce(0) { $0 + $1.count }
     exampleCount = examples
     unitCount = tail.unitCount
-    guard width > 0, examples * unitCount * width * 4 <= Self.contributionLimit else { return nil }
+    let perExample = unitCount.multipliedReportingOverflow(by: width * 4)
+    guard width > 0, !perExample.overflow,
+      perExample.partialValue <= run.memoryLimit / Self.contributionShare / max(examples, 1)
+    else { return nil }
 
     var held: [String: Tensor] = [:]
     let moved = try await behind.cut.inputs(rows, run)
@@ -64,8 +67,9 @@ struct UnitFronts: Sendable {
     }
     var nobody = Coalitions(playerCount: unitCount)
     nobody.appendEmpty()
-    for first in stride(from: 0, to: examples, by: Self.groupSize) {
-      let group = first..<min(first + Self.groupSize, examples)
+    let groupSize = max(1, Self.groupLimit / (2 * perExample.partialValue))
+    for first in stride(from: 0, to: examples, by: groupSize) {
+      let group = first..<min(first + groupSize, examples)
       let picks = (0..<examples).map { group.contains($0) ? 0..<1 : 0..<0 }
       var base: [[Double]] = []
       var own: [[Double]] = []
@@ -75,25 +79,44 @@ struct UnitFronts: Sendable {
           try await game.marginalSums(nobody, blocks: [0..<1], examples: Array(group), run))
       }
       for example in group.indices {
-        numbers.append(base, own, example: example - first, counts: fronts.map(\.count))
+        guard numbers.append(base, own, example: example - first, counts: fronts.map(\.count))
+        else {
+          throw CoalitionError(
+            .notFinite, "the sums of the units in example \(example) are not finite",
+            node: fronts.first?.name)
+        }
       }
     }
     (steps, base, contributions) = (numbers.steps, numbers.base, numbers.contributions)
+  }
+
+  /// Units that give nothing to any front in any example.
+  var nullUnits: Set<Int> {
+    let count = unitCount * width
+    return Set(
+      (0..<unitCount).filter { unit in
+        (0..<exampleCount).allSatisfy { example in
+          let start = example * count + unit * width
+          return contributions[start..<start + width].allSatisfy { $0 == 0 }
+        }
+      })
   }
 
   /// The value of every coalition of a range for every example: [example][coalition].
   func values(
     _ coalitions: Coalitions, _ range: Range<Int>, _ run: RunOptions
   ) async throws(CoalitionError) -> [Double] {
+    let walk = CoalitionWalk(coalitions, range)
     var values: [Double] = []
     values.reserveCapacity(exampleCount * range.count)
     let limit = max(1, Self.rowLimit / (width * 4))
     var rows = Rows(width: width)
     for example in 0..<exampleCount {
-      var next = range.lowerBound
-      while next < range.upperBound {
-        let end = min(next + limit - rows.count, range.upperBound)
-        append(coalitions, next..<end, example, to: &rows)
+      var sums = Array(base[example * width..<(example + 1) * width])
+      var next = 0
+      while next < range.count {
+        let end = min(next + limit - rows.count, range.count)
+        append(walk, next..<end, example, &sums, to: &rows)
         next = end
         if rows.count >= limit { values += try await evaluate(&rows, run) }
       }
@@ -110,51 +133,36 @@ struct UnitFronts: Sendable {
     var count: Int { examples.count }
   }
 
-  /// Appends the sums of coalitions, each from the one before it where they differ in few units.
+  /// Appends the sums of coalitions, each from those of the one before it.
   private func append(
-    _ coalitions: Coalitions, _ range: Range<Int>, _ example: Int, to rows: inout Rows
+    _ walk: CoalitionWalk, _ range: Range<Int>, _ example: Int, _ sums: inout [Int32],
+    to rows: inout Rows
   ) {
-    let words = coalitions.wordCount
-    let start = Array(base[example * width..<(example + 1) * width])
-    var sums = start
-    var before = [UInt32](repeating: 0, count: words)
-    for row in range {
-      let own = Array(coalitions.words[row * words..<(row + 1) * words])
-      var changed = zip(own, before).map { $0 ^ $1 }
-      func size(_ set: [UInt32]) -> Int { set.reduce(0) { $0 + $1.nonzeroBitCount } }
-      if size(changed) > size(own) {
-        sums = start
-        changed = own
-      }
-      for (word, var bits) in changed.enumerated() {
-        while bits != 0 {
-          let bit = bits.trailingZeroBitCount
-          bits &= bits - 1
-          let isThere = own[word] >> UInt32(bit) & 1 == 1
-          add(unit: word * 32 + bit, example, isAdded: isThere, &sums)
-        }
-      }
-      before = own
-      let place = example * width
-      steps.withUnsafeBufferPointer { steps in
-        sums.withUnsafeBufferPointer { sums in
-          for element in 0..<width {
-            rows.numbers.append(Float(sums[element]) * steps[place + element])
-          }
-        }
-      }
-      rows.examples.append(example)
-    }
-  }
-
-  private func add(unit: Int, _ example: Int, isAdded: Bool, _ sums: inout [Int32]) {
-    let start = (example * unitCount + unit) * width
-    contributions.withUnsafeBufferPointer { own in
+    let (place, width, units) = (example * width, width, example * unitCount)
+    let first = rows.numbers.count
+    rows.numbers.append(contentsOf: repeatElement(0, count: range.count * width))
+    rows.examples.append(contentsOf: repeatElement(example, count: range.count))
+    rows.numbers.withUnsafeMutableBufferPointer { numbers in
       sums.withUnsafeMutableBufferPointer { sums in
-        if isAdded {
-          for element in 0..<width { sums[element] &+= own[start + element] }
-        } else {
-          for element in 0..<width { sums[element] &-= own[start + element] }
+        contributions.withUnsafeBufferPointer { own in
+          for row in range {
+            if walk.beginsAnew[row] {
+              for element in 0..<width { sums[element] = base[place + element] }
+            }
+            for change in walk.changes(of: row) {
+              let isAdded = change >= 0
+              let start = (units + Int(isAdded ? change : ~change)) * width
+              if isAdded {
+                for element in 0..<width { sums[element] &+= own[start + element] }
+              } else {
+                for element in 0..<width { sums[element] &-= own[start + element] }
+              }
+            }
+            let target = first + (row - range.lowerBound) * width
+            for element in 0..<width {
+              numbers[target + element] = Float(sums[element]) * steps[place + element]
+            }
+          }
         }
       }
     }
@@ -189,71 +197,6 @@ struct UnitFronts: Sendable {
   }
 }
 
-extension UnitFronts {
-  private enum Sum {
-    /// Every element depends on one unit alone, and is 0 without it.
-    case apart
-    /// A fixed number and one of each unit.
-    case together
-  }
-
-  /// Operators that leave every unit's elements to it, and 0 where there was 0.
-  private static let separate: Set<String> = [
-    "MaxPool", "GlobalMaxPool", "Relu", "LeakyRelu",
-  ]
-  /// Operators that are linear in their first input, and move no unit into another's elements.
-  private static let linear: Set<String> = [
-    "AveragePool", "GlobalAveragePool", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose",
-    "Identity", "Dropout",
-  ]
-
-  /// The values where sums of units end: nil when something else than a sum is read there.
-  private static func fronts(of units: String, _ graph: Graph) -> [String]? {
-    var sums: [String: Sum] = [units: .apart]
-    var fronts: [String] = []
-    var behind: Set<String> = []
-    let constants = Set(graph.constants.keys)
-    for node in graph.nodes {
-      let read = node.inputs.filter { sums[$0] != nil }
-      let isBehind = node.inputs.contains(where: behind.contains)
-      if isBehind { behind.formUnion(node.outputs) }
-      guard let first = read.first, let state = sums[first] else { continue }
-      // Places of maxima, and masks, are no sums.
-      if node.outputs.dropFirst().contains(where: { !$0.isEmpty }) { return nil }
-      if !isBehind, let output = node.outputs.first,
-        let next = Self.sum(node, state, read, constants)
-      {
-        sums[output] = next
-        continue
-      }
-      behind.formUnion(node.outputs)
-      for name in read where !fronts.contains(name) { fronts.append(name) }
-    }
-    guard !fronts.isEmpty, fronts.allSatisfy({ sums[$0] == .together }) else { return nil }
-    return fronts
-  }
-
-  private static func sum(
-    _ node: Node, _ state: Sum, _ read: [String], _ constants: Set<String>
-  ) -> Sum? {
-    let isFirstAlone = read == [node.input(0)]
-    switch node.operation {
-    case _ where Self.separate.contains(node.operation):
-      return isFirstAlone && state == .apart ? .apart : nil
-    case _ where Self.linear.contains(node.operation): return isFirstAlone ? state : nil
-    case "Conv", "Gemm", "MatMul":
-      let isConstant = node.inputs.dropFirst().allSatisfy { $0.isEmpty || constants.contains($0) }
-      return isFirstAlone && isConstant ? .together : nil
-    case "BatchNormalization": return isFirstAlone ? .together : nil
-    case "Add", "Sub": return .together
-    case "Mul", "Div":
-      let isConstant = node.input(1).map(constants.contains) ?? false
-      return isFirstAlone && isConstant ? .together : nil
-    default: return nil
-    }
-  }
-}
-
 /// Numbers of examples as multiples of a step that is small enough.
 private struct WholeNumbers {
   let units: Int
@@ -272,7 +215,10 @@ private struct WholeNumbers {
   /// - Parameters:
   ///   - base: per front, [example][element].
   ///   - own: per front, [example][unit][element].
-  mutating func append(_ base: [[Double]], _ own: [[Double]], example: Int, counts: [Int]) {
+  /// - Returns: whether all of them are finite.
+  mutating func append(
+    _ base: [[Double]], _ own: [[Double]], example: Int, counts: [Int]
+  ) -> Bool {
     contributions.reserveCapacity(contributions.count + units * width)
     var steps: [Double] = []
     for (front, count) in counts.enumerated() {
@@ -282,6 +228,7 @@ private struct WholeNumbers {
           $0 + abs(own[front][(example * units + $1) * count + element])
         }
         let step = sum / Self.largest
+        guard step.isFinite else { return false }
         steps.append(step)
         self.base.append(step > 0 ? Int32((fixed / step).rounded()) : 0)
       }
@@ -299,24 +246,6 @@ private struct WholeNumbers {
         }
       }
     }
-  }
-}
-
-/// The part of a tail behind some of its values.
-private struct BehindFronts {
-  let cut: CutModel
-  let plan: Plan
-
-  init?(_ tail: LayerTail, _ fronts: [String]) throws(CoalitionError) {
-    let model = tail.cut.model
-    let analysis = try model.analysed(tail.plan.options.inputShapes) { $0 }.analysis
-    let crossing = LayerTail.crossing(Set(fronts), model.graph, analysis)
-    cut = try CutModel(
-      model, at: fronts + crossing, target: PayoffGraph.payoff, tail.plan.options)
-    guard cut.front != nil else { return nil }
-    var options = tail.plan.options
-    options.outputs = [PayoffGraph.payoff]
-    options.inputShapes = [:]
-    plan = try Plan(cut.model, options)
+    return true
   }
 }

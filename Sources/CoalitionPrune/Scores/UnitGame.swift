@@ -10,11 +10,27 @@ struct UnitGame: Game {
   let base: MaskedGame
   /// Gives values in place of masked passes, where there is one.
   let fronts: UnitFronts?
+  /// Units that are 0 in every example or that nobody reads.
+  private let nulls: [Int]
+
+  init(_ base: MaskedGame, _ fronts: UnitFronts?) {
+    self.base = base
+    self.fronts = fronts
+    var silent = fronts?.nullUnits ?? []
+    var dead = Set(0..<base.playerCount)
+    for example in 0..<base.exampleCount {
+      dead.formIntersection(base.nullPlayers(ofExample: example))
+    }
+    silent.formUnion(dead)
+    nulls = silent.sorted()
+  }
 
   var playerCount: Int { base.playerCount }
   /// The examples and their mean.
   var targetCount: Int { base.exampleCount + 1 }
   var cost: GameCost { base.cost }
+
+  func nullPlayers(ofExample example: Int) -> [Int] { nulls }
 
   func values(
     _ coalitions: Coalitions, rows: [Range<Int>], _ run: RunOptions

@@ -9,13 +9,17 @@ public import CoalitionShapley
 public struct UnitScoreOptions: Sendable {
   public var metric = UnitMetric.shapley
   public var loss = Loss.crossEntropy
+  /// Which of the model's outputs has the scores that the loss looks at; nil: the only one.
+  public var output: String?
   /// What the Shapley value and leave-one-out share out.
   public var payoff = UnitPayoff.loss
   public var aggregation = UnitAggregation.mean
   /// Score units at the layer's own output instead of behind its batch normalisation and activation.
   public var atOutput = false
-  /// Of Shapley values: its estimator, samples, tolerance and seed. Coalitions are the same for all examples. Estimators
-  /// by moments take no samples and leave the numbers of them aside.
+  /// Of Shapley values: its estimator, samples, tolerance and seed. Coalitions are the same for all examples. Rules that look
+  /// at results look at the mean over the examples, or, where deviations between them count, at every example; `lowest`
+  /// needs the mean and is at most one less than the layer's units. Estimators by moments take no samples and leave the
+  /// numbers of them aside. `auto` without a rule for its end: docs/Methods.md, "Scores of hidden units".
   public var sampling: ShapleyOptions
   public var seed: UInt64 = 0
   public var plan = PlanOptions()
@@ -23,8 +27,7 @@ public struct UnitScoreOptions: Sendable {
 
   public init() {
     sampling = ShapleyOptions()
-    sampling.estimator = .permutation
-    sampling.samples = Self.defaultSamples
+    sampling.antithetic = false
   }
 
   /// Permutations, when nothing is said.
@@ -37,7 +40,7 @@ public struct UnitScoreOptions: Sendable {
 public struct UnitScorer: Sendable {
   public let coupling: UnitCoupling
   public let options: UnitScoreOptions
-  let inputs: [String: Tensor]
+  package let inputs: [String: Tensor]
   private let labels: UnitLabels?
   private let payoff: PayoffGraph?
 
@@ -71,7 +74,8 @@ public struct UnitScorer: Sendable {
       return
     }
     let graph = try PayoffGraph(
-      coupling.model, coupling.analysis, loss: options.loss, payoff: options.payoff)
+      coupling.model, coupling.analysis, output: options.output, loss: options.loss,
+      payoff: options.payoff)
     guard let labels else {
       throw CoalitionError(
         .usage, "the metric looks at the loss: give labels", node: options.metric.rawValue)
@@ -121,7 +125,7 @@ public struct UnitScorer: Sendable {
   }
 
   /// - Parameter isGame: units come and go, so that their zeros may as well be behind what keeps zeros.
-  func tail(
+  package func tail(
     _ layer: HiddenLayer, isGame: Bool = true
   ) throws(CoalitionError) -> (tail: LayerTail, targets: Tensor) {
     guard let payoff, let labels else {
@@ -141,40 +145,6 @@ public struct UnitScorer: Sendable {
   }
 
   // MARK: Games
-
-  private func shapley(_ layer: HiddenLayer) async throws(CoalitionError) -> LayerScores {
-    var sampling = options.sampling
-    sampling.seed = options.seed
-    sampling.run = options.run
-    if sampling.estimator.usesMoments { return try await moments(layer, sampling) }
-    if sampling.estimator == .exact, layer.unitCount > UnitScoreOptions.exactLimit {
-      throw CoalitionError(
-        .limitExceeded, "there are too many units for all coalitions; choose another estimator",
-        expected: "at most \(UnitScoreOptions.exactLimit)", found: "\(layer.unitCount)")
-    }
-    let (tail, targets) = try tail(layer)
-    let rows = try await tail.rows(inputs, targets, options.run)
-    let base = try tail.game(rows)
-    let fronts = try await UnitFronts(tail, rows, examples: base.exampleCount, options.run)
-    let estimate = try await Shapley(UnitGame(base: base, fronts: fronts), sampling).result()
-    let examples = (0..<base.exampleCount).map { Array(estimate.values(example: 0, target: $0)) }
-    var variances = [Double](repeating: 0, count: layer.unitCount)
-    for example in examples.indices {
-      for (unit, error) in estimate.standardErrors(example: 0, target: example).enumerated() {
-        variances[unit] += error * error / Double(examples.count)
-      }
-    }
-    guard options.aggregation != .meanAndOwnDeviations || variances.allSatisfy(\.isFinite) else {
-      throw CoalitionError(
-        .usage, "too few samples to tell what sampling adds to the variance over the examples",
-        expected: "several permutations")
-    }
-    return LayerScores(
-      layer, examples: examples,
-      standardErrors: Array(estimate.standardErrors(example: 0, target: base.exampleCount)),
-      samplingVariances: variances, options.aggregation,
-      evaluations: estimate.evaluations.first ?? 0)
-  }
 
   /// What the payoff loses without each unit, all others being there.
   private func leaveOneOut(_ layer: HiddenLayer) async throws(CoalitionError) -> LayerScores {
@@ -219,23 +189,21 @@ public struct UnitScorer: Sendable {
   private func activationCounts(
     _ layer: HiddenLayer
   ) async throws(CoalitionError) -> LayerScores {
-    var planOptions = options.plan
-    planOptions.outputs = [place(layer)]
-    let plan = try Plan(coupling.model, planOptions)
-    guard let value = plan.outputs.first else {
-      throw CoalitionError(.internalFault, "the layer has no output", node: layer.name)
-    }
     let axis = coupling.analysis.axis(layer.axis, of: place(layer))
-    let inner = value.shape[(axis + 1)...].reduce(1, *)
-    let examples = try await slices(elements: value.count) { picked throws(CoalitionError) in
-      let results = try await plan.run(try rows(picked), options.run)
-      let activations = results[value.name]?.doubles ?? []
-      return picked.indices.map { example in
+    let model = ModelOnExamples(
+      model: coupling.model, inputs: inputs, plan: options.plan, run: options.run)
+    var examples: [[Double]] = []
+    try await model.forEachSlice(of: [place(layer)]) { slice, values throws(CoalitionError) in
+      let activations = values[0].doubles
+      let count = activations.count / max(slice.count, 1)
+      let inner = values[0].shape.dropFirst(axis + 2).reduce(1, *)
+      for example in slice.indices {
+        let start = (example - slice.startIndex) * count
         var counts = [Double](repeating: 0, count: layer.unitCount)
-        for place in 0..<value.count where activations[example * value.count + place] > 0 {
+        for place in 0..<count where activations[start + place] > 0 {
           counts[place / inner % layer.unitCount] += 1
         }
-        return counts
+        examples.append(counts)
       }
     }
     return LayerScores(layer, examples: examples, options.aggregation, evaluations: 1)

@@ -56,11 +56,15 @@ public struct ShapleyOptions: Sendable {
   public var tolerance: Double?
   /// Stop when it is known which so many players have the largest values.
   public var top: Int?
+  /// Stop when it is known which so many players have the smallest values.
+  public var lowest: Int?
   /// Stop when the ranks of the players hardly change any more: the rank correlation with the values at half the
   /// samples reaches this number.
   public var rankStability: Double?
   /// Seconds of work.
   public var seconds: Double?
+  /// Targets whose values the rules look at; nil: all.
+  package var ruledTargets: Range<Int>?
 
   /// Only a part of the run.
   public var shard: Shard?
@@ -74,13 +78,15 @@ public struct ShapleyOptions: Sendable {
   /// Evaluations per player, at most, that a run takes when nothing says when it stops.
   public static let defaultEvaluationsPerPlayer = 2000
 
-  var hasStopRule: Bool {
-    samples != nil || evaluations != nil || tolerance != nil || top != nil || seconds != nil
-      || rankStability != nil
+  package var hasStopRule: Bool {
+    samples != nil || evaluations != nil || tolerance != nil || top != nil || lowest != nil
+      || seconds != nil || rankStability != nil
   }
 
   /// Whether the run looks at its own numbers to know when it is over.
-  package var looksAtResults: Bool { tolerance != nil || top != nil || rankStability != nil }
+  package var looksAtResults: Bool {
+    tolerance != nil || top != nil || lowest != nil || rankStability != nil
+  }
 
   /// With the default budget where none is given.
   func resolved(playerCount: Int) -> ShapleyOptions {
@@ -108,6 +114,11 @@ public struct ShapleyOptions: Sendable {
       try require(
         (1..<max(players, 2)).contains(top),
         "the top players are at least one and fewer than all \(players)", "\(top)")
+    }
+    if let lowest {
+      try require(
+        (1..<max(players, 2)).contains(lowest),
+        "the lowest players are at least one and fewer than all \(players)", "\(lowest)")
     }
     if let seconds {
       try require(seconds > 0 && seconds.isFinite, "a time is positive", "\(seconds)")
@@ -140,7 +151,7 @@ public struct ShapleyOptions: Sendable {
     try require(
       !looksAtResults && seconds == nil,
       "the parts of a run cannot stop by results or time: give samples or evaluations",
-      "a tolerance, top, rank or time")
+      "a tolerance, top, lowest, rank or time")
     try require(
       samples != nil || evaluations != nil || estimator == .exact,
       "the parts of a run need a budget: give samples or evaluations", "none")

@@ -11,6 +11,7 @@ public enum StopReason: String, Sendable, Hashable, Codable {
   case evaluations
   case tolerance
   case top
+  case lowest
   case rank
   case time
   /// Nobody adds anything.
@@ -70,15 +71,20 @@ enum CheckPoints {
 struct StopRules {
   let tolerance: Double?
   let top: Int?
+  let lowest: Int?
   let rankStability: Double?
+  /// nil: all.
+  private let targets: Range<Int>?
 
   init(_ options: ShapleyOptions) {
     tolerance = options.tolerance
     top = options.top
+    lowest = options.lowest
+    targets = options.ruledTargets
     rankStability = options.rankStability
   }
 
-  /// The reason to stop one example: every target has to have one.
+  /// The reason to stop one example: every target that the rules look at has to have one.
   /// - Parameter earlier: the values at half the samples, when they were looked at.
   func reason(
     _ outcome: Jackknife.Outcome, blocks: Int, ends: [GameEnds], earlier: [Double]?
@@ -87,7 +93,7 @@ struct StopRules {
     func all(_ rule: (ArraySlice<Double>, ArraySlice<Double>, GameEnds, Range<Int>) -> Bool)
       -> Bool
     {
-      ends.indices.allSatisfy { target in
+      (targets ?? ends.indices).allSatisfy { target in
         let own = target * players..<(target + 1) * players
         return rule(outcome.values[own], outcome.standardErrors[own], ends[target], own)
       }
@@ -100,13 +106,21 @@ struct StopRules {
     {
       return .tolerance
     }
+    let quantile = StudentT.quantile975(outcome.replicates - 1)
     if let top,
       all({ values, errors, _, _ in
-        isWithoutSpread(values, errors, blocks)
-          || isResolved(top, values, errors, StudentT.quantile975(outcome.replicates - 1))
+        isWithoutSpread(values, errors, blocks) || isResolved(top, values, errors, quantile)
       })
     {
       return .top
+    }
+    if let lowest,
+      all({ values, errors, _, _ in
+        isWithoutSpread(values, errors, blocks)
+          || isResolved(values.count - lowest, values, errors, quantile)
+      })
+    {
+      return .lowest
     }
     if let rankStability, let earlier,
       all({ values, errors, ends, own in
@@ -163,13 +177,19 @@ struct StopRules {
 
 /// Student's distribution.
 package enum StudentT {
-  /// The 97.5 % quantile for a number of degrees of freedom from about 10 on: the expansion around that of the normal
+  /// The 97.5 % quantile for a number of degrees of freedom: from 10 on by the expansion around that of the normal
   /// distribution (Abramowitz and Stegun 26.7.5), within 1e-4.
   package static func quantile975(_ degrees: Int) -> Double {
+    if degrees < 10 { return few[max(degrees, 1) - 1] }
     let z = 1.959963984540054
-    let n = Double(max(degrees, 1))
+    let n = Double(degrees)
     let (z3, z5, z7) = (z * z * z, z * z * z * z * z, z * z * z * z * z * z * z)
     return z + (z3 + z) / (4 * n) + (5 * z5 + 16 * z3 + 3 * z) / (96 * n * n)
       + (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * n * n * n)
   }
+
+  /// For 1 to 9 degrees of freedom.
+  private static let few = [
+    12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157,
+  ]
 }
