@@ -4,12 +4,15 @@
 // not installed is reported as "not measured".
 
 import Coalition
+import CoalitionNet
 import Foundation
 
 if CommandLine.arguments.contains("--help") {
   print(Arguments.usage)
   exit(0)
 }
+// As the peers' scripts do (peers.py).
+ProcessMemory.keepFreed()
 do {
   try await Harness(Arguments(CommandLine.arguments)).run()
 } catch {

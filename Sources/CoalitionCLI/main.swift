@@ -1,6 +1,7 @@
 // The command `coalition`: arguments in, exit code out. Everything else is in the verbs.
 
 import CoalitionBase
+import CoalitionNet
 
 #if canImport(Glibc)
   import Glibc
@@ -10,6 +11,7 @@ import CoalitionBase
   import Musl
 #endif
 
+ProcessMemory.keepFreed()
 let work = Task.detached { await Command.main(Array(CommandLine.arguments.dropFirst())) }
 Signals.watch { work.cancel() }
 exit(await work.value)

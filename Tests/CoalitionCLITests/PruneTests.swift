@@ -164,7 +164,7 @@ import Testing
     }
     let names = estimators.compactMap(\.text)
     #expect(names.count == estimators.count && names.count >= 2)
-    #expect(Set(names).isSubset(of: ["exact", "moment-gradient", "permutation"]), "\(names)")
+    #expect(Set(names).isSubset(of: ["exact", "moment-gradient", "toggle"]), "\(names)")
     for name in ["conv1", "conv2"] {
       #expect(try file.doubles(name).contains { $0 != 0 })
     }

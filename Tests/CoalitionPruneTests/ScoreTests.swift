@@ -452,7 +452,7 @@ func expectClose(
     }
     let exact = try await scores(.exact)
     let chosen = try await scores(.auto)
-    #expect([.momentGradient, .permutation].contains(chosen.estimator))
+    #expect([.momentGradient, .toggle].contains(chosen.estimator))
     let size = (exact.scores.reduce(0) { $0 + $1 * $1 } / 14).squareRoot()
     for (a, b) in zip(chosen.scores, exact.scores) { #expect(abs(a - b) < 0.3 * size) }
   }

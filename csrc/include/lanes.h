@@ -38,6 +38,11 @@ const char *ln_isa_name(ln_isa isa);
 int ln_isa_available(ln_isa isa); // compiled in, and this processor has it
 ln_isa ln_isa_best(void);         // the widest available one
 
+// Makes glibc's allocator keep freed memory for the next allocation in place of returning it to the
+// system, whose pages cost more than the work on them in short calls. For programs, not libraries;
+// does nothing elsewhere.
+void ln_keep_freed_memory(void);
+
 // ------------------------------------------------------------------------------------------------
 // Operands
 

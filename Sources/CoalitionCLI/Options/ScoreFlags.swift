@@ -44,7 +44,7 @@ struct ScoreFlags: Sendable {
   static let estimatorOption = Option<Estimator>(
     "estimator", "E",
     "\(Estimator.allCases.map(\.rawValue).joined(separator: ", ")); auto, without a budget: all coalitions of few units, "
-      + "else moment-gradient or permutation, whichever has the smaller error on four of the examples",
+      + "else moment-gradient or toggle, whichever has the smaller error on four of the examples",
     default: "auto", as: .choice)
 
   static let sampling = OptionGroup(

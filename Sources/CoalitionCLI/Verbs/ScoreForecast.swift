@@ -39,7 +39,8 @@ struct ScoreForecast {
     case .momentGradient: return "moments: \(sampling.moments.nodes) nodes"
     case .auto where !sampling.hasStopRule:
       return units <= UnitScorer.enumerated
-        ? Numbers.grouped(1 << units) : "moments, or \(Numbers.grouped(permutations))"
+        ? Numbers.grouped(1 << units)
+        : "moments, or \(UnitScoreOptions.defaultToggles) toggles of each unit"
     case .permutation where !sampling.hasStopRule: return Numbers.grouped(permutations)
     case .permutation:
       if let samples = sampling.samples { return Numbers.grouped(samples * (units - 1) + 2) }

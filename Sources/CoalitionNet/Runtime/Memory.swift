@@ -11,6 +11,13 @@ import CoalitionBase
   import Musl
 #endif
 
+/// Memory of the whole process.
+package enum ProcessMemory {
+  /// Keeps memory that is given back for what is asked for next. For programs to call, before anything else: how a
+  /// process uses memory is not for a library to say.
+  package static func keepFreed() { ln_keep_freed_memory() }
+}
+
 /// A block of bytes, aligned to cache lines.
 ///
 /// Written by its maker before it is shared, or by one run at a time.

@@ -29,14 +29,17 @@ extension UnitScorer {
     return try await sampled(subject, sampling)
   }
 
-  /// All coalitions of few units; else whichever has the smaller error on a few examples, moments or the permutations that
-  /// would be drawn: how far moments are off depends on the network, and is only known by trying.
+  /// All coalitions of few units; else whichever has the smaller error on a few examples, moments or toggles that take
+  /// about as long: how far moments are off depends on the network, and is only known by trying.
   private func chosen(
     _ subject: UnitSubject, _ sampling: ShapleyOptions
   ) async throws(CoalitionError) -> LayerScores {
     var others = sampling
-    others.estimator = subject.layer.unitCount <= Self.enumerated ? .exact : .permutation
-    guard others.estimator == .permutation, options.payoff != .accuracy,
+    others.estimator = .exact
+    if subject.layer.unitCount > Self.enumerated {
+      (others.estimator, others.samples) = (.toggle, UnitScoreOptions.defaultToggles)
+    }
+    guard others.estimator == .toggle, options.payoff != .accuracy,
       options.aggregation != .meanAndOwnDeviations
     else {
       return try await sampled(subject, others)

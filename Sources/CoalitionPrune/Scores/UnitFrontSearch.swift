@@ -13,7 +13,7 @@ extension UnitFronts {
   }
 
   /// Operators that leave every unit's elements to it, and 0 where there was 0.
-  private static let separate: Set<String> = [
+  static let separate: Set<String> = [
     "MaxPool", "GlobalMaxPool", "Relu", "LeakyRelu",
   ]
   /// Operators that are linear in their first input, and move no unit into another's elements.

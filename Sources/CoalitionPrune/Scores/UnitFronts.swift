@@ -60,30 +60,32 @@ struct UnitFronts: Sendable {
       held[input.name] = try moved[input.name]?.reshaped(to: [examples] + input.shape)
     }
     self.held = held
-    var numbers = WholeNumbers(units: unitCount, width: width)
+    var numbers = WholeNumbers(units: unitCount, examples: examples, widths: fronts.map(\.count))
     var games: [MaskedGame] = []
     for front in fronts {
       games.append(try tail.game(rows, output: front.name, elements: front.count))
     }
+    let channels = fronts.count == 1 ? try ChannelContributions(tail, front: fronts[0]) : nil
     var nobody = Coalitions(playerCount: unitCount)
     nobody.appendEmpty()
     let groupSize = max(1, Self.groupLimit / (2 * perExample.partialValue))
     for first in stride(from: 0, to: examples, by: groupSize) {
       let group = first..<min(first + groupSize, examples)
       let picks = (0..<examples).map { group.contains($0) ? 0..<1 : 0..<0 }
-      var base: [[Double]] = []
-      var own: [[Double]] = []
-      for game in games {
-        base.append(try await game.values(nobody, rows: picks, run))
-        own.append(
-          try await game.marginalSums(nobody, blocks: [0..<1], examples: Array(group), run))
-      }
-      for example in group.indices {
-        guard numbers.append(base, own, example: example - first, counts: fronts.map(\.count))
-        else {
+      for (front, game) in games.enumerated() {
+        let base = try await game.values(nobody, rows: picks, run)
+        let isFinite: Bool
+        if let channels {
+          isFinite = numbers.append(base, try await channels.values(rows, group, run), front, group)
+        } else {
+          let own = try await game.marginalSums(
+            nobody, blocks: [0..<1], examples: Array(group), run)
+          isFinite = numbers.append(base, own, front, group)
+        }
+        guard isFinite else {
           throw CoalitionError(
-            .notFinite, "the sums of the units in example \(example) are not finite",
-            node: fronts.first?.name)
+            .notFinite, "the sums of the units in the examples \(group) are not finite",
+            node: fronts[front].name)
         }
       }
     }
@@ -199,50 +201,61 @@ struct UnitFronts: Sendable {
 
 /// Numbers of examples as multiples of a step that is small enough.
 private struct WholeNumbers {
-  let units: Int
-  let width: Int
-  var steps: [Float] = []
-  var base: [Int32] = []
-  var contributions: [Int32] = []
+  private let units: Int
+  /// Per front its elements, and where they begin among those of all.
+  private let widths: [Int]
+  private let starts: [Int]
+  private let width: Int
+  /// [example][element]
+  private(set) var steps: [Float]
+  private(set) var base: [Int32]
+  /// [example][unit][element]
+  private(set) var contributions: [Int32]
 
   private static let largest = Double(1 << 30)
 
-  init(units: Int, width: Int) {
-    self.units = units
-    self.width = width
+  init(units: Int, examples: Int, widths: [Int]) {
+    (self.units, self.widths) = (units, widths)
+    starts = widths.indices.map { widths[..<$0].reduce(0, +) }
+    width = widths.reduce(0, +)
+    steps = [Float](repeating: 0, count: examples * width)
+    base = [Int32](repeating: 0, count: examples * width)
+    contributions = [Int32](repeating: 0, count: examples * units * width)
   }
 
   /// - Parameters:
-  ///   - base: per front, [example][element].
-  ///   - own: per front, [example][unit][element].
+  ///   - values: of the front for nobody, [example of the group][element].
+  ///   - own: what the units add, [example of the group][unit][element].
   /// - Returns: whether all of them are finite.
-  mutating func append(
-    _ base: [[Double]], _ own: [[Double]], example: Int, counts: [Int]
+  mutating func append<Number: BinaryFloatingPoint>(
+    _ values: [Double], _ own: [Number], _ front: Int, _ group: Range<Int>
   ) -> Bool {
-    contributions.reserveCapacity(contributions.count + units * width)
-    var steps: [Double] = []
-    for (front, count) in counts.enumerated() {
-      for element in 0..<count {
-        let fixed = base[front][example * count + element]
-        let sum = (0..<units).reduce(abs(fixed)) {
-          $0 + abs(own[front][(example * units + $1) * count + element])
-        }
-        let step = sum / Self.largest
-        guard step.isFinite else { return false }
-        steps.append(step)
-        self.base.append(step > 0 ? Int32((fixed / step).rounded()) : 0)
-      }
-    }
-    self.steps += steps.map { Float($0) }
-    for unit in 0..<units {
-      var place = 0
-      for (front, count) in counts.enumerated() {
-        let row = (example * units + unit) * count
+    let count = widths[front]
+    var sums = [Double](repeating: 0, count: count)
+    for (place, example) in group.enumerated() {
+      let first = place * units * count
+      for element in 0..<count { sums[element] = abs(values[place * count + element]) }
+      for unit in 0..<units {
         for element in 0..<count {
-          let step = steps[place]
-          contributions.append(
-            step > 0 ? Int32((own[front][row + element] / step).rounded()) : 0)
-          place += 1
+          sums[element] += abs(Double(own[first + unit * count + element]))
+        }
+      }
+      let start = example * width + starts[front]
+      for element in 0..<count {
+        let step = sums[element] / Self.largest
+        guard step.isFinite else { return false }
+        steps[start + element] = Float(step)
+        // From here on how often the step goes into a number.
+        sums[element] = step > 0 ? 1 / step : 0
+        base[start + element] = Int32((values[place * count + element] * sums[element]).rounded())
+      }
+      contributions.withUnsafeMutableBufferPointer { contributions in
+        for unit in 0..<units {
+          let row = (example * units + unit) * width + starts[front]
+          for element in 0..<count {
+            let number = Double(own[first + unit * count + element]) * sums[element]
+            contributions[row + element] = Int32(number.rounded())
+          }
         }
       }
     }

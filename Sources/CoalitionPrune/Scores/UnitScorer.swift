@@ -32,6 +32,8 @@ public struct UnitScoreOptions: Sendable {
 
   /// Permutations, when nothing is said.
   public static let defaultSamples = 20
+  /// Coalitions in which `auto` toggles every unit.
+  public static let defaultToggles = 128
   /// Units of which all coalitions are evaluated.
   public static let exactLimit = 20
 }
