@@ -1,4 +1,4 @@
-// Runs of stored numbers to Swift arrays and back: the one file of this module that touches raw memory.
+// Runs of stored numbers to Swift arrays and back through raw memory, and calls of the codecs for compressed bytes.
 //
 // A file stores numbers of any width and byte order. They are widened to the six element types of a
 // tensor: f2 to float32, i1 i2 u2 to int32, u4 u8 to int64. Little-endian data of the same width is
