@@ -88,6 +88,14 @@ static codec_status describe(codec_image *image, const struct jpeg_decompress_st
   default: return CODEC_COLORS;
   }
   image->work_channels = image->channels;
+  // Every block of 8x8 coefficients has a code for its mean, which takes a bit at least.
+  if (jpeg->arith_code) return CODEC_ARITHMETIC;
+  size_t blocks = 0;
+  for (int index = 0; index < jpeg->num_components; index++) {
+    const jpeg_component_info *component = &jpeg->comp_info[index];
+    blocks += (size_t)component->width_in_blocks * component->height_in_blocks;
+  }
+  image->least_bytes = blocks / 8;
   return CODEC_OK;
 }
 

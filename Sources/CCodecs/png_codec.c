@@ -54,6 +54,8 @@ static void describe(codec_image *image, png_structp png, png_infop info) {
   image->height = png_get_image_height(png, info);
   image->channels = type & PNG_COLOR_MASK_COLOR ? 3 : 1;
   image->work_channels = image->channels + (alpha ? 1 : 0);
+  // Deflate makes at most 1032 bytes of one, each with 8 pixels at most.
+  image->least_bytes = image->width * image->height / (8 * 1032);
 }
 
 codec_status codec_png_header(codec_image *image, const uint8_t *in, size_t in_count) {

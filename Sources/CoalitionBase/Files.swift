@@ -33,14 +33,26 @@ public enum Files {
         .memoryLimit, "the file is larger than allowed", node: path,
         expected: "at most \(limit) bytes", found: "\(size)")
     }
+    return try bytes(of: descriptor, 0..<size) { reason in
+      CoalitionError(.unreadable, "cannot read the file: \(reason)", node: path)
+    }
+  }
+
+  /// Some of the bytes of an open file.
+  /// - Parameter unreadable: the error for a reason.
+  package static func bytes(
+    of descriptor: Int32, _ range: Range<Int>, unreadable: (String) -> CoalitionError
+  ) throws(CoalitionError) -> [UInt8] {
     var failure: CoalitionError?
-    let bytes = [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
-      while filled < size {
-        let got = readBytes(descriptor, buffer.baseAddress?.advanced(by: filled), size - filled)
+    let bytes = [UInt8](unsafeUninitializedCapacity: range.count) { buffer, filled in
+      while filled < range.count {
+        let got = pread(
+          descriptor, buffer.baseAddress?.advanced(by: filled), range.count - filled,
+          off_t(range.lowerBound + filled))
         if got < 0 && errno == EINTR { continue }
         if got <= 0 {
-          let reason = got == 0 ? "it became shorter while it was read" : lastSystemError
-          failure = CoalitionError(.unreadable, "cannot read the file: \(reason)", node: path)
+          failure = unreadable(
+            got == 0 ? "it became shorter while it was read" : lastSystemError)
           return
         }
         filled += got
@@ -49,6 +61,9 @@ public enum Files {
     if let failure { throw failure }
     return bytes
   }
+
+  /// The text of `errno`.
+  package static var lastSystemError: String { String(cString: strerror(errno)) }
 
   /// Whether the path names a file, folder or device.
   public static func exists(_ path: String) -> Bool {
@@ -123,9 +138,3 @@ public enum Files {
         ? "a folder has this name" : "a device or pipe has this name", node: path)
   }
 }
-
-/// The text of `errno`.
-private var lastSystemError: String { String(cString: strerror(errno)) }
-
-/// The system call, under a name that `Files.read` does not hide.
-private let readBytes = read(_:_:_:)

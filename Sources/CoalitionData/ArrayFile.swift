@@ -9,10 +9,18 @@ public enum ArrayFile {
     public var exampleShape: [Int]?
     /// The largest number of bytes that the file, the array in it, or an image on the way may take.
     public var memoryLimit: Int
+    /// The sizes of one example of the input that the array is for, nil where they are open: an array that has these
+    /// is one example, whose first axis counts none.
+    package var exampleSizes: [Int?]?
 
     public init(exampleShape: [Int]? = nil, memoryLimit: Int = .max) {
       self.exampleShape = exampleShape
       self.memoryLimit = memoryLimit
+    }
+
+    fileprivate func isOneExample(_ shape: [Int]) -> Bool {
+      guard let exampleSizes, exampleSizes.count == shape.count else { return false }
+      return zip(exampleSizes, shape).allSatisfy { $0 == nil || $0 == $1 }
     }
   }
 
@@ -35,10 +43,21 @@ public enum ArrayFile {
     do throws(CoalitionError) {
       return contents.isImage
         ? try preprocessing.apply(toImage: contents.tensor, limit: options.memoryLimit)
-        : try preprocessing.apply(toArray: contents.tensor)
+        : try preprocessing.apply(
+          toArray: contents.tensor, isOneExample: options.isOneExample(contents.tensor.shape))
     } catch {
       throw error.at(spec)
     }
+  }
+
+  /// The array for an input that takes bytes: as it is stored, and of an image one example in the layout of inputs.
+  package static func loadBytes(
+    _ spec: String, layout: Preprocessing.Layout, options: Options = Options()
+  ) throws(CoalitionError) -> Tensor {
+    let (tensor, isImage) = try contents(spec, options)
+    guard isImage, case .uint8(let bytes) = tensor.elements else { return tensor }
+    let (shape, ordered) = layout.arranged(bytes, tensor.shape)
+    return try Tensor(shape: shape, elements: .uint8(ordered))
   }
 
   private static func contents(

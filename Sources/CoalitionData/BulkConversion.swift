@@ -1,4 +1,4 @@
-// Runs of stored numbers to Swift arrays and back: the one file of this module that touches raw memory.
+// Runs of stored numbers to Swift arrays and back through raw memory, and calls of the codecs for compressed bytes.
 //
 // A file stores numbers of any width and byte order. They are widened to the six element types of a
 // tensor: f2 to float32, i1 i2 u2 to int32, u4 u8 to int64. Little-endian data of the same width is
@@ -63,7 +63,7 @@ struct StoredRun {
     case .int8: return .int32(widened(bytes, offset) { (stored: Int8) in Int32(stored) })
     case .float16:
       return .float32(
-        widened(bytes, offset) { (stored: UInt16) in Float(half: ordered(stored)) })
+        widened(bytes, offset) { (stored: UInt16) in HalfPrecision.float16(ordered(stored)) })
     case .int16:
       return .int32(widened(bytes, offset) { (stored: Int16) in Int32(ordered(stored)) })
     case .uint16:
@@ -123,23 +123,6 @@ private func swapFloat(_ value: Float) -> Float { Float(bitPattern: value.bitPat
 
 private func swapDouble(_ value: Double) -> Double {
   Double(bitPattern: value.bitPattern.byteSwapped)
-}
-
-extension Float {
-  /// The value of an IEEE 754 half-precision number. (`Float16` does not exist on every platform.)
-  init(half bits: UInt16) {
-    let sign = UInt32(bits & 0x8000) << 16
-    let exponent = UInt32(bits >> 10) & 0x1F
-    let fraction = UInt32(bits & 0x3FF)
-    switch exponent {
-    case 0:
-      // Subnormal: fraction * 2^-24, exact in single precision.
-      self = Float(fraction) * 0x1p-24
-      if sign != 0 { self = -self }
-    case 31: self = Float(bitPattern: sign | 0x7F80_0000 | fraction << 13)
-    default: self = Float(bitPattern: sign | (exponent + 112) << 23 | fraction << 13)
-    }
-  }
 }
 
 // MARK: - Writing

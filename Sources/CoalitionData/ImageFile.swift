@@ -31,11 +31,8 @@ public enum ImageFile {
           : codec_jpeg_header(&image, $0.baseAddress, $0.count)
       })
     let sizes = [image.height, image.width, image.work_channels]
-    // PNG promises an image no more than deflate can reach: 1032 pixels of one bit in a byte.
-    guard let room = Tensor.count(of: sizes), room > 0,
-      room / 8 / ZipArchive.largestRatio
-        <= (png ? bytes.count : .max)
-    else {
+    // An image that the file is too short for is not given memory first.
+    guard let room = Tensor.count(of: sizes), room > 0, image.least_bytes <= bytes.count else {
       throw CoalitionError(
         .invalidData, "the file cannot hold an image of the size in its header",
         found: "\(image.width) x \(image.height) in \(bytes.count) bytes")
@@ -93,6 +90,10 @@ public enum ImageFile {
     case CODEC_COLORS:
       throw CoalitionError(
         .unsupported, "the image is not gray or RGB: convert it", found: "CMYK or YCCK")
+    case CODEC_ARITHMETIC:
+      throw CoalitionError(
+        .unsupported, "the image is compressed by arithmetic coding: convert it",
+        expected: "a JPEG file with Huffman codes")
     case CODEC_TRANSPARENT:
       throw CoalitionError(
         .unsupported, "the image has transparent pixels: put it on a background first")

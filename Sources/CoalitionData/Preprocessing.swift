@@ -87,17 +87,10 @@ public struct Preprocessing: Hashable, Sendable {
     case .gray: bytes = bytes.gray()
     case nil: break
     }
-    let hwc = [1, bytes.height, bytes.width, bytes.channels]
-    let numbers = try normalized(bytes.pixels, shape: hwc, channelAxis: 3)
-    switch layout {
-    case .nhwc: return try Tensor(shape: hwc, elements: .float32(numbers))
-    case .nchw:
-      let planes = (0..<bytes.channels).flatMap { channel in
-        stride(from: channel, to: numbers.count, by: bytes.channels).lazy.map { numbers[$0] }
-      }
-      return try Tensor(
-        shape: [1, bytes.channels, bytes.height, bytes.width], elements: .float32(planes))
-    }
+    let hwc = [bytes.height, bytes.width, bytes.channels]
+    let numbers = try normalized(bytes.pixels, shape: hwc, channelAxis: 2)
+    let (shape, ordered) = layout.arranged(numbers, hwc)
+    return try Tensor(shape: shape, elements: .float32(ordered))
   }
 
   private func size(after resize: Resize, _ image: ByteImage) throws(CoalitionError) -> Size {
@@ -140,6 +133,11 @@ public struct Preprocessing: Hashable, Sendable {
   /// - Throws: `usage` when an option is set that needs an image, or any option for numbers that are no
   ///   bytes.
   public func apply(toArray array: Tensor) throws(CoalitionError) -> Tensor {
+    try apply(toArray: array, isOneExample: false)
+  }
+
+  /// - Parameter isOneExample: the axis N is not there.
+  func apply(toArray array: Tensor, isOneExample: Bool) throws(CoalitionError) -> Tensor {
     guard case .uint8(let bytes) = array.elements else {
       guard isIdentity else {
         throw CoalitionError(
@@ -153,10 +151,11 @@ public struct Preprocessing: Hashable, Sendable {
         .usage, "resize, crop and channels apply to image files only",
         found: "an array of shape \(array.shape)")
     }
+    let missing = isOneExample ? 1 : 0
     let axis: Int? =
-      switch array.rank {
-      case 2: 1
-      case 4: layout == .nchw ? 1 : 3
+      switch array.rank + missing {
+      case 2: 1 - missing
+      case 4: (layout == .nchw ? 1 : 3) - missing
       default: nil
       }
     return try Tensor(
@@ -211,6 +210,21 @@ public struct Preprocessing: Hashable, Sendable {
     }
     guard values.allSatisfy(\.isFinite), scale?.isFinite ?? true else {
       throw CoalitionError(.usage, "scale, mean and standard deviation must be finite")
+    }
+  }
+}
+
+extension Preprocessing.Layout {
+  /// One example of the numbers of an image [H, W, C].
+  func arranged<Number>(_ numbers: [Number], _ shape: [Int]) -> (shape: [Int], numbers: [Number]) {
+    let (height, width, channels) = (shape[0], shape[1], shape[2])
+    switch self {
+    case .nhwc: return ([1, height, width, channels], numbers)
+    case .nchw:
+      let planes = (0..<channels).flatMap { channel in
+        stride(from: channel, to: numbers.count, by: channels).lazy.map { numbers[$0] }
+      }
+      return ([1, channels, height, width], planes)
     }
   }
 }

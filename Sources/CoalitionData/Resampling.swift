@@ -81,8 +81,8 @@ struct ByteImage {
     return ByteImage(height: size, width: width, channels: channels, pixels: out)
   }
 
-  /// The middle of the image; where the margins are odd, the larger one is at the top and left when `half`
-  /// rounds up.
+  /// The middle of the image; where what is cut away is odd, one more row goes at the bottom and one more column at
+  /// the right.
   func cropped(height newHeight: Int, width newWidth: Int) -> ByteImage {
     let top = (height - newHeight) / 2
     let left = (width - newWidth) / 2

@@ -38,6 +38,11 @@ package struct Analysis: Sendable {
     }
     self.memoryLimit = memoryLimit
     for (name, tensor) in graph.constants {
+      do throws(CoalitionError) {
+        _ = try ValueInfo.checkedCount(tensor.shape)
+      } catch {
+        throw error.at(name)
+      }
       values[name] = ValueInfo(
         shape: tensor.shape, elementType: tensor.elementType, constant: Constant(tensor))
     }
@@ -88,8 +93,7 @@ package struct Analysis: Sendable {
     }
     if inputs.allConstant, outputs.contains(where: { $0.constant == nil }) {
       try checkRoom(for: outputs, of: inputs)
-      let folded = try fold(operation, node, inputs, outputs)
-      for constant in folded { foldedByteCount += constant.value.byteCount }
+      let folded = try constants(operation, inputs, outputs)
       for index in outputs.indices where index < folded.count {
         outputs[index].shape = folded[index].value.shape
         outputs[index].elementType = folded[index].value.elementType
@@ -98,6 +102,7 @@ package struct Analysis: Sendable {
           outputs[index].example = .at(axis)
           outputs[index].constant = Constant(folded[index].value)
         }
+        foldedByteCount += outputs[index].constant?.probe?.byteCount ?? 0
       }
     }
     for (name, info) in zip(node.outputs, outputs) where !name.isEmpty {
@@ -122,34 +127,40 @@ package struct Analysis: Sendable {
     }
   }
 
-  private mutating func fold(
-    _ operation: any Operator, _ node: Node, _ inputs: Inputs, _ outputs: [ValueInfo]
+  /// The outputs of a node whose inputs are all constants, for one example and for two.
+  private mutating func constants(
+    _ operation: any Operator, _ inputs: Inputs, _ outputs: [ValueInfo]
   ) throws(CoalitionError) -> [Constant] {
-    let values = try fold(operation, node, inputs, outputs, probing: false)
+    let values = try fold(operation, inputs.held { $0.value }, outputs)
+    for value in values { foldedByteCount += value.byteCount }
     guard inputs.values.contains(where: { $0?.constant?.probe != nil }) else {
       return values.map { Constant($0) }
     }
-    // What two examples would give; a tensor that equals nothing when they cannot be told.
-    let probes = try? fold(operation, node, inputs, outputs, probing: true)
+    // What two examples would give; a tensor that equals nothing when that cannot be told.
+    let probes = try? outputsOfTwo(operation, inputs.held { $0.probe ?? $0.value })
     return values.enumerated().map { index, value in
       Constant(value, probe: probes.map { $0[index] } ?? Tensor(.bool([])))
     }
   }
 
-  private mutating func fold(
-    _ operation: any Operator, _ node: Node, _ inputs: Inputs, _ outputs: [ValueInfo], probing: Bool
+  /// The outputs for two examples.
+  /// - Throws: also `memoryLimit` when they do not fit beside what has been folded so far.
+  private mutating func outputsOfTwo(
+    _ operation: any Operator, _ inputs: Inputs
   ) throws(CoalitionError) -> [Tensor] {
-    let values = inputs.values.map { info -> ValueInfo? in
-      guard let info, let constant = info.constant else { return nil }
-      let tensor = probing ? constant.probe ?? constant.value : constant.value
-      return ValueInfo(
-        shape: tensor.shape, elementType: tensor.elementType, constant: Constant(tensor))
-    }
-    if let folded = try operation.fold(values.map { $0?.constant?.value }) { return folded }
-    let known = Inputs(node: node, values: values)
+    let outputs = try operation.infer(inputs)
+    for info in outputs { _ = try ValueInfo.checkedCount(info.shape) }
+    try checkRoom(for: outputs, of: inputs)
+    return try fold(operation, inputs, outputs)
+  }
+
+  /// The outputs of a node whose inputs hold nothing but one value each.
+  private mutating func fold(
+    _ operation: any Operator, _ inputs: Inputs, _ outputs: [ValueInfo]
+  ) throws(CoalitionError) -> [Tensor] {
+    if let folded = try operation.fold(inputs.values.map { $0?.constant?.value }) { return folded }
     return try Folding.run(
-      operation, node, known, probing ? try operation.infer(known) : outputs,
-      operations: &foldingOperations)
+      operation, inputs.node, inputs, outputs, operations: &foldingOperations)
   }
 }
 
@@ -157,5 +168,18 @@ extension Inputs {
   /// Whether every input that is given is known.
   var allConstant: Bool {
     !values.contains { $0 != nil && $0?.constant == nil } && !node.inputs.isEmpty
+  }
+
+  /// The inputs as constants that hold one of their two values each.
+  fileprivate func held(_ choose: (Constant) -> Tensor) -> Inputs {
+    Inputs(
+      node: node,
+      values: values.map { info in
+        info?.constant.map { constant in
+          let tensor = choose(constant)
+          return ValueInfo(
+            shape: tensor.shape, elementType: tensor.elementType, constant: Constant(tensor))
+        }
+      })
   }
 }

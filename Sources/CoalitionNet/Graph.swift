@@ -38,6 +38,8 @@ public struct Port: Sendable, Equatable {
   public var elementType: ElementType
   /// nil when the file does not say even the number of axes.
   public var shape: [Dimension]?
+  /// Whether the file does not say the type of an output: it follows from the graph, and `elementType` says nothing.
+  package var leavesTypeOpen = false
 
   public init(_ name: String, _ elementType: ElementType = .float32, shape: [Dimension]?) {
     self.name = name

@@ -55,9 +55,7 @@ extension ReversePlan {
 extension Routine {
   /// - Parameter steps: those that are listed; nil: all.
   func listing(lanes: Int, steps: [Int]? = nil) throws(CoalitionError) -> Plan.Listing {
-    guard Program.isValid(lanes: lanes) else {
-      throw CoalitionError(.usage, "lanes are 1, 16, 32, 48 or 64", found: "\(lanes)")
-    }
+    try Program.check(lanes: lanes)
     let perPosition = lanes * precision.byteCount
     func place(_ operand: Operand) -> Plan.Listing.Place {
       switch operand.space {

@@ -56,8 +56,11 @@ public final class Plan: Sendable {
     public let elementType: ElementType
     /// The shape of one example, without an axis of examples.
     public let shape: [Int]
-    /// Whether the value is the same for all examples; it then has no axis of examples at all.
+    /// Whether the value is the same for all examples; it then has an axis of examples only where the model gives
+    /// it one.
     public let isConstant: Bool
+    /// Whether a result holds one of it per example.
+    package let hasExamples: Bool
 
     public var count: Int { shape.reduce(1, *) }
   }
@@ -132,7 +135,8 @@ public final class Plan: Sendable {
     var shape = info.shape
     if let axis = info.example.axis, shape[axis] == 1 { shape.remove(at: axis) }
     return Value(
-      name: name, elementType: info.elementType, shape: shape, isConstant: info.constant != nil)
+      name: name, elementType: info.elementType, shape: shape, isConstant: info.constant != nil,
+      hasExamples: info.constant == nil || info.example.anyAxis != nil)
   }
 
   // MARK: Running
@@ -257,9 +261,12 @@ public final class Plan: Sendable {
         let rows = try Tensor(shape: [examples] + output.shape, elements: results[slot])
         let isWhole = [.int32, .int64, .uint8, .bool].contains(output.elementType)
         tensors[output.name] = isWhole ? rows.converted(to: output.elementType) : rows
-      } else {
-        tensors[output.name] = try analysis.values[output.name]?.constant?.value.reshaped(
-          to: output.shape)
+      } else if let constant = analysis.values[output.name]?.constant?.value {
+        tensors[output.name] =
+          output.hasExamples
+          ? try constant.reshaped(to: [1] + output.shape)
+            .rows([Int](repeating: 0, count: examples))
+          : try constant.reshaped(to: output.shape)
       }
     }
     return tensors

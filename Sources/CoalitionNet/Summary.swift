@@ -21,7 +21,7 @@ public struct ModelSummary: Sendable {
     /// For one example.
     public let multiplyAdds: Int
     /// Why the model cannot run because of this node.
-    public let problem: CoalitionError?
+    public internal(set) var problem: CoalitionError?
   }
 
   /// How well a mode of computation treats an operator.
@@ -38,17 +38,21 @@ public struct ModelSummary: Sendable {
   public let inputs: [Port]
   public let outputs: [Port]
   /// In execution order, without those that no output needs.
-  public let nodes: [NodeSummary]
+  public private(set) var nodes: [NodeSummary]
   /// nil when a problem hides it.
   public let batching: Model.Batching?
   /// What keeps shapes from being known that is no node's fault, such as an input of open size.
   public let shapeProblem: CoalitionError?
+  /// What keeps a model with known shapes from being planned and is no single node's fault.
+  private var planProblem: CoalitionError?
   /// Bytes of all constants of the graph.
   public let constantByteCount: Int
 
   public var parameters: Int { nodes.reduce(0) { $0 + $1.parameters } }
   public var multiplyAdds: Int { nodes.map(\.multiplyAdds).saturatingSum }
-  public var problems: [CoalitionError] { nodes.compactMap(\.problem) }
+  public var problems: [CoalitionError] {
+    nodes.compactMap(\.problem) + (planProblem.map { [$0] } ?? [])
+  }
 
   /// Nodes by operator, most frequent first.
   public var operationCounts: [(operation: String, count: Int)] {
@@ -96,6 +100,17 @@ public struct ModelSummary: Sendable {
         parameters: Self.parameters(of: node, graph, counted: &counted),
         multiplyAdds: work[output] ?? 0, problem: finder.problems[index])
     }
+  }
+
+  /// The summary with what was wrong when the model was planned, at the node that the error names.
+  package func adding(_ problem: CoalitionError) -> ModelSummary {
+    var copy = self
+    if let index = nodes.firstIndex(where: { $0.label == problem.node }) {
+      copy.nodes[index].problem = problem
+    } else {
+      copy.planProblem = problem
+    }
+    return copy
   }
 
   /// Multiply-adds of each analysed node, by its first output.

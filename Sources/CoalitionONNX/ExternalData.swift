@@ -54,10 +54,10 @@ struct ExternalData {
     let path = try resolve(in: folder)
     // Without O_NONBLOCK, opening a named pipe would wait for a writer.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
-    guard descriptor >= 0 else { throw unreadable(lastSystemError) }
+    guard descriptor >= 0 else { throw unreadable(Files.lastSystemError) }
     defer { _ = close(descriptor) }
     var status = stat()
-    guard fstat(descriptor, &status) == 0 else { throw unreadable(lastSystemError) }
+    guard fstat(descriptor, &status) == 0 else { throw unreadable(Files.lastSystemError) }
     guard status.st_mode & S_IFMT == S_IFREG else { throw unreadable("not a regular file") }
     let size = Int(status.st_size)
     guard offset <= size, expected <= size - offset else {
@@ -66,23 +66,7 @@ struct ExternalData {
         expected: "\(expected) bytes from byte \(offset)", found: "\(size) bytes in all")
     }
     try budget.charge(expected)
-    var reason = ""
-    let bytes = LittleEndian.bytes(count: expected) { buffer in
-      var filled = 0
-      while filled < expected {
-        let got = pread(
-          descriptor, buffer.baseAddress?.advanced(by: filled), expected - filled, offset + filled)
-        if got < 0 && errno == EINTR { continue }
-        if got <= 0 {
-          reason = got == 0 ? "it became shorter while it was read" : lastSystemError
-          return false
-        }
-        filled += got
-      }
-      return true
-    }
-    guard let bytes else { throw unreadable(reason) }
-    return bytes
+    return try Files.bytes(of: descriptor, offset..<offset + expected, unreadable: unreadable)
   }
 
   /// The file's path without symbolic links, which lies inside `folder`.
@@ -94,9 +78,9 @@ struct ExternalData {
     guard !location.hasPrefix("/"), !location.utf8.contains(0),
       !location.split(separator: "/").contains("..")
     else { throw outside }
-    guard let root = Self.realPath(folder) else { throw unreadable(lastSystemError) }
+    guard let root = Self.realPath(folder) else { throw unreadable(Files.lastSystemError) }
     guard let path = Self.realPath("\(folder)/\(location)") else {
-      throw unreadable(lastSystemError)
+      throw unreadable(Files.lastSystemError)
     }
     guard path.hasPrefix(root.hasSuffix("/") ? root : "\(root)/") else { throw outside }
     return path
@@ -117,6 +101,3 @@ struct ExternalData {
     return String(cString: resolved)
   }
 }
-
-/// The text of `errno`.
-private var lastSystemError: String { String(cString: strerror(errno)) }

@@ -47,39 +47,4 @@ enum LittleEndian {
   static func append<Number: PlainNumber>(_ numbers: [Number], to bytes: inout [UInt8]) {
     numbers.withUnsafeBytes { bytes.append(contentsOf: $0) }
   }
-
-  /// `count` bytes that `fill` writes: nil when it reports that it could not.
-  static func bytes(
-    count: Int, fill: (UnsafeMutableRawBufferPointer) -> Bool
-  ) -> [UInt8]? {
-    var complete = false
-    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-      complete = fill(UnsafeMutableRawBufferPointer(buffer))
-      filled = complete ? count : 0
-    }
-    return complete ? bytes : nil
-  }
-}
-
-/// Values of the two 16-bit formats, widened without loss.
-enum HalfPrecision {
-  /// IEEE binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits. Subnormals are built by
-  /// arithmetic on normal numbers, so that a thread that flushes subnormals reads the same values.
-  static func float16(_ bits: UInt16) -> Float {
-    let sign = UInt32(bits & 0x8000) << 16
-    let exponent = UInt32(bits >> 10) & 0x1F
-    let fraction = UInt32(bits) & 0x3FF
-    let magnitude: UInt32
-    switch exponent {
-    case 0: magnitude = (Float(fraction) * 0x1p-24).bitPattern
-    case 31: magnitude = 0x7F80_0000 | fraction << 13
-    default: magnitude = (exponent + 112) << 23 | fraction << 13
-    }
-    return Float(bitPattern: sign | magnitude)
-  }
-
-  /// The upper half of a binary32.
-  static func bfloat16(_ bits: UInt16) -> Float {
-    Float(bitPattern: UInt32(bits) << 16)
-  }
 }

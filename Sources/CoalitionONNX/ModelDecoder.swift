@@ -118,8 +118,9 @@ extension ModelDecoder {
         }
       case Schema.Graph.sparseInitializer:
         throw CoalitionError(.unsupported, "the model has sparse initializers")
-      case Schema.Graph.input: inputs.append(try port(try field.message()))
-      case Schema.Graph.output: graph.outputs.append(try port(try field.message()))
+      case Schema.Graph.input: inputs.append(try port(try field.message(), isInput: true))
+      case Schema.Graph.output:
+        graph.outputs.append(try port(try field.message(), isInput: false))
       default: break
       }
     }
@@ -144,7 +145,10 @@ extension ModelDecoder {
 // MARK: - Inputs and outputs
 
 extension ModelDecoder {
-  private mutating func port(_ message: WireReader) throws(CoalitionError) -> Port {
+  /// An input has a type; that of an output follows from the graph where the file leaves it out.
+  private mutating func port(
+    _ message: WireReader, isInput: Bool
+  ) throws(CoalitionError) -> Port {
     try budget.charge(MemoryLayout<Port>.stride)
     var name = ""
     do throws(CoalitionError) {
@@ -161,8 +165,12 @@ extension ModelDecoder {
       guard !name.isEmpty else {
         throw CoalitionError(.invalidData, "an input or output of the graph has no name")
       }
-      guard let elementType else { throw CoalitionError(.invalidData, "the value has no type") }
-      return Port(name, elementType, shape: shape)
+      guard elementType != nil || !isInput else {
+        throw CoalitionError(.invalidData, "the value has no type")
+      }
+      var port = Port(name, elementType ?? .float32, shape: shape)
+      port.leavesTypeOpen = elementType == nil
+      return port
     } catch { throw name.isEmpty ? error : error.at(name) }
   }
 
@@ -191,7 +199,7 @@ extension ModelDecoder {
 
   private mutating func tensorType(
     _ message: WireReader
-  ) throws(CoalitionError) -> (ElementType, [Dimension]?) {
+  ) throws(CoalitionError) -> (ElementType?, [Dimension]?) {
     var number = 0
     var shape: [Dimension]?
     var reader = message
@@ -202,6 +210,8 @@ extension ModelDecoder {
       default: break
       }
     }
+    // Numbers that are left out are 0.
+    guard number != 0 else { return (nil, shape) }
     return (try DataType.held(number: number, subject: "the value").held, shape)
   }
 

@@ -133,9 +133,12 @@ struct ModelEncoder {
     }
     try writer.message(field) { writer throws(CoalitionError) in
       writer.string(Schema.ValueInfo.name, port.name)
+      if port.leavesTypeOpen && port.shape == nil { return }
       try writer.message(Schema.ValueInfo.type) { writer throws(CoalitionError) in
         try writer.message(Schema.ValueType.tensor) { writer throws(CoalitionError) in
-          writer.integer(Schema.TensorType.elementType, port.elementType.dataType.rawValue)
+          if !port.leavesTypeOpen {
+            writer.integer(Schema.TensorType.elementType, port.elementType.dataType.rawValue)
+          }
           guard let shape = port.shape else { return }
           try writer.message(Schema.TensorType.shape) { writer throws(CoalitionError) in
             for dimension in shape { try write(dimension, &writer) }

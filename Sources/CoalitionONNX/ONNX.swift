@@ -3,8 +3,8 @@
 // Reading promises `CoalitionError` for anything a file can contain, never a trap, and no
 // allocation that was not compared with the file's size or the memory limit. Writing gives the same
 // bytes for equal graphs. A graph keeps what operators mean, not how a file looked: documentation,
-// metadata and inferred shapes are not kept, narrow numbers are widened, and all data is written in
-// the one file.
+// metadata and inferred shapes are not kept, narrow numbers and casts to them are widened, and all
+// data is written in the one file.
 
 public import CoalitionBase
 public import CoalitionNet
@@ -47,10 +47,11 @@ public enum ONNX {
 
   /// The bytes of a model file: weights as raw data in the order of their names, attributes
   /// likewise.
-  /// - Throws: what `Graph.sorted()` throws, `unsupported` for an attribute that was not read or an
-  ///   operator set of another age, `limitExceeded` past the 2 GiB that the format can hold.
+  /// - Throws: what `Graph.sorted()` throws, `unsupported` for an attribute that was not read, an
+  ///   operator set of another age or a cast to a narrow integer beside wider ones, `limitExceeded`
+  ///   past the 2 GiB that the format can hold.
   public static func encode(_ graph: Graph) throws(CoalitionError) -> [UInt8] {
-    try ModelEncoder(graph: graph.sorted()).bytes()
+    try ModelEncoder(graph: graph.sorted().withHeldCasts()).bytes()
   }
 
   /// Writes a model under a temporary name and renames it.

@@ -50,6 +50,55 @@ import Testing
     #expect(json["support"]?["forward"]?["Add"]?.text == "exact")
   }
 
+  @Test("Products of two computed matrices, and more steps than a plan may have, are listed")
+  func problems() throws {
+    let attention = Graph(
+      nodes: [
+        Node(
+          "Transpose", name: "keys", inputs: ["x"], outputs: ["k"],
+          attributes: ["perm": .ints([0, 2, 1])]),
+        Node("MatMul", name: "scores", inputs: ["x", "k"], outputs: ["s"]),
+        Node("Softmax", name: "weights", inputs: ["s"], outputs: ["y"]),
+      ],
+      inputs: [Port("x", shape: ["N", 4, 3])], outputs: [Port("y", shape: nil)], opsets: ["": 17])
+    let picks = Graph(
+      nodes: [
+        Node(
+          "Gather", name: "picks", inputs: ["x", "places"], outputs: ["y"],
+          attributes: ["axis": .int(1)])
+      ],
+      inputs: [Port("x", shape: ["N", 10_007])], outputs: [Port("y", shape: nil)],
+      constants: ["places": Tensor(.int64((0..<9000).map { $0 * $0 % 10_007 }))],
+      opsets: ["": 17])
+    for (graph, operation, node) in [(attention, "MatMul", "scores"), (picks, "Gather", "picks")] {
+      let model = try place.write(graph)
+      let text = try place.coalition("inspect", model, "--nodes")
+      #expect(text.code == 0 && text.error.isEmpty, "\(text.error)")
+      #expect(text.output.contains("unsupported: \(node): "), "\(text.output)")
+      let outcome = try place.coalition("inspect", model, "--json")
+      let json = try JSONValue(parsing: Array(outcome.output.utf8))
+      #expect(json["support"]?["forward"]?[operation]?.text == "unsupported")
+      #expect(json["memory"] == .array([]))
+      guard case .array(let problems)? = json["problems"] else {
+        Issue.record("no problems")
+        continue
+      }
+      #expect(problems.count == 1)
+      #expect(try place.coalition("plan", model).code == (node == "scores" ? 65 : 69))
+    }
+  }
+
+  @Test("The type of an output that the file leaves out is that of the plan")
+  func openType() throws {
+    var graph = Graph.relu()
+    graph.nodes = [
+      Node("Cast", inputs: ["x"], outputs: ["y"], attributes: ["to": .int(7)])
+    ]
+    graph.outputs[0].leavesTypeOpen = true
+    let outcome = try place.coalition("inspect", try place.write(graph))
+    #expect(outcome.output.contains("output    y int64 [N, 3]"), "\(outcome.output)")
+  }
+
   @Test("Open sizes are asked for, and can be given")
   func openSizes() throws {
     let model = try place.write(.relu(["N", "length"]))

@@ -1,5 +1,6 @@
 // `--max-memory`: where wide tiles do not fit, narrower ones do the work, and the forecast says so.
 
+import CoalitionBase
 import Foundation
 import Testing
 
@@ -14,6 +15,25 @@ import Testing
     let words = line.split(separator: " ")
     let units = ["B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9]
     return try #require(Double(words[1])) * #require(units[String(words[2])])
+  }
+
+  @Test("A run takes narrower tiles where the widest do not fit")
+  func narrowTilesOfARun() throws {
+    func run(_ options: String...) throws -> Outcome {
+      try Running(
+        ["run", Digits.model, "--input", Digits.images, Digits.scale, "--threads", "1"] + options,
+        in: place.folder, [:]
+      ).outcome()
+    }
+    let wide = try foreseen(try run("--dry-run"))
+    let limit = "\(Int(wide * 0.98))"
+    let forecast = try run("--max-memory", limit, "--dry-run")
+    #expect(forecast.code == 0, "\(forecast.error)")
+    #expect(try foreseen(forecast) < wide * 0.98)
+    let whole = try run("--quiet", "--output", "wide.npy")
+    let narrow = try run("--max-memory", limit, "--quiet", "--output", "narrow.npy")
+    #expect(whole.code == 0 && narrow.code == 0, "\(narrow.error)")
+    #expect(try Files.read(place.path("wide.npy")) == Files.read(place.path("narrow.npy")))
   }
 
   @Test(

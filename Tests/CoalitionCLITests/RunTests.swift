@@ -132,6 +132,38 @@ import Testing
         == 0)
   }
 
+  @Test("An image for an input of bytes is brought into its layout")
+  func imageForBytes() throws {
+    var graph = Graph.relu(["N", 3, 2, 4])
+    graph.inputs = [Port("x", .uint8, shape: ["N", 3, 2, 4])]
+    graph.nodes = [Node("Cast", inputs: ["x"], outputs: ["y"], attributes: ["to": .int(1)])]
+    let model = try place.write(graph)
+    let pixels = (0..<24).map { UInt8($0) }
+    let image = try ImageFile.encodePNG(Tensor(shape: [2, 4, 3], elements: .uint8(pixels)))
+    let outcome = try place.coalition(
+      "run", model, "--input", try place.write(image, "x.png"), "--output", "r.npy")
+    #expect(outcome.code == 0, "\(outcome.error)")
+    let result = try Npy.decode(try Files.read(place.path("r.npy")))
+    let planes = (0..<3).flatMap { channel in (0..<8).map { Float(3 * $0 + channel) } }
+    #expect(try result == Tensor(shape: [1, 3, 2, 4], elements: .float32(planes)))
+  }
+
+  @Test("One example of bytes without its axis is normalised by channels")
+  func channelsOfOneExample() throws {
+    let model = try place.write(.relu(["N", 3, 2, 2], operation: "Identity"))
+    let bytes = Tensor.Elements.uint8((0..<12).map { UInt8($0) })
+    let input = try place.write(Tensor(shape: [3, 2, 2], elements: bytes), "x.npy")
+    let outcome = try place.coalition(
+      "run", model, "--input", input, "--mean", "1,2,3", "--output", "r.npy")
+    #expect(outcome.code == 0, "\(outcome.error)")
+    let result = try Npy.decode(try Files.read(place.path("r.npy")))
+    #expect(result.floats == [-1, 0, 1, 2, 2, 3, 4, 5, 5, 6, 7, 8])
+    // Three gray examples have no channels.
+    let gray = try place.write(.relu(["N", 1, 2, 2], operation: "Identity"), "gray.onnx")
+    let refused = try place.coalition("run", gray, "--input", input, "--mean", "1,2,3")
+    #expect(refused.code == 64 && refused.error.contains("mean"), "\(refused.error)")
+  }
+
   @Test("Classes are named, the largest first, and progress can be read by programs")
   func namesAndProgress() throws {
     let names = try place.write(Self.names, "names.txt")

@@ -100,9 +100,26 @@ struct ImageTests {
     let frame = try #require(
       (0..<jpeg.count - 9).first { jpeg[$0] == 0xFF && jpeg[$0 + 1] == 0xC0 })
     for index in 5..<9 { jpeg[frame + index] = 0xF0 }
+    #expect(code { () throws(CoalitionError) in _ = try ImageFile.decode(jpeg) } == .invalidData)
+    var progressive = try Fixture.bytes("progressive.jpg")
+    let scans = try #require(
+      (0..<progressive.count - 9).first { progressive[$0] == 0xFF && progressive[$0 + 1] == 0xC2 })
+    for index in 5..<9 { progressive[scans + index] = 0xF0 }
     #expect(
-      code { () throws(CoalitionError) in _ = try ImageFile.decode(jpeg, limit: 1 << 28) }
+      code { () throws(CoalitionError) in _ = try ImageFile.decode(progressive) } == .invalidData)
+    let image = try Fixture.bytes("color.jpg")
+    #expect(
+      code { () throws(CoalitionError) in _ = try ImageFile.decode(image, limit: 100) }
         == .memoryLimit)
+  }
+
+  @Test("arithmetic coding, in which a file of any size can hold an image of any other, is refused")
+  func arithmeticCoding() throws {
+    var jpeg = try Fixture.bytes("color.jpg")
+    let frame = try #require(
+      (0..<jpeg.count - 9).first { jpeg[$0] == 0xFF && jpeg[$0 + 1] == 0xC0 })
+    jpeg[frame + 1] = 0xC9
+    #expect(code { () throws(CoalitionError) in _ = try ImageFile.decode(jpeg) } == .unsupported)
   }
 
   @Test("a wrong checksum of the pixels is found")

@@ -59,7 +59,7 @@ struct NpyTests {
     #if !((os(macOS) || targetEnvironment(macCatalyst)) && arch(x86_64))
       for bits in UInt16.min...UInt16.max {
         let expected = Float(Float16(bitPattern: bits))
-        let found = Float(half: bits)
+        let found = HalfPrecision.float16(bits)
         #expect(
           expected.isNaN ? found.isNaN : found.bitPattern == expected.bitPattern, "\(bits)")
       }

@@ -105,6 +105,18 @@ struct PreprocessingTests {
     #expect(
       try preprocessing.apply(toArray: nchw).elements
         == .float32([0, -8, 2, -6, 4, -4, 6, -2]))
+    // One example without its axis.
+    let single = try Tensor(shape: [2, 2, 2], elements: bytes)
+    #expect(
+      try preprocessing.apply(toArray: single, isOneExample: true).elements
+        == .float32([0, -8, 2, -6, 4, -4, 6, -2]))
+    preprocessing.layout = .nchw
+    #expect(
+      try preprocessing.apply(toArray: single, isOneExample: true).elements
+        == .float32([0, 1, 2, 3, -5, -4, -3, -2]))
+    let features = try Tensor(shape: [2], elements: .uint8([1, 2]))
+    #expect(
+      try preprocessing.apply(toArray: features, isOneExample: true).elements == .float32([0, -8]))
     let images = try Tensor(shape: [2, 2, 2], elements: bytes)
     #expect(throws: CoalitionError.self) { try preprocessing.apply(toArray: images) }
     preprocessing.mean = [1]

@@ -112,6 +112,35 @@ import Testing
       try batching(["N", 2, 1, 3]) { $0.add("MatMul", ["x", $0.constant(stack)]) } == together)
   }
 
+  // MARK: Constants
+
+  @Test func aConstantThatTheModelRepeatsPerExampleIsRepeated() async throws {
+    var net = Net(opset: 17)
+    let x = net.input([2])
+    let count = net.add("Shape", [x], ["end": .int(1)])
+    let shape = net.add("Concat", [count, net.integers([3])], ["axis": .int(0)])
+    let row = net.constant(Tensor(filling: [1, 3], with: .float32([1, 2, 3])))
+    let repeated = net.add("Expand", [row, shape])
+    let dropped = net.add("Dropout", [x], outputs: 2)
+    let same = net.add("Identity", [row])
+    net.output(repeated, dropped[1], same, net.add("Relu", [dropped[0]]))
+    let plan = try Plan(try Model(net.graph))
+    #expect(plan.batching == together(x))
+    #expect(plan.outputs.map(\.hasExamples) == [true, true, false, true])
+    let rows = Tensor(filling: [5, 2], with: .float32([Float](repeating: 1, count: 10)))
+    let results = try await plan.run([x: rows])
+    let expected = (0..<5).flatMap { _ in [1, 2, 3] as [Float] }
+    #expect(results[repeated] == Tensor(filling: [5, 3], with: .float32(expected)))
+    #expect(
+      results[dropped[1]]
+        == Tensor(filling: [5, 2], with: .bool([Bool](repeating: true, count: 10))))
+    #expect(results[same]?.shape == [1, 3])
+    // Rows of inputs and outputs: 2, 3 and 2 numbers and 2 truth values.
+    #expect(try plan.memory(examples: 5).rows == 5 * (4 * (2 + 3 + 2) + 2))
+  }
+
+  private func together(_ input: String) -> Model.Batching { .together(axes: [input: 0]) }
+
   // MARK: Which axis
 
   @Test func aSecondAxisOfSizeOneIsNotTakenForAnOpenFirstOne() throws {

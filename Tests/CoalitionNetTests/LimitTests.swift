@@ -1,9 +1,10 @@
 // Numbers from a file at the edge of what integers hold: refused by name, never trapped on.
 
 import CoalitionBase
-import CoalitionNet
 import TestSupport
 import Testing
+
+@testable import CoalitionNet
 
 @Suite struct LimitTests {
   /// The error of planning one node.
@@ -62,6 +63,30 @@ import Testing
         ])
     }
     #expect(taps.code == .limitExceeded && taps.found == "kernel [65536, 65536]")
+  }
+
+  @Test func hugeAxesOfConstantsWithoutElements() async {
+    let huge = Tensor(filling: [.max, 0], with: .float32([]))
+    let kernel = Tensor(filling: [.max, 0, 3], with: .float32([]))
+    let uses: [(String, (inout Net, String) -> String)] = [
+      (
+        "Slice",
+        { net, table in
+          net.add("Slice", [table, net.integers([1]), net.integers([.max])])
+        }
+      ),
+      ("Split", { net, table in net.add("Split", [table], ["axis": .int(0)], outputs: 2)[0] }),
+      ("Pad", { net, table in net.add("Pad", [table, net.integers([1, 0, 1, 0])]) }),
+      ("Conv", { net, _ in net.add("Conv", [net.input([1, 8]), net.constant(kernel)]) }),
+    ]
+    for (operation, use) in uses {
+      let error = await refusal { net in
+        // Of the two constants the one that the node reads.
+        let table = operation == "Conv" ? "" : net.constant(huge)
+        return use(&net, table)
+      }
+      #expect(error.code == .limitExceeded && error.node == "c0", "\(operation): \(error)")
+    }
   }
 
   @Test func groupsBeyondTheChannels() async {
@@ -148,6 +173,25 @@ import Testing
     _ = try Plan(model, options)
   }
 
+  @Test func whatTwoExamplesWouldGiveStaysWithinTheLimit() throws {
+    var net = Net(opset: 17)
+    let x = net.input([1])
+    var sizes = [net.add("Shape", [x], ["end": .int(1)])]
+    // 1 for one example; 2^1, 2^2, 2^4, 2^8, 2^16 for two.
+    for index in 0..<4 { sizes.append(net.add("Mul", [sizes[index], sizes[index]])) }
+    let size = net.add("Mul", [sizes[4], sizes[2]])
+    var filled: [String] = []
+    for _ in 0..<10 { filled.append(net.add("ConstantOfShape", [size])) }
+    for name in filled { net.output(name) }
+    let limit = 16 << 20
+    let analysis = try Analysis(
+      net.graph, inputs: [x: (shape: [1, 1], axis: 0)], memoryLimit: limit)
+    let probes = filled.compactMap { analysis.values[$0]?.constant?.probe }
+    // 4 MiB each: the first finds room, the others cannot be told.
+    #expect(probes.map(\.count) == [1 << 20] + [Int](repeating: 0, count: 9))
+    #expect(filled.allSatisfy { analysis.values[$0]?.constant?.value.shape == [1] })
+  }
+
   @Test func bordersWithoutEnd() async {
     for mode in ["edge", "reflect", "wrap"] {
       let known = await refusal { net in
@@ -164,6 +208,57 @@ import Testing
         return net.add("Pad", [net.input([3]), pads], ["mode": .string(mode)])
       }
       #expect(computed.code == .limitExceeded && computed.node == "Pad0", "\(mode): \(computed)")
+    }
+  }
+
+  @Test func aBorderOfNoNumberOrOfTwo() async {
+    for values in [[], [1, 2]] as [[Float]] {
+      for isKnown in [true, false] {
+        let error = await refusal { net in
+          let x = isKnown ? net.constant(Tensor(.float32([3]))) : net.input([])
+          let pads = net.integers(isKnown ? [1, 1] : [0, 0])
+          let value = net.constant(Tensor(.float32(values)))
+          return net.add("Add", [net.input([1]), net.add("Pad", [x, pads, value])])
+        }
+        #expect(error.code == .invalidData && error.node == "Pad0", "\(error)")
+      }
+    }
+  }
+
+  @Test func stacksAndPicksOfManySteps() async throws {
+    let stack = await refusal { net in
+      let matrices = net.constant(Tensor(filling: [2, 1, 1, 1], with: .float32([1, 2])))
+      return net.add("MatMul", [net.input([2, 2049, 1, 1]), matrices])
+    }
+    #expect(stack.code == .limitExceeded && stack.node == "MatMul0", "\(stack)")
+    #expect(stack.expected == "at most 4096")
+    let picks = await refusal { net in
+      let places = net.integers((0..<9000).map { $0 * $0 % 10_007 })
+      return net.add("Gather", [net.input([10_007]), places], ["axis": .int(1)])
+    }
+    #expect(picks.code == .limitExceeded && picks.node == "Gather0", "\(picks)")
+  }
+
+  @Test func lanesThatNoProgramHas() async throws {
+    var random = Seeded(4)
+    var net = Net()
+    let x = net.input([16, 8, 8])
+    let weight = net.constant(random.tensor([16, 16, 3, 3]))
+    net.output(net.add("Conv", [x, weight], ["pads": .ints([1, 1, 1, 1])]))
+    let plan = try Plan(try Model(net.graph))
+    let rows = random.tensor([2, 16, 8, 8])
+    for lanes in [0, -16, 24, 65, Int.min] {
+      var options = RunOptions()
+      options.lanes = lanes
+      let run = await failure { [options] in _ = try await plan.run([x: rows], options) }
+      #expect(run.code == .usage && run.found == "\(lanes)")
+      let memory = await failure { _ = try plan.memory(examples: 2, lanes: lanes) }
+      #expect(memory == run)
+      let call = ProgramCall(
+        inputs: [SlotRows(rows, .single)], outputs: [SlotResult(count: 2 * 1024, .single)],
+        examples: 2)
+      let routine = await failure { [options] in _ = try await plan.routine.run(call, options) }
+      #expect(routine == run)
     }
   }
 
@@ -190,6 +285,31 @@ import Testing
       $0.add("Add", [$0.constant(Tensor(.uint8([250]))), $0.constant(Tensor(.uint8([10])))])
     }
     #expect(sum == Tensor(.uint8([4])))
+  }
+
+  @Test func arithmeticOnBytesThatWouldWrap() async throws {
+    for operation in ["Add", "Sub", "Mul", "Sum"] {
+      let error = await refusal {
+        $0.add(operation, [$0.input([2], .uint8), $0.constant(Tensor(.uint8([3, 5])))])
+      }
+      #expect(error.code == .unsupported && error.node == "\(operation)0", "\(error)")
+      #expect(error.message.contains("would wrap"))
+    }
+    let negative = await refusal { $0.add("Neg", [$0.input([2], .uint8)]) }
+    #expect(negative.code == .unsupported && negative.node == "Neg0")
+    // Nothing wraps in the wider type, and nothing can wrap in a maximum.
+    var net = Net()
+    let x = net.input([2], .uint8)
+    let five = net.constant(Tensor(.uint8([5, 5])))
+    let wide = net.add("Cast", [x], ["to": .int(6)])
+    let difference = net.add("Sub", [wide, net.constant(Tensor(.int32([5, 5])))])
+    let largest = net.add("Max", [x, five])
+    net.output(difference, largest)
+    let results = try await Plan(try Model(net.graph)).run([
+      x: Tensor(filling: [1, 2], with: .uint8([3, 200]))
+    ])
+    #expect(results[difference] == Tensor(filling: [1, 2], with: .int32([-2, 195])))
+    #expect(results[largest] == Tensor(filling: [1, 2], with: .uint8([5, 200])))
   }
 
   @Test("Arithmetic that would take hours is not done while a model is read")

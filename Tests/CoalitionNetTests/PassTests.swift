@@ -76,6 +76,50 @@ import Testing
     let product = net.add("MatMul", [net.input([5, 7]), net.constant(random.tensor([7, 5]))])
     net.output(net.add("Add", [product, net.constant(random.tensor([5, 1]))]))
     try await check(net.graph, examples(of: net.graph, count: 5, seed: 2))
+    // Nor is one along the rows of a product with a vector.
+    net = Net()
+    let rows = net.add("MatMul", [net.input([4, 7]), net.constant(random.tensor([7]))])
+    net.output(net.add("Add", [rows, net.constant(random.tensor([4]))]))
+    try await check(net.graph, examples(of: net.graph, count: 5, seed: 2))
+  }
+
+  @Test func aStackOfOneMatrixIsAProduct() async throws {
+    var random = Seeded(7)
+    let cases: [(left: [Int], right: [Int], isRight: Bool)] = [
+      ([3, 7], [1, 7, 5], true), ([7], [1, 1, 7, 5], true), ([2, 3, 7], [1, 1, 7, 5], true),
+      ([4, 7], [2, 7, 5], false), ([1, 1, 4, 7], [2, 7, 5], false), ([7], [2, 7, 5], false),
+      ([1, 4, 7], [7, 5], false),
+    ]
+    for (left, right, isRight) in cases {
+      var net = Net()
+      let known = net.constant(random.tensor(isRight ? right : left))
+      let computed = net.input(isRight ? left : right)
+      let product = net.add("MatMul", isRight ? [computed, known] : [known, computed])
+      net.output(net.add("Relu", [product]))
+      let steps = try Plan(try Model(net.graph)).routine.draft.steps
+      #expect(steps.count { $0 is ConvolutionStep } == 1, "\(left) \(right)")
+      try await check(net.graph, examples(of: net.graph, count: 5, seed: 2))
+    }
+  }
+
+  @Test func aMatrixThatAStackRepeatsIsPackedOnce() async throws {
+    var random = Seeded(8)
+    for isRight in [true, false] {
+      var net = Net()
+      let x = net.input([2, 3, 4, 7])
+      let known = net.constant(random.tensor(isRight ? [2, 1, 7, 5] : [2, 1, 6, 4]))
+      net.output(net.add("MatMul", isRight ? [x, known] : [known, x]))
+      let plan = try Plan(try Model(net.graph))
+      let layers = plan.routine.draft.steps.compactMap { $0 as? ConvolutionStep }
+      #expect(layers.count == 6 && Set(layers.map(\.weights)).count == 2)
+      // Programs for other lanes share them.
+      let first = try plan.routine.program(lanes: 16)
+      let bytes = plan.model.store.byteCount
+      let second = try plan.routine.program(lanes: 64)
+      #expect(bytes > 0 && plan.model.store.byteCount == bytes)
+      #expect(first.constantByteCount == second.constantByteCount)
+      try await check(net.graph, examples(of: net.graph, count: 5, seed: 2))
+    }
   }
 
   @Test func deadNodesAndConstantNodes() async throws {
@@ -90,6 +134,12 @@ import Testing
     net.output(y)
     #expect(
       net.graph.withoutDeadNodes().nodes.map(\.operation) == ["Constant", "Identity", "MatMul"])
+    // An output that nobody wants is not the input that a later node leaves out.
+    var graph = net.graph
+    graph.nodes.insert(Node("Dropout", name: "dead", inputs: [x], outputs: ["v", ""]), at: 0)
+    graph.nodes.append(Node("Clip", inputs: [y, "", weight], outputs: ["z"]))
+    graph.outputs = [Port("z", shape: nil)]
+    #expect(!graph.withoutDeadNodes().nodes.contains { $0.name == "dead" })
     let lifted = net.graph.withoutDeadNodes().liftingConstants()
     #expect(lifted.nodes.map(\.operation) == ["MatMul"])
     try await check(net.graph, examples(of: net.graph, count: 3, seed: 1))

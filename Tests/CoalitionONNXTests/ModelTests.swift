@@ -120,6 +120,27 @@ func refusal(
     }
   }
 
+  @Test("The type of an output may be left to the graph, that of an input not")
+  func openTypes() async throws {
+    let cast = nodeMessage(
+      "Cast", ["x"], ["y"], attributes: [Message().text(1, "to").int(3, 7).int(20, 2)])
+    let shape = shapeMessage([2])
+    let untyped = [
+      Message().text(1, "y"),
+      Message().text(1, "y").message(2, Message().message(1, Message().message(2, shape))),
+    ]
+    for (index, output) in untyped.enumerated() {
+      let graph = try ONNX.decode(modelBytes(graphMessage(nodes: [cast], outputs: [output])))
+      #expect(graph.outputs.map(\.leavesTypeOpen) == [true])
+      #expect(graph.outputs[0].shape == (index == 0 ? nil : [2]))
+      #expect(try ONNX.decode(ONNX.encode(graph)) == graph)
+      let results = try await Plan(try Model(graph)).run(["x": Tensor(.float32([1.5, -2]))])
+      #expect(results["y"]?.elements == .int64([1, -2]))
+      let error = refusal(modelBytes(graphMessage(inputs: [output])))
+      #expect(error?.code == .invalidData && error?.node == "m.onnx: y")
+    }
+  }
+
   @Test(
     "Values that are no tensors are unsupported, by name", arguments: [4, 5, 7, 8, 9] as [UInt64])
   func otherValues(field: UInt64) {

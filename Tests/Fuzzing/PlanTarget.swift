@@ -18,7 +18,19 @@ enum PlanTarget {
     let summary = try ModelSummary(graph, memoryLimit: memoryLimit)
     var options = PlanOptions()
     options.memoryLimit = memoryLimit
-    let plan = try Plan(try Model(graph), options)
+    let plan: Plan
+    do throws(CoalitionError) {
+      plan = try Plan(try Model(graph), options)
+    } catch {
+      // The summary does not lower nodes: it does not know how many steps that would take.
+      let isExpected =
+        !summary.problems.isEmpty || summary.shapeProblem != nil
+        || [.limitExceeded, .memoryLimit].contains(error.code)
+      guard isExpected else {
+        preconditionFailure("a model without problems cannot be planned: \(error)")
+      }
+      throw error
+    }
     guard summary.problems.isEmpty else {
       preconditionFailure("what the summary calls unsupported can be planned: \(summary.problems)")
     }

@@ -48,7 +48,7 @@ find Sources/CoalitionBase Sources/CoalitionData Sources/CoalitionNet Sources/Co
 done
 cat >"$work/module.modulemap" <<EOF
 module CCodecs { header "$PWD/Sources/CCodecs/include/codecs.h" export * }
-module CLanes { header "$PWD/csrc/include/lanes.h" export * }
+module CLanes { umbrella "$PWD/csrc/include" export * }
 EOF
 nice swiftc -O -wmo -g -swift-version 6 -parse-as-library -sanitize=fuzzer,address -module-name Fuzzing \
   -package-name coalition \

@@ -6,9 +6,11 @@
 //
 //   form    tile m  inputs n  kernel K  points p   products, of the direct ones
 //   PAIR    2       2         3         3          9 of 16   a 2x2 map padded by 1: the whole map
-//   TILE2   2       4         3         4          16 of 36  F(2x2, 3x3), points 0, +-1, infinity
-//   TILE4   4       6         3         6          36 of 144 F(4x4, 3x3), also +-2
-//   TILE4K5 4       8         5         8          64 of 400 F(4x4, 5x5), also +-1/2
+//   TILE2   2       4         3         4          16 of 36  F(2x2, 3x3), points +-1
+//   TILE4   4       6         3         6          36 of 144 F(4x4, 3x3), points +-5/8, +-3/2
+//   TILE4K5 4       8         5         8          64 of 400 F(4x4, 5x5), points +-1/2, +-1, +-2
+//
+// Besides the points that are named all F have 0 and infinity.
 //
 // The form depends on the geometry of the layer alone, never on lanes, threads or the instruction
 // set, and not on the function or the pool either, which packed weights do not know.

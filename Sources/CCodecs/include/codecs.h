@@ -19,6 +19,7 @@ typedef enum codec_status {
   CODEC_MEMORY = 4,      // an allocation failed or would pass the limit
   CODEC_COLORS = 5,      // CMYK or YCCK: there is no one conversion to RGB
   CODEC_TRANSPARENT = 6, // pixels that are not opaque: there is no background to put them on
+  CODEC_ARITHMETIC = 7,  // arithmetic coding: no size of a file bounds what is in it
 } codec_status;
 
 typedef enum codec_wrapping {
@@ -42,8 +43,9 @@ void codec_sha256(uint32_t state[8], const uint8_t *blocks, size_t count, int po
 
 // What an image decodes to: height x width pixels of `channels` interleaved bytes (1 gray, 3 RGB).
 // `work_channels` is what the decoder needs room for: one more where the file has an alpha channel.
+// `least_bytes` is what a file with such an image takes at least, as far as the header tells.
 typedef struct codec_image {
-  size_t width, height, channels, work_channels;
+  size_t width, height, channels, work_channels, least_bytes;
 } codec_image;
 
 // PNG of any colour type and depth; 16-bit samples are scaled to 8, palettes expanded, gamma and
@@ -54,8 +56,8 @@ codec_status codec_png_header(codec_image *image, const uint8_t *in, size_t in_c
 codec_status codec_png_decode(uint8_t *pixels, const codec_image *image, const uint8_t *in,
                               size_t in_count);
 
-// Baseline and progressive JPEG, gray or three colours, to gray or RGB. Orientation tags are
-// ignored.
+// Baseline and progressive JPEG with Huffman codes, gray or three colours, to gray or RGB.
+// Orientation tags are ignored.
 codec_status codec_jpeg_header(codec_image *image, const uint8_t *in, size_t in_count);
 // `memory` bounds what the decoder may hold beside pixels[height * width * channels].
 codec_status codec_jpeg_decode(uint8_t *pixels, const codec_image *image, const uint8_t *in,

@@ -45,7 +45,7 @@ struct Arguments: Sendable {
   static let none = Arguments()
 
   private static func split(_ text: String) -> (name: String, value: String?) {
-    let body = text.drop { $0 == "-" }
+    let body = text.dropFirst(text.hasPrefix("--") ? 2 : 1)
     guard let sign = body.firstIndex(of: "=") else { return (String(body), nil) }
     return (String(body[..<sign]), String(body[body.index(after: sign)...]))
   }

@@ -39,8 +39,10 @@ extension ValueFormat<Int> {
     let units = ["k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40]
     let lowered = text.lowercased()
     let unit = lowered.last.flatMap { units[String($0)] }
-    guard let count = Double(unit == nil ? lowered : String(lowered.dropLast())),
-      count > 0, case let bytes = count * Double(unit ?? 1), bytes < 0x1p62
+    let number = unit == nil ? lowered[...] : lowered.dropLast()
+    // Double also reads hexadecimal digits, exponents and names.
+    guard number.allSatisfy({ "0123456789.".contains($0) }), let count = Double(number),
+      case let bytes = count * Double(unit ?? 1), bytes >= 1, bytes < 0x1p62
     else { return nil }
     return Int(bytes)
   }

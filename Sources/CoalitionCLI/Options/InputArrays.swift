@@ -98,11 +98,15 @@ struct InputArrays: Sendable {
   private func read(
     _ path: String, _ port: Port?, isOnlyInput: Bool, _ limit: Int
   ) throws(CoalitionError) -> (Tensor, storedType: ElementType) {
-    let options = ArrayFile.Options(exampleShape: exampleShape(port), memoryLimit: limit)
+    var options = ArrayFile.Options(exampleShape: exampleShape(port), memoryLimit: limit)
+    options.exampleSizes = options.exampleShape ?? port?.shape?.dropFirst().map(\.fixedSize)
     if !isOnlyInput || preprocessing.isIdentity {
       // Of several inputs, preprocessing is meant for those that it can apply to.
-      let stored = try ArrayFile.load(path, options: options)
       let isWanted = preprocessing.isIdentity && port?.elementType == .uint8
+      let stored =
+        isWanted
+        ? try ArrayFile.loadBytes(path, layout: preprocessing.layout, options: options)
+        : try ArrayFile.load(path, options: options)
       if stored.elementType != .uint8 || isWanted { return (stored, stored.elementType) }
     }
     // Nothing but bytes is preprocessed.
@@ -208,10 +212,6 @@ struct InputArrays: Sendable {
   var pathRecord: JSONValue {
     .object(paths.map { JSONValue.Member($0.name, .string($0.path)) })
   }
-}
-
-extension Tensor {
-  var byteCount: Int { count * elementType.byteCount }
 }
 
 extension Dimension {

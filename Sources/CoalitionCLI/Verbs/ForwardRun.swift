@@ -25,6 +25,8 @@ struct ForwardRun {
   let execution: Execution
   private let inputs: [String: Tensor]
   private let memory: Plan.Memory
+  /// Examples in a tile: as many as the memory that is allowed leaves room for.
+  private let lanes: Int
 
   /// - Parameters:
   ///   - inputs: in shapes that the plan takes.
@@ -45,7 +47,9 @@ struct ForwardRun {
       throw CoalitionError(.limitExceeded, "so many examples do not fit into memory")
     }
     execution = try Execution(runtime, held: [held, copies].saturatingSum)
-    memory = try plan.memory(examples: examples, threads: execution.threads)
+    lanes = plan.chooseLanes(
+      examples: examples, threads: execution.threads, within: execution.options.memoryLimit)
+    memory = try plan.memory(examples: examples, lanes: lanes, threads: execution.threads)
     try runtime.check(memory: [execution.held, memory.total].saturatingSum)
   }
 
@@ -58,7 +62,10 @@ struct ForwardRun {
   /// Runs all examples.
   func outputs() async throws(CoalitionError) -> Outcome {
     let (tensors, seconds) = try await execution.watched(examples, "examples") {
-      options throws(CoalitionError) in try await plan.run(inputs, options)
+      options throws(CoalitionError) in
+      var options = options
+      options.lanes = lanes
+      return try await plan.run(inputs, options)
     }
     return Outcome(
       tensors: plan.outputs.compactMap { output in
@@ -88,7 +95,6 @@ struct ForwardRun {
   /// The fastest of a few runs on zeros, with as many examples as keep all threads busy for a tile.
   private func trial() async throws(CoalitionError) -> (examples: Int, seconds: Double) {
     let threads = execution.threads
-    let lanes = plan.chooseLanes(examples: examples, threads: threads)
     let count = max(1, min(examples, lanes * threads))
     var zeros: [String: Tensor] = [:]
     for input in plan.inputs {

@@ -51,7 +51,7 @@ struct Inspect {
   private let threads: Int
   /// Of the methods of `explain`, for a model that runs.
   let methods: [MethodSupport]
-  /// Those of the file; where it gives no shape, that of the results of a run.
+  /// Those of the file; where it gives no type or shape, that of the results of a run.
   private let outputs: [Port]
 
   /// - Parameter memoryLimit: bytes that folded constants may take.
@@ -62,29 +62,40 @@ struct Inspect {
     self.file = file
     let threads = try Plan.threads(nil)
     self.threads = threads
-    summary = try ModelSummary(file.graph, inputShapes: inputShapes, memoryLimit: memoryLimit)
-    guard summary.problems.isEmpty, summary.shapeProblem == nil else {
+    var found = try ModelSummary(
+      file.graph, inputShapes: inputShapes, memoryLimit: memoryLimit)
+    var plan: Plan?
+    if found.problems.isEmpty, found.shapeProblem == nil {
+      var options = PlanOptions()
+      options.inputShapes = inputShapes
+      options.memoryLimit = memoryLimit
+      do throws(CoalitionError) {
+        plan = try Plan(try Model(file.graph), options)
+      } catch {
+        found = found.adding(error)
+      }
+    }
+    summary = found
+    guard let plan else {
       memory = []
       methods = []
       outputs = summary.outputs
       return
     }
-    var options = PlanOptions()
-    options.inputShapes = inputShapes
-    options.memoryLimit = memoryLimit
-    let model = try Model(file.graph)
-    let plan = try Plan(model, options)
     methods = MethodSupport.all(
-      of: model, operations: summary.operationCounts.map(\.operation), inputShapes: inputShapes,
-      memoryLimit: memoryLimit)
+      of: plan.model, operations: summary.operationCounts.map(\.operation),
+      inputShapes: inputShapes, memoryLimit: memoryLimit)
     memory = try [1, 64].map { examples throws(CoalitionError) in
       (examples, try plan.memory(examples: examples, threads: threads))
     }
     outputs = summary.outputs.map { port in
-      guard port.shape == nil, let known = plan.outputs.first(where: { $0.name == port.name })
-      else { return port }
+      guard let known = plan.outputs.first(where: { $0.name == port.name }) else {
+        return port
+      }
       var port = port
-      let examples: [Dimension] = known.isConstant ? [] : ["N"]
+      if port.leavesTypeOpen { port = Port(port.name, known.elementType, shape: port.shape) }
+      guard port.shape == nil else { return port }
+      let examples: [Dimension] = known.hasExamples ? ["N"] : []
       port.shape = examples + known.shape.map { .fixed($0) }
       return port
     }
@@ -139,7 +150,8 @@ struct Inspect {
 
   private func line(_ role: String, _ port: Port) -> String {
     let gap = String(repeating: " ", count: 10 - role.count)
-    return "\(role)\(gap)\(port.name) \(port.elementType.rawValue) \(port.shapeDescription)\n"
+    let type = port.leavesTypeOpen ? "?" : port.elementType.rawValue
+    return "\(role)\(gap)\(port.name) \(type) \(port.shapeDescription)\n"
   }
 
   private var totals: String {
@@ -257,7 +269,7 @@ struct Inspect {
 extension Port {
   fileprivate var record: JSONValue {
     .object([
-      "name": .string(name), "dtype": .string(elementType.rawValue),
+      "name": .string(name), "dtype": leavesTypeOpen ? .null : .string(elementType.rawValue),
       "shape": shape.map { sizes in
         .array(
           sizes.map { size in size.fixedSize.map { .integer($0) } ?? .string(size.description) })

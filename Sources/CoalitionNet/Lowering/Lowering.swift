@@ -22,6 +22,9 @@ package struct Lowering {
   /// What the current node is asked to do to its output in the same step.
   private(set) var fusion = Fusion()
 
+  /// Pieces that one value may be put together from, each a step or a few: a file can ask for any number.
+  static let pieceLimit = 4096
+
   init(_ values: [String: ValueInfo], named: Set<String> = []) {
     self.values = values
     self.named = named
@@ -156,7 +159,7 @@ package struct Lowering {
   }
 
   /// The nest over views that are known to have one.
-  /// - Throws: `unsupported` for a nest with more axes than the engine walks.
+  /// - Throws: `limitExceeded` for a nest with more axes than the engine walks.
   func nest(over views: [View]) throws(CoalitionError) -> Nest {
     guard let nest = Nest(over: views) else {
       throw CoalitionError(
@@ -164,7 +167,7 @@ package struct Lowering {
     }
     guard nest.sizes.count <= Nest.axisLimit else {
       throw CoalitionError(
-        .unsupported, "an element order of so many axes is not supported", node: currentLabel,
+        .limitExceeded, "an element order of so many axes is not supported", node: currentLabel,
         expected: "at most \(Nest.axisLimit)", found: "\(nest.sizes.count)")
     }
     return nest

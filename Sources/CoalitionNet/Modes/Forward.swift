@@ -112,7 +112,9 @@ enum ForwardMode {
       (operation as? any FusesFunction)?.fusesFunction(inputs(index)) == true
     else { return (fusion, nodes) }
     let isProduct = operation is MatMul || operation is Gemm && graph.nodes[index].input(2) == nil
-    if isProduct, inputs(index)[optional: 1]?.constant != nil,
+    // Behind a product with a vector the last axis has the rows, not the outputs.
+    if isProduct, let weight = inputs(index)[optional: 1], weight.constant != nil,
+      weight.shape.count >= 2,
       let reader = soleReader(of: graph.nodes[last].outputs[0], uses),
       let addition = analysis.operators[reader] as? Arithmetic,
       let bias = addition.bias(inputs(reader), of: graph.nodes[last].outputs[0])
@@ -183,8 +185,7 @@ extension Convolution: FusesFunction {
 extension MatMul: FusesFunction {
   func fusesFunction(_ inputs: Inputs) -> Bool {
     // A stack of matrices takes several steps.
-    guard let b = inputs[optional: 1] else { return false }
-    return b.constant != nil && b.shape.count <= 2
+    inputs[optional: 1].map(isOneMatrix) ?? false
   }
 }
 

@@ -63,6 +63,7 @@ struct Arithmetic: Operator {
     }
     var infos: [ValueInfo] = []
     for index in inputs.values.indices { infos.append(try inputs.required(index)) }
+    if [.add, .subtract, .multiply].contains(function) { try inputs.checkBytes(infos[0]) }
     let shape = try broadcastShape(infos.map(\.shape))
     if function == .prelu && shape != infos[0].shape {
       throw CoalitionError(
@@ -162,6 +163,17 @@ struct Arithmetic: Operator {
         .invalidData, "\(operation) of whole numbers overflows", found: "\(left) and \(right)")
     }
     return value
+  }
+}
+
+extension Inputs {
+  /// Refuses arithmetic on computed bytes: lanes hold floating-point numbers, which do not wrap at 256.
+  func checkBytes(_ info: ValueInfo) throws(CoalitionError) {
+    guard info.elementType == .uint8, !allConstant else { return }
+    throw CoalitionError(
+      .unsupported,
+      "\(node.operation) of computed values in a narrow whole number, which would wrap, is not supported",
+      expected: "a cast to int32 or int64 before it")
   }
 }
 

@@ -196,6 +196,16 @@ extension Lowering {
     weights: (tensor: Tensor, name: ConstantSource.Name?),
     bias: (tensor: Tensor, name: ConstantSource.Name?)?
   ) throws(CoalitionError) -> Operand {
+    try convolve(
+      geometry, input: input,
+      weights: constant(weights.tensor, layout: .convolution(geometry), name: weights.name),
+      bias: bias.map { constant($0.tensor, name: $0.name) })
+  }
+
+  /// The same with blocks that exist.
+  mutating func convolve(
+    _ geometry: ConvolutionGeometry, input: Operand, weights: Operand, bias: Operand?
+  ) throws(CoalitionError) -> Operand {
     var count = geometry.outputCount
     if fusion.pool != (1, 1) {
       count =
@@ -206,9 +216,8 @@ extension Lowering {
     let output = buffer(count)
     emit(
       ConvolutionStep(
-        geometry: geometry, input: input, output: output,
-        weights: constant(weights.tensor, layout: .convolution(geometry), name: weights.name),
-        bias: bias.map { constant($0.tensor, name: $0.name) }, fusion: fusion))
+        geometry: geometry, input: input, output: output, weights: weights, bias: bias,
+        fusion: fusion))
     return output
   }
 

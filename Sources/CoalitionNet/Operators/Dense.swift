@@ -37,6 +37,10 @@ struct Gemm: Operator {
         .shapeMismatch, "the matrices of Gemm do not fit", expected: "\(k) rows in B",
         found: "\(kB)")
     }
+    guard a.constant != nil || b.constant != nil else {
+      throw CoalitionError(
+        .unsupported, "a product of two computed matrices is not supported")
+    }
     var places = [
       a.example.moved { $0 == (transposesA ? 1 : 0) ? 0 : nil },
       b.example.moved { $0 == (transposesB ? 0 : 1) ? 1 : nil },
@@ -58,7 +62,6 @@ struct Gemm: Operator {
 
   func lower(_ lowering: inout Lowering) throws(CoalitionError) {
     let inputs = lowering.inputs
-    let a = try inputs.required(0)
     let b = try inputs.required(1)
     var bias: DenseTerm?
     if let c = inputs[optional: 2], beta != 0 {
@@ -69,16 +72,12 @@ struct Gemm: Operator {
       try lowering.dense(
         x: transposesA ? x.transposed([1, 0]) : x, weightIndex: 1, transposed: transposesB,
         scale: alpha, bias: bias)
-    } else if a.constant != nil {
+    } else {
       // Y^T = B'^T A'^T: the constant matrix stands on the right again.
       let x = try lowering.lanes(1)
       try lowering.dense(
         x: transposesB ? x : x.transposed([1, 0]), weightIndex: 0, transposed: !transposesA,
         scale: alpha, bias: bias, transposedOutput: true)
-    } else {
-      throw CoalitionError(
-        .unsupported, "a product of two computed matrices is not supported", node: inputs.node.label
-      )
     }
   }
 }
@@ -104,6 +103,9 @@ struct MatMul: Operator {
       throw CoalitionError(
         .shapeMismatch, "the matrices of MatMul do not fit",
         expected: "\(left[left.count - 1]) rows in B", found: "\(b.shape)")
+    }
+    guard a.constant != nil || b.constant != nil else {
+      throw CoalitionError(.unsupported, "a product of two computed tensors is not supported")
     }
     let batch = try broadcastShape([Array(left.dropLast(2)), Array(right.dropLast(2))])
     var shape = batch
@@ -138,21 +140,22 @@ struct MatMul: Operator {
     let inputs = lowering.inputs
     let a = try inputs.required(0)
     let b = try inputs.required(1)
-    if b.constant != nil && b.shape.count <= 2 {
+    if isOneMatrix(b) {
       try lowering.dense(x: try lowering.lanes(0), weightIndex: 1, transposed: false)
-    } else if a.constant != nil && a.shape.count <= 2 && b.shape.count <= 2 {
+    } else if isOneMatrix(a) {
       // y = A x, column by column: x^T A^T.
       let x = try lowering.lanes(1)
-      let columns = b.shape.count == 1 ? x : x.transposed([1, 0])
       try lowering.dense(
-        x: columns, weightIndex: 0, transposed: a.shape.count == 2,
-        transposedOutput: b.shape.count == 2)
-    } else if a.constant != nil || b.constant != nil {
-      try lowerBatched(&lowering, constantRight: b.constant != nil)
+        x: b.shape.count == 1 ? x : x.withLastAxesSwapped, weightIndex: 0,
+        transposed: a.shape.count > 1, transposedOutput: b.shape.count > 1)
     } else {
-      throw CoalitionError(
-        .unsupported, "a product of two computed tensors is not supported", node: inputs.node.label)
+      try lowerBatched(&lowering, constantRight: b.constant != nil)
     }
+  }
+
+  /// Whether an operand is constant and one matrix or vector, however many axes of size 1 stand before it.
+  func isOneMatrix(_ info: ValueInfo) -> Bool {
+    info.constant != nil && info.shape.dropLast(2).allSatisfy { $0 == 1 }
   }
 
   /// Stacks of matrices: one dense step per matrix of the stack.
@@ -170,8 +173,14 @@ struct MatMul: Operator {
     let (rows, inner, columns) = (
       left[left.count - 2], left[left.count - 1], right[right.count - 1]
     )
+    let count = batch.reduce(1, *)
+    guard count <= Lowering.pieceLimit else {
+      throw CoalitionError(
+        .limitExceeded, "a stack of so many matrices is not supported",
+        expected: "at most \(Lowering.pieceLimit)", found: "\(count) of shape \(batch)")
+    }
     let full = View(
-      lowering.buffer(batch.reduce(1, *) * rows * columns), shape: batch + [rows, columns])
+      lowering.buffer(count * rows * columns), shape: batch + [rows, columns])
     guard
       let constant = (constantRight ? b : a).constant?.value,
       let matrices = try lowering.lanes(constantRight ? 0 : 1)
@@ -182,20 +191,32 @@ struct MatMul: Operator {
     let lanes = matrices.broadcast(to: batch + Array((constantRight ? left : right).suffix(2)))
     let weights = try HostView(constant).reshaped(to: constantRight ? right : left)
       .broadcast(to: batch + Array((constantRight ? right : left).suffix(2)))
+    // A matrix that the stack repeats has one block.
+    let own = (constantRight ? right : left).dropLast(2)
+    let name = inputs.node.input(constantRight ? 1 : 0)
+    var blocks: [[Int]: Operand] = [:]
     for index in indices(of: batch) {
       guard let x = lanes.element(index), let y = full.element(index) else {
         throw CoalitionError(.internalFault, "a matrix of a stack is not a view")
       }
-      let matrix = weights.element(index)
-      if constantRight {
-        try lowering.denseRows(
-          x, inputs: inner, outputs: columns, weights: matrix.transposed([1, 0]).materialised(),
-          into: y)
+      let geometry = ConvolutionGeometry(
+        rows: constantRight ? rows : columns, inputs: inner, outputs: constantRight ? columns : rows
+      )
+      let place = zip(own, index.suffix(own.count)).map { size, place in size == 1 ? 0 : place }
+      let block: Operand
+      if let known = blocks[place] {
+        block = known
       } else {
-        try lowering.denseRows(
-          x.transposed([1, 0]), inputs: inner, outputs: rows, weights: matrix.materialised(),
-          into: y.transposed([1, 0]))
+        let matrix = weights.element(index)  // [inner, columns] or [rows, inner]
+        block = lowering.constant(
+          (constantRight ? matrix.transposed([1, 0]) : matrix).materialised(),
+          layout: .convolution(geometry),
+          name: name.flatMap { lowering.name(of: $0, form: "matrix \(place)") })
+        blocks[place] = block
       }
+      try lowering.denseRows(
+        constantRight ? x : x.withLastAxesSwapped, geometry, block: block,
+        into: constantRight ? y : y.withLastAxesSwapped)
     }
     guard let result = full.reshaped(to: shape) else {
       throw CoalitionError(.internalFault, "the stack has no view of shape \(shape)")

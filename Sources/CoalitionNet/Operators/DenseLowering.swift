@@ -31,8 +31,10 @@ extension Lowering {
   ) throws(CoalitionError) {
     let shape = try outputInfo().shape
     let (matrix, name) = try constantInput(weightIndex)
-    // A vector is a matrix of one column.
-    let weights = HostView(matrix.rank == 1 ? try matrix.reshaped(to: [matrix.count, 1]) : matrix)
+    // A vector is a matrix of one column, and a stack of one is its matrix.
+    let weights = HostView(
+      try matrix.reshaped(
+        to: matrix.rank == 1 ? [matrix.count, 1] : Array(matrix.shape.suffix(2))))
     let oriented = transposed ? weights : weights.transposed([1, 0])  // [outputs, inputs]
     let (outputs, inputs) = (oriented.shape[0], oriented.shape[1])
 
@@ -64,7 +66,7 @@ extension Lowering {
       $0.map { Digit(size: $0.size, stride: $0.stride / inputs * outputs) }
     }
     var result = View(output, axes: rowAxes + [[Digit(size: outputs, stride: 1)]])
-    if transposedOutput { result = result.transposed([1, 0]) }
+    if transposedOutput { result = result.withLastAxesSwapped }
     guard var final = shape == result.shape ? result : result.reshaped(to: shape) else {
       throw CoalitionError(.internalFault, "a product has no view of shape \(shape)")
     }
@@ -80,15 +82,13 @@ extension Lowering {
     set(final)
   }
 
-  /// y = x W^T for one matrix of a stack: x [rows, inputs], weights [outputs, inputs], into y [rows, outputs].
+  /// y = x W^T for one matrix of a stack: x [rows, inputs], the block of W [outputs, inputs], into y [rows, outputs].
   mutating func denseRows(
-    _ x: View, inputs: Int, outputs: Int, weights: Tensor, into y: View
+    _ x: View, _ geometry: ConvolutionGeometry, block: Operand, into y: View
   ) throws(CoalitionError) {
     let source = try copied(x)
-    let rows = source.shape[0]
-    let geometry = ConvolutionGeometry(rows: rows, inputs: inputs, outputs: outputs)
-    let output = try convolve(geometry, input: source.operand, weights: (weights, nil), bias: nil)
-    try copy(View(output, shape: [rows, outputs]), to: y)
+    let output = try convolve(geometry, input: source.operand, weights: block, bias: nil)
+    try copy(View(output, shape: y.shape), to: y)
   }
 }
 
@@ -101,6 +101,12 @@ struct DigitOrder: Hashable, Sendable {
 }
 
 extension View {
+  /// The transposed matrices of a stack.
+  var withLastAxesSwapped: View {
+    let rank = axes.count
+    return transposed(Array(0..<(rank - 2)) + [rank - 1, rank - 2])
+  }
+
   /// The memory order of the last axis' digits when every row is a block without gaps and the rows follow each other
   /// without gaps; nil when they must be copied.
   var featureOrder: DigitOrder? {

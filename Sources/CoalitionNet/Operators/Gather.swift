@@ -155,6 +155,12 @@ extension Lowering {
     _ view: View, axis: Int, stretches: [AxisSlice]
   ) throws(CoalitionError) -> View {
     if let whole = stretches.first, stretches.count == 1 { return try sliced(view, whole) }
+    guard stretches.count <= Self.pieceLimit else {
+      throw CoalitionError(
+        .limitExceeded, "elements are picked from too many places",
+        expected: "at most \(Self.pieceLimit) stretches of even steps",
+        found: "\(stretches.count)")
+    }
     var shape = view.shape
     shape[axis] = stretches.reduce(0) { $0 + $1.count }
     let target = View(buffer(shape.reduce(1, *)), shape: shape, order: view.memoryOrder)

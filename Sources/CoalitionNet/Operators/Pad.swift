@@ -49,9 +49,6 @@ struct Pad: Operator {
     return borders
   }
 
-  /// Pieces that an axis may be put together from: each is a copy step.
-  private static let pieceLimit = 4096
-
   /// What is left of an axis of `size` elements once negative borders are cropped.
   private func interior(
     _ size: Int, _ border: Border
@@ -75,10 +72,10 @@ struct Pad: Operator {
     var result: [AxisSlice] = []
     var place = -max(0, border.before)
     while place < end {
-      guard result.count < Self.pieceLimit else {
+      guard result.count < Lowering.pieceLimit else {
         throw CoalitionError(
           .limitExceeded, "the borders of Pad repeat the interior too often",
-          expected: "at most \(Self.pieceLimit) times",
+          expected: "at most \(Lowering.pieceLimit) times",
           found: "\(border.before) and \(border.after) elements around \(kept)")
       }
       let (first, step, length) = piece(at: place, kept)
@@ -126,7 +123,7 @@ struct Pad: Operator {
     let borders = try borders(
       x.shape.count, pads: try inputs.constantIntegers(1, "pads"),
       axes: try inputs.constantIntegers(3, "axes"))
-    _ = try inputs.constant(2, "value")
+    try checkValue(try inputs.constant(2, "value"))
     var shape = x.shape
     for (axis, border) in borders.enumerated() {
       shape[axis] = x.shape[axis] + border.before + border.after
@@ -144,6 +141,14 @@ struct Pad: Operator {
     return [ValueInfo(shape: shape, elementType: x.elementType, example: example)]
   }
 
+  /// Checks what the borders are to be filled with, where it is given.
+  private func checkValue(_ value: Tensor?) throws(CoalitionError) {
+    guard let value, value.count != 1 else { return }
+    throw CoalitionError(
+      .invalidData, "the value of Pad must be one number", expected: "1",
+      found: "\(value.count) numbers")
+  }
+
   func fold(_ inputs: [Tensor?]) throws(CoalitionError) -> [Tensor]? {
     guard let tensor = inputs.first ?? nil else { return nil }
     func parameter(_ index: Int) -> Tensor? { index < inputs.count ? inputs[index] : nil }
@@ -152,6 +157,7 @@ struct Pad: Operator {
     var shape = tensor.shape
     for (axis, border) in borders.enumerated() { shape[axis] += border.before + border.after }
     _ = try Tensor.checkedConstantCount(shape)
+    try checkValue(parameter(2))
     // The constant stands behind the elements.
     let value = Tensor(filling: [1], with: .float64([written?.value ?? 0]))
     let all = Tensor.joining([tensor, parameter(2) ?? value])

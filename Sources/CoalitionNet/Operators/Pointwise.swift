@@ -73,6 +73,7 @@ struct Pointwise: Operator {
   func infer(_ inputs: Inputs) throws(CoalitionError) -> [ValueInfo] {
     var info = try inputs.required(0)
     info.constant = nil
+    if operation == "Neg" { try inputs.checkBytes(info) }
     _ = try function(inputs)
     return [info]
   }

@@ -41,6 +41,11 @@ struct Pooling: Operator {
       shape: Array(x.shape[..<2]) + sizes, elementType: x.elementType,
       example: x.example.moved { $0 < 2 ? $0 : nil })
     guard inputs.outputCount > 1, isMaximum else { return [values] }
+    guard x.count <= 1 << 24 || inputs.node.outputs[1].isEmpty else {
+      throw CoalitionError(
+        .unsupported, "the indices of \(operation) do not fit into single precision",
+        expected: "at most \(1 << 24) elements", found: "\(x.count)")
+    }
     // The second output holds indices into the whole input, which counts its examples.
     let example: ExampleAxis = values.example == .none ? .none : .mixed
     return [values, ValueInfo(shape: values.shape, elementType: .int64, example: example)]
@@ -67,11 +72,6 @@ struct Pooling: Operator {
       isMaximum ? .maximum : .average, .winner(columnMajor: isColumnMajor),
     ]
     for (index, kind) in kinds.enumerated() where lowering.wants(output: index) {
-      if index == 1 && info.count > 1 << 24 {
-        throw CoalitionError(
-          .unsupported, "the indices of \(operation) do not fit into single precision",
-          expected: "at most \(1 << 24) elements", found: "\(info.count)")
-      }
       let output = lowering.buffer(shape.reduce(1, *))
       lowering.emit(
         PoolStep(

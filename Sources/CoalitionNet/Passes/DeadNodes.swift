@@ -8,7 +8,8 @@ extension Graph {
     var needed = Set(outputs.map(\.name))
     var kept: [Node] = []
     for node in nodes.reversed() where node.outputs.contains(where: needed.contains) {
-      needed.formUnion(node.inputs)
+      // "" is no value but an optional input that is left out, or an output that nobody wants.
+      needed.formUnion(node.inputs.filter { !$0.isEmpty })
       kept.append(node)
     }
     var copy = self

@@ -31,8 +31,9 @@ extension Plan {
 
   /// Bytes of one example's inputs and outputs.
   private var rowByteCount: Int {
-    (inputs + outputs.filter { !$0.isConstant }).reduce(0) { $0 + $1.count }
-      * options.precision.byteCount
+    (inputs + outputs).filter(\.hasExamples).reduce(0) {
+      $0 + $1.count * ($1.isConstant ? $1.elementType.byteCount : options.precision.byteCount)
+    }
   }
 
   /// What a run of `examples` examples needs.
@@ -41,6 +42,7 @@ extension Plan {
     examples: Int, lanes: Int? = nil, threads: Int? = nil
   ) throws(CoalitionError) -> Memory {
     let threads = try Self.threads(threads)
+    if let lanes { try Program.check(lanes: lanes) }
     let lanes = lanes ?? chooseLanes(examples: examples, threads: threads)
     let (rows, overflow) = examples.multipliedReportingOverflow(by: rowByteCount)
     guard !overflow else {

@@ -58,9 +58,13 @@ final class Program: Sendable {
       count: blocks.count)
   }
 
-  /// Whether programs of so many lanes exist.
-  static func isValid(lanes: Int) -> Bool {
-    lanes == 1 || lanes % Int(LN_LANE_UNIT) == 0 && (1...Int(LN_LANE_LIMIT)).contains(lanes)
+  /// - Throws: `usage` for a number of lanes that no program has.
+  static func check(lanes: Int) throws(CoalitionError) {
+    let isValid =
+      lanes == 1 || lanes % Int(LN_LANE_UNIT) == 0 && (1...Int(LN_LANE_LIMIT)).contains(lanes)
+    guard isValid else {
+      throw CoalitionError(.usage, "lanes are 1, 16, 32, 48 or 64", found: "\(lanes)")
+    }
   }
 
   private static func rounded(_ bytes: Int) -> Int {

@@ -45,6 +45,7 @@ package final class Routine: Sendable {
     guard set.isAvailable else {
       throw CoalitionError(.usage, "the instruction set \(set.rawValue) cannot run here")
     }
+    if let lanes = options.lanes { try Program.check(lanes: lanes) }
     let isBrief = isBrief(examples: call.examples)
     let threads = isBrief ? 1 : try Plan.threads(options.threads)
     let room = options.memoryLimit - constantByteCount - call.byteCount
@@ -88,9 +89,7 @@ package final class Routine: Sendable {
   // MARK: Programs and their cost
 
   func program(lanes: Int) throws(CoalitionError) -> Program {
-    guard Program.isValid(lanes: lanes) else {
-      throw CoalitionError(.usage, "lanes are 1, 16, 32, 48 or 64", found: "\(lanes)")
-    }
+    try Program.check(lanes: lanes)
     if let program = programs.withLock({ $0[lanes] }) { return program }
     let program = try Program(draft, arena, lanes: lanes, precision: precision, store: store)
     return programs.withLock { programs in
