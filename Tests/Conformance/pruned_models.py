@@ -12,7 +12,6 @@ import pathlib
 import sys
 
 import numpy as np
-import onnx
 import onnxruntime
 
 
@@ -29,7 +28,6 @@ def main():
     for path in models:
         rows, expected = array(folder, path.stem, "input"), array(folder, path.stem, "output")
         try:
-            onnx.checker.check_model(onnx.load(path), full_check=True)
             session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
             (found,) = session.run(None, {session.get_inputs()[0].name: rows})
             difference = float(np.abs(found - expected).max() / np.abs(expected).max())
