@@ -15,15 +15,9 @@ typedef struct cholesky {
   void (*solve)(const double *rows, size_t count, double *x);
 } cholesky;
 
-static const cholesky kernels[LN_ISA_COUNT] = {
-    [LN_GENERIC] = {factor_generic_f64, solve_generic_f64},
-#if defined(__x86_64__)
-    [LN_AVX2] = {factor_avx2_f64, solve_avx2_f64},
-    [LN_AVX512] = {factor_avx512_f64, solve_avx512_f64},
-#elif defined(__aarch64__)
-    [LN_NEON] = {factor_neon_f64, solve_neon_f64},
-#endif
-};
+#define ROW(isa, target, unused) [LN_##isa] = {factor_##target##_f64, solve_##target##_f64},
+static const cholesky kernels[LN_ISA_COUNT] = {LN_TARGETS(ROW, )};
+#undef ROW
 
 int ln_cholesky(ln_isa isa, double *rows, size_t count) { return kernels[isa].factor(rows, count); }
 

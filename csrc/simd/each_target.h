@@ -32,22 +32,20 @@
 
 #define LN__TYPES(name, target)                                                                    \
   { name##_##target##_f32, name##_##target##_f64 }
+// The targets that are compiled: X(its name in ln_isa, its suffix, argument).
 #if defined(__x86_64__) && defined(LN_FEWER_TARGETS)
-#define LN_TABLE(name)                                                                             \
-  { [LN_GENERIC] = LN__TYPES(name, generic), [LN_AVX512] = LN__TYPES(name, avx512), }
+#define LN_TARGETS(X, argument) X(GENERIC, generic, argument) X(AVX512, avx512, argument)
 #elif defined(__x86_64__)
-#define LN_TABLE(name)                                                                             \
-  {                                                                                                \
-    [LN_GENERIC] = LN__TYPES(name, generic), [LN_AVX2] = LN__TYPES(name, avx2),                    \
-    [LN_AVX512] = LN__TYPES(name, avx512),                                                         \
-  }
+#define LN_TARGETS(X, argument)                                                                    \
+  X(GENERIC, generic, argument) X(AVX2, avx2, argument) X(AVX512, avx512, argument)
 #elif defined(__aarch64__)
-#define LN_TABLE(name)                                                                             \
-  { [LN_GENERIC] = LN__TYPES(name, generic), [LN_NEON] = LN__TYPES(name, neon), }
+#define LN_TARGETS(X, argument) X(GENERIC, generic, argument) X(NEON, neon, argument)
 #else
-#define LN_TABLE(name)                                                                             \
-  { [LN_GENERIC] = LN__TYPES(name, generic), }
+#define LN_TARGETS(X, argument) X(GENERIC, generic, argument)
 #endif
+#define LN__ROW(isa, target, name) [LN_##isa] = LN__TYPES(name, target),
+#define LN_TABLE(name)                                                                             \
+  { LN_TARGETS(LN__ROW, name) }
 
 #define LN_TARGET generic
 #define LN_VECTOR_BYTES 16
