@@ -109,7 +109,8 @@ struct PruneFlags: Sendable {
     }
     self.amount = amount
     guard output != nil || report != nil || runtime.isDryRun else {
-      throw CoalitionError(.usage, "nothing would be left of the work: give --output X.onnx")
+      throw CoalitionError(
+        .usage, "the smaller model would go nowhere: give --output X.onnx or --report FILE")
     }
     if let output, !output.lowercased().hasSuffix(".onnx") {
       throw CoalitionError(

@@ -125,8 +125,9 @@ struct PruneReport {
         "difference of scores", "", Numbers.fixed(100 * agreement.relativeDifference, 1) + " %")
     }
     let name = output.map { "\($0): " } ?? ""
+    let repairs = session.flags.repairs.isEmpty ? "" : "before it was repaired, "
     return table.text
-      + "\(name)equals the masked network to \(Numbers.significant(session.difference, 2)), "
+      + "\(name)\(repairs)equals the masked network to \(Numbers.significant(session.difference, 2)), "
       + "in \(Numbers.seconds(took))\n"
   }
 }

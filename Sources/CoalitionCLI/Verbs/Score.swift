@@ -115,7 +115,8 @@ struct ScoreVerb {
     guard !layers.isEmpty else {
       throw CoalitionError(
         .unsupported, "the model has no layer with units that could be scored",
-        expected: "convolutions or dense layers in front of others")
+        expected: "convolutions or dense layers in front of others"
+          + (flags.options.metric == .scale ? ", with batch normalisations" : ""))
     }
     return layers
   }
@@ -127,6 +128,15 @@ struct ScoreVerb {
     let line =
       "\(flags.options.metric.rawValue) scores of \(Numbers.grouped(units)) units in "
       + "\(scores.count) layers"
+    let unmet = scores.filter { $0.stop == .evaluations }.count
+    var warnings: [String] = []
+    if unmet > 0, flags.options.sampling.looksAtResults {
+      let limit = ShapleyOptions.defaultEvaluationsPerPlayer
+      warnings.append(
+        "in \(unmet) of \(scores.count) layers the evaluations ended before the errors were small enough: "
+          + "--evaluations, by default \(limit) for each unit")
+    }
+    for warning in warnings { runtime.warn(warning) }
     guard let output else {
       guard !runtime.isQuiet else { return }
       var text = line + "\n"
@@ -142,6 +152,7 @@ struct ScoreVerb {
         .init("layers", .array(scores.map { .string($0.layer.name) })),
         .init("per-example", .bool(arguments[Self.perExampleFlag])),
       ] + flags.record + subject.arrays.record
+    record.warnings = warnings
     record.result = [
       .init("units", .integer(units)),
       .init(
