@@ -134,6 +134,33 @@ def sweep(engine, batches, request_counts, threads, seconds, measure=Measurement
     return measure(engine, best["batch"], best["requests"], best["threads"]), table
 
 
+def serve_fastest(arguments, version, candidates, seconds, shape, reply):
+    """Measures candidates, (description, batch, measurement) each, and serves the fastest one.
+
+    `seconds` are those of warming up and of the measurement.
+    """
+    best, found = None, 0.0
+    for description, batch, measurement in candidates:
+        measurement.run(seconds[0])
+        result = measurement.run(seconds[1])
+        rate = result["examples"] / result["seconds"]
+        log(f"{arguments.peer}: {description}, {rate:.0f}/s")
+        if rate > found:
+            best, found = (batch, measurement), rate
+    batch, measurement = best
+    reply(
+        {
+            "ready": True,
+            "peer": arguments.peer,
+            "version": version,
+            "batch": batch,
+            "requests": 1,
+            "threads": arguments.threads,
+        }
+    )
+    converse(measurement, shape, reply)
+
+
 def static_shapes(path):
     """The shapes of the input and the output without their first axis, which is the batch."""
     import onnx

@@ -200,25 +200,15 @@ def main():
         reply({"ready": False, "peer": arguments.peer, "reason": str(absent)})
         return
     torch.set_num_threads(arguments.threads)
-    found = []
-    for batch in arguments.batches:
-        scoring = Scoring(tail, shape, arguments.images, arguments.permutations, batch)
-        scoring.run(0.1)
-        result = scoring.run(0.5)
-        found.append((result["examples"] / result["seconds"], scoring))
-        peers.log(f"{arguments.peer}: batch {batch}, {found[-1][0]:.0f}/s")
-    scoring = max(found, key=lambda pair: pair[0])[1]
-    reply(
-        {
-            "ready": True,
-            "peer": arguments.peer,
-            "version": torch.__version__,
-            "batch": scoring.batch,
-            "requests": 1,
-            "threads": arguments.threads,
-        }
+    candidates = (
+        (
+            f"batch {batch}",
+            batch,
+            Scoring(tail, shape, arguments.images, arguments.permutations, batch),
+        )
+        for batch in arguments.batches
     )
-    peers.converse(scoring, shape, reply)
+    peers.serve_fastest(arguments, torch.__version__, candidates, (0.1, 0.5), shape, reply)
 
 
 if __name__ == "__main__":

@@ -97,27 +97,17 @@ def main():
     torch.set_num_threads(arguments.threads)
     shape, _ = peers.static_shapes(arguments.model)
     formats = [False, True] if len(shape) == 3 else [False]
-    found = []
-    for channels_last in formats:
-        training = Training(
-            arguments.model, shape, arguments.batch, arguments.peer == "torch-compile", channels_last
+    compiled = arguments.peer == "torch-compile"
+    # Made one after the other: each has its weights and data.
+    candidates = (
+        (
+            f"channels last {channels_last}",
+            arguments.batch,
+            Training(arguments.model, shape, arguments.batch, compiled, channels_last),
         )
-        training.run(1)
-        result = training.run(1)
-        found.append((result["examples"] / result["seconds"], training))
-        peers.log(f"{arguments.peer}: channels last {channels_last}, {found[-1][0]:.0f}/s")
-    training = max(found, key=lambda pair: pair[0])[1]
-    reply(
-        {
-            "ready": True,
-            "peer": arguments.peer,
-            "version": torch.__version__,
-            "batch": arguments.batch,
-            "requests": 1,
-            "threads": arguments.threads,
-        }
+        for channels_last in formats
     )
-    peers.converse(training, shape, reply)
+    peers.serve_fastest(arguments, torch.__version__, candidates, (1, 1), shape, reply)
 
 
 if __name__ == "__main__":
