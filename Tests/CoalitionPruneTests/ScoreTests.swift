@@ -1,4 +1,4 @@
-// Scores against the published fixtures, closed forms and enumeration.
+// Scores against enumeration, differences and each other.
 
 import CoalitionBase
 import CoalitionNet
@@ -7,161 +7,6 @@ import CoalitionShapley
 import Glibc
 import TestSupport
 import Testing
-
-/// The network of four units that computes the larger of two numbers (Ancona, Oeztireli, Gross 2020, and its unit tests).
-struct MaxModel {
-  let coupling: UnitCoupling
-  let inputs: [String: Tensor]
-  let labels: Tensor
-
-  /// - Parameter weights: of the units in the output.
-  init(_ weights: [Float]) throws {
-    let graph = Graph(
-      nodes: [
-        Node("MatMul", name: "hidden", inputs: ["x", "w1"], outputs: ["z"]),
-        Node("Relu", inputs: ["z"], outputs: ["a"]),
-        Node("MatMul", name: "out", inputs: ["a", "w2"], outputs: ["y"]),
-      ], inputs: [Port("x", shape: [.symbolic("N"), 2])], outputs: [Port("y", shape: nil)],
-      constants: [
-        "w1": try Tensor(shape: [2, 4], elements: .float32([-0.5, 1, 1, 1, 0.5, -1, 1, 1])),
-        "w2": try Tensor(shape: [4, 1], elements: .float32(weights)),
-      ])
-    coupling = try UnitCoupling(try Model(graph))
-    inputs = [
-      "x": try Tensor(shape: [4, 2], elements: .float32([0, 1, 1, 0, 1, 2, 2, 1]))
-    ]
-    labels = Tensor(.float32([1, 1, 2, 2]))
-  }
-
-  func scores(
-    _ metric: UnitMetric, _ change: (inout UnitScoreOptions) -> Void = { _ in }
-  ) async throws -> LayerScores {
-    var options = UnitScoreOptions()
-    options.metric = metric
-    options.loss = .squaredError
-    options.sampling.estimator = .exact
-    change(&options)
-    return try await UnitScorer(coupling, inputs: inputs, labels: labels, options)
-      .scores(layer: 0)
-  }
-}
-
-func expectClose(
-  _ found: [Double], _ expected: [Double], within tolerance: Double = 1e-6,
-  location: SourceLocation = #_sourceLocation
-) {
-  #expect(found.count == expected.count, sourceLocation: location)
-  for (a, b) in zip(found, expected) {
-    #expect(abs(a - b) <= tolerance, "\(found) for \(expected)", sourceLocation: location)
-  }
-}
-
-@Suite struct FixtureTests {
-  private let first: MaxModel
-  private let second: MaxModel
-
-  init() throws {
-    first = try MaxModel([1, 0.5, 0.5, 0])
-    second = try MaxModel([1, 0.5, 0.5, -0.1])
-  }
-
-  @Test func weights() async throws {
-    expectClose(try await first.scores(.weight).scores, [1, 2, 2, 2])
-    expectClose(
-      try await first.scores(.weightSquared).scores, [0.5, 2, 2, 2].map { $0.squareRoot() })
-    // Distances between the columns; two of them are alike.
-    let near = 0.5.squareRoot() * 3
-    let far = (1.5 * 1.5 + 0.5 * 0.5).squareRoot()
-    expectClose(
-      try await first.scores(.geometricMedian).scores,
-      [near + 2 * far, near + 4, far + 2, far + 2])
-    expectClose(
-      try await first.scores(.adaptiveMagnitude).scores, [0.5 / 6.5, 1.0 / 3, 1.0 / 3, 1.0 / 3])
-  }
-
-  @Test func activations() async throws {
-    expectClose(try await first.scores(.activationCount).scores, [0.5, 0.5, 1, 1])
-  }
-
-  @Test func gradientsWithoutLoss() async throws {
-    expectClose(try await first.scores(.sensitivity).scores, [0, 0, 0, 0])
-    expectClose(try await first.scores(.taylor).scores, [0, 0, 0, 0])
-  }
-
-  @Test func gradients() async throws {
-    // At the output of the layer, where relu hides the gradient of inactive units, and behind relu.
-    expectClose(
-      try await second.scores(.sensitivity) { $0.atOutput = true }.scores, [0.2, 0.1, 0.2, 0.04])
-    expectClose(try await second.scores(.sensitivity).scores, [0.4, 0.2, 0.2, 0.04])
-    expectClose(try await second.scores(.taylor).scores, [0.1, 0.1, 0.5, 0.1])
-    expectClose(try await second.scores(.taylorSigned).scores, [0.1, 0.1, 0.5, -0.1])
-    // Half the mean square of the same sums: examples (0, 1), (1, 0), (1, 2), (2, 1).
-    // A is 0.5 and 0.5 in two examples with gradients of 0.2 and 0.6; B is 1 and 1 with 0.1 and 0.3.
-    expectClose(
-      Array(try await second.scores(.fisher).scores.prefix(2)), [0.1 / 8, 0.1 / 8])
-  }
-
-  @Test func shapley() async throws {
-    let exact = try await first.scores(.shapley)
-    expectClose(exact.scores, [0.375, 0.375, 1.75, 0])
-    expectClose(exact.standardErrors, [0, 0, 0, 0])
-    expectClose(
-      try await first.scores(.shapley) { $0.loss = .absoluteError }.scores, [0.25, 0.25, 1, 0])
-    expectClose(
-      try await first.scores(.shapley) { $0.aggregation = .meanAndDeviations }.scores,
-      [1.204, 1.204, 4.25, 0], within: 5e-4)
-    expectClose(try await second.scores(.shapley).scores, [0.425, 0.425, 2.0, -0.4])
-    expectClose(
-      try await second.scores(.shapley) { $0.loss = .absoluteError }.scores,
-      [0.25, 0.25, 1, -0.2])
-  }
-
-  @Test func leaveOneOut() async throws {
-    expectClose(try await first.scores(.leaveOneOut).scores, [0.125, 0.125, 1.25, 0])
-  }
-
-  /// With a single output and squared error: phi_u = c_u (2 (y - b) - sum of c), c the contributions to the output.
-  @Test func affineTail() async throws {
-    let model = second
-    let scores = try await model.scores(.shapley) { $0.plan.precision = .double }
-    let exact = try #require(scores.examples)
-    let rows = model.inputs["x"]?.doubles ?? []
-    let columns: [[Double]] = [[-0.5, 0.5], [1, -1], [1, 1], [1, 1]]
-    let weights = [1, 0.5, 0.5, -0.1]
-    for example in 0..<4 {
-      let x = Array(rows[example * 2..<example * 2 + 2])
-      let contributions = zip(columns, weights).map { max(0, $0[0] * x[0] + $0[1] * x[1]) * $1 }
-      let rest = 2 * model.labels.doubles[example] - contributions.reduce(0, +)
-      expectClose(exact[example], contributions.map { $0 * rest }, within: 1e-6)
-    }
-  }
-
-  /// Any number of permutations gives values that add up; an expected value of many that is the exact one.
-  @Test func sampling() async throws {
-    let few = try await second.scores(.shapley) {
-      $0.sampling.estimator = .permutation
-      $0.sampling.samples = 3
-    }
-    #expect(abs(few.scores.reduce(0, +) - 2.45) < 1e-6)
-    // The loss is a polynomial of second degree in what is present, for which a pair of opposite orders is exact.
-    let pairs = try await second.scores(.shapley) {
-      $0.sampling.estimator = .permutation
-      $0.sampling.antithetic = true
-      $0.sampling.samples = 2
-    }
-    expectClose(pairs.scores, [0.425, 0.425, 2.0, -0.4])
-    let many = try await second.scores(.shapley) {
-      $0.loss = .absoluteError
-      $0.sampling.estimator = .permutation
-      $0.sampling.antithetic = true
-      $0.sampling.samples = 2000
-    }
-    for (unit, expected) in [0.25, 0.25, 1, -0.2].enumerated() {
-      #expect(abs(many.scores[unit] - expected) <= 5 * many.standardErrors[unit] + 1e-6)
-      #expect(many.standardErrors[unit] < 0.02)
-    }
-  }
-}
 
 @Suite struct ScoreTests {
   /// A convolutional network with a dead unit, a unit that nobody reads, and two that are the same.
@@ -457,30 +302,6 @@ func expectClose(
     for (a, b) in zip(chosen.scores, exact.scores) { #expect(abs(a - b) < 0.3 * size) }
   }
 
-  /// In front of a relu and behind it, units are the same players: all but the sensitivity agree.
-  @Test func placesAroundRelu() async throws {
-    let (graph, builder) = Architecture.vgg.build()
-    let coupling = try UnitCoupling(try Model(graph))
-    let layer = try coupling.layer(named: "c3")
-    func scores(_ metric: UnitMetric, atOutput: Bool) async throws -> [Double] {
-      var options = UnitScoreOptions()
-      options.metric = metric
-      options.atOutput = atOutput
-      options.plan.precision = .double
-      options.sampling.estimator = .exact
-      return try await UnitScorer(
-        coupling, inputs: ["x": builder.rows(3)], labels: Tensor(.int64([0, 1, 2])), options
-      ).scores(layer: layer).scores
-    }
-    for metric in [UnitMetric.weight, .activationCount, .taylor, .shapley, .leaveOneOut] {
-      expectClose(
-        try await scores(metric, atOutput: true), try await scores(metric, atOutput: false),
-        within: 1e-9)
-    }
-    #expect(
-      try await scores(.sensitivity, atOutput: true) != scores(.sensitivity, atOutput: false))
-  }
-
   /// Untrained networks do better on the examples without the units that harm (paper 3, its section on untrained networks).
   @Test func negativeUnitsHarm() async throws {
     var better = 0
@@ -552,49 +373,6 @@ func expectClose(
         $0.aggregation = .meanAndDeviations
       }
     }
-  }
-
-  /// The zero that stands for a unit's absence is the removal, in every family of networks: units that are groups by
-  /// themselves lose what the smaller network loses.
-  @Test(arguments: Architecture.allCases) func absenceIsRemoval(
-    _ architecture: Architecture
-  ) async throws {
-    let (graph, builder) = architecture.build()
-    let coupling = try UnitCoupling(try Model(graph))
-    let rows = builder.rows(4)
-    let scores = try await Model(graph).scores(["x": rows])
-    let inputs = ["x": rows]
-    let labels = Tensor(.int64((0..<4).map { Int64($0 % scores.shape[1]) }))
-    var options = UnitScoreOptions()
-    options.plan.precision = .double
-    options.metric = .leaveOneOut
-    var examples = LabelledExamples(inputs: inputs, labels: labels)
-    examples.plan.precision = .double
-    let full = try await examples.measure(coupling.model).loss
-    // Where a normalisation follows an addition or concatenation, a zero is not what a removed unit is (docs/Methods.md).
-    let excluded: [Architecture: Set<String>] = [
-      .densenet: ["stem", "g0", "g1", "g2"]
-    ]
-    var compared = 0
-    for (index, layer) in coupling.layers.enumerated() {
-      if excluded[architecture]?.contains(layer.name) ?? false { continue }
-      let alone = (0..<layer.unitCount).filter { unit in
-        let group = coupling.group(of: HiddenUnit(layer: index, unit: unit))
-        return coupling.groups[group].units.count == 1 && coupling.canRemove([group])
-          && coupling.groups[group].obstacle == nil
-      }
-      if alone.isEmpty { continue }
-      let found = try await UnitScorer(coupling, inputs: inputs, labels: labels, options)
-        .scores(layer: index)
-      for unit in alone {
-        let group = coupling.group(of: HiddenUnit(layer: index, unit: unit))
-        let without = try await examples.measure(try Model(try coupling.removing([group]))).loss
-        #expect(
-          abs(found.scores[unit] - (without - full)) < 1e-9, "\(layer.name) unit \(unit)")
-        compared += 1
-      }
-    }
-    #expect(compared > 0 || [.mobilenet, .resnext].contains(architecture))
   }
 
   @Test func scales() async throws {
