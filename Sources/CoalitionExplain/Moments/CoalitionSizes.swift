@@ -51,12 +51,13 @@ extension MomentSubjects {
       ).doubles
       for (index, member) in chunk.enumerated() {
         let place = (member.subject * playerCount + member.player) * width
-        for (size, weight) in sizes.weights.enumerated() {
-          let without = (index * lanes + 2 * size) * width
-          for element in 0..<width {
-            values[place + element] +=
-              weight * (means[without + width + element] - means[without + element])
+        for element in 0..<width {
+          var sum = 0.0
+          for (size, weight) in sizes.weights.enumerated() {
+            let without = (index * lanes + 2 * size) * width + element
+            sum += weight * (means[without + width] - means[without])
           }
+          values[place + element] = sum
         }
       }
     }
@@ -73,32 +74,45 @@ extension MomentSubjects {
     work.own = try await contributions(members, run)
     work.held = MomentPlan.Held(rows: held)
     let others = playerCount - 1
-    for (index, member) in members.enumerated() {
-      var own: [Double] = []
-      var mean: [Double] = []
-      for direction in 0..<plan.rank {
-        let start = (member.subject * plan.rank + direction) * playerCount
-        let row = basis?.directions[start..<start + playerCount] ?? []
-        own.append(row.isEmpty ? 0 : row[start + member.player])
-        mean.append(others > 0 ? (row.reduce(0, +) - own[direction]) / Double(others) : 0)
+    // Per size, without the member and with it: p, w, kappa, mu and root, which all members share.
+    var sides: [Double] = []
+    for size in sizes {
+      let share = others > 0 ? Double(size) / Double(others) : 0
+      let kappa = others > 1 ? share * Double(others - size) / Double(others - 1) : 0
+      for isIn in [0.0, 1.0] {
+        sides += [share, isIn, kappa, others > 0 ? kappa / Double(others) : 0, kappa.squareRoot()]
       }
-      for size in sizes {
-        let share = others > 0 ? Double(size) / Double(others) : 0
-        let kappa =
-          others > 1
-          ? share * Double(others - size) / Double(others - 1) : 0
-        for isIn in [0.0, 1.0] {
-          work.scalars += [
-            share, isIn, kappa, others > 0 ? kappa / Double(others) : 0, kappa.squareRoot(),
-          ]
-          work.scalars += own
-          work.scalars += mean
-        }
-      }
-      work.subjectOf += [Int32](repeating: Int32(member.subject), count: lanes)
-      work.ownOf += [Int32](repeating: Int32(index), count: lanes)
-      work.held.rowOf += [Int32](repeating: Int32(exampleOf[member.subject]), count: lanes)
     }
+    let sums = (0..<count * plan.rank).map { row in
+      basis?.directions[row * playerCount..<(row + 1) * playerCount].reduce(0, +) ?? 0
+    }
+    var scalarOf: [Int32] = []
+    scalarOf.reserveCapacity(work.examples)
+    work.subjectOf.reserveCapacity(work.examples)
+    work.ownOf.reserveCapacity(work.examples)
+    work.held.rowOf.reserveCapacity(work.examples)
+    if plan.rank == 0 { work.scalars = sides }
+    for (index, member) in members.enumerated() {
+      for lane in 0..<lanes {
+        work.subjectOf.append(Int32(member.subject))
+        work.ownOf.append(Int32(index))
+        work.held.rowOf.append(Int32(exampleOf[member.subject]))
+        scalarOf.append(Int32(plan.rank == 0 ? lane : index * lanes + lane))
+      }
+      guard plan.rank > 0 else { continue }
+      var directions = [Double](repeating: 0, count: 2 * plan.rank)
+      for direction in 0..<plan.rank {
+        let row = member.subject * plan.rank + direction
+        let own = basis?.directions[row * playerCount + member.player] ?? 0
+        directions[direction] = own
+        directions[plan.rank + direction] = others > 0 ? (sums[row] - own) / Double(others) : 0
+      }
+      for lane in 0..<lanes {
+        work.scalars += sides[5 * lane..<5 * lane + 5]
+        work.scalars += directions
+      }
+    }
+    work.scalarOf = scalarOf
     return work
   }
 }

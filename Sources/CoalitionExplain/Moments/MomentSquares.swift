@@ -2,7 +2,8 @@
 //
 // Players who reach no position of a front together (Modes/Moments/Reach.swift) share a row: at every position it is the
 // contribution c_g of one of them. Its square is a term of the sum of c_g^2, and for signals v at the fronts c o v, taken
-// back to the sources, gives every player's c_g^2 . v.
+// back to the sources, gives every player's c_g^2 . v. Players with channels of their own in front of the front need no rows
+// (Modes/Moments/OwnChannels.swift).
 
 import CoalitionBase
 import CoalitionNet
@@ -12,14 +13,6 @@ extension MomentSubjects {
   fileprivate struct Class: SubjectPart {
     let subject: Int
     let number: Int32
-  }
-
-  func apartClasses(ofExample example: Int) -> [Int32] {
-    var ids: [String: [Int32]] = [:]
-    for (source, map) in zip(plan.sources, maps) {
-      ids[source.name] = Array(map.ids(ofExample: example))
-    }
-    return plan.apartClasses(ids, playerCount: playerCount)
   }
 
   private func classes(of subject: Int) -> [Int32] {
@@ -44,6 +37,10 @@ extension MomentSubjects {
 
   /// The sum of c_g^2 in double, from a row per class: at every position it is one player's c_g.
   func squaresOfPlayers(_ run: RunOptions) async throws(CoalitionError) -> [Tensor] {
+    if let own {
+      let rows = try changeRows(Array(0..<count))
+      return [try await plan.squares(of: own, rows, count: count, held: heldRows(1), run)]
+    }
     var sums = plan.frontCounts.map { [Double](repeating: 0, count: count * $0) }
     for chunk in chunks(of: activeClasses) {
       let rows = try await contributions(Array(chunk), run)
@@ -71,6 +68,17 @@ extension MomentSubjects {
   ) async throws(CoalitionError) -> [Double] {
     if ownsElements { return try await playerSums(of: signals, run, by: .squares) }
     var sums = [Double](repeating: 0, count: count * playerCount)
+    if let own {
+      let found = try await plan.squareSums(
+        of: own, try changeRows(Array(0..<count)), signals: signals[0], count: count,
+        held: heldRows(1), run
+      ).doubles
+      for (place, sum) in found.enumerated() {
+        let (subject, index) = place.quotientAndRemainder(dividingBy: own.players.count)
+        sums[subject * playerCount + Int(own.players[index])] = sum
+      }
+      return sums
+    }
     let numbers = signals.map(\.doubles)
     for chunk in chunks(of: activeClasses) {
       let parts = Array(chunk)
@@ -102,5 +110,27 @@ extension MomentSubjects {
       }
     }
     return sums
+  }
+
+  /// The contributions of members whose players have channels of their own, [members, count]; nil where those of all
+  /// players take much memory.
+  func contributions(
+    _ members: [Member], _ own: OwnChannels, _ run: RunOptions
+  ) async throws(CoalitionError) -> Tensor? {
+    let width = plan.frontCounts[0]
+    let subjects = Set(members.map(\.subject)).sorted()
+    let all = subjects.count * own.players.count
+    guard all * width * plan.precision.byteCount <= 128 << 20 else { return nil }
+    let found = try await plan.contributions(
+      of: own, try changeRows(subjects), count: subjects.count,
+      held: MomentPlan.Held(rows: held, rowOf: subjects.map { Int32(exampleOf[$0]) }), run)
+    var places: [Member: Int] = [:]
+    for (row, subject) in subjects.enumerated() {
+      for (index, player) in own.players.enumerated() {
+        places[Member(subject: subject, player: Int(player))] = row * own.players.count + index
+      }
+    }
+    // A member differs from the baseline, so its player has channels.
+    return try found.reshaped(to: [all, width]).rows(members.map { places[$0] ?? 0 })
   }
 }

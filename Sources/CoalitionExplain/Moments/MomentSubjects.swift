@@ -26,6 +26,8 @@ struct MomentSubjects: Sendable {
   /// Where `ownsElements` is not so, per example (or of all alike): a number for every player; players of one number
   /// reach no position together.
   private(set) var classes: [[Int32]] = []
+  /// Where players have channels of their own in front of the front: that takes no classes.
+  private(set) var own: OwnChannels?
 
   var count: Int { exampleOf.count }
   var playerCount: Int { playerSet.playerCount }
@@ -79,9 +81,13 @@ struct MomentSubjects: Sendable {
         .squares, of: changes.map { $0.map { $0 * $0 } }, run)
     } else {
       let divisions = maps.compactMap(\.exampleCount).first ?? 1
-      let wanted = divisions > 1 ? Set(examples) : [0]
-      classes = (0..<divisions).map { example in
-        wanted.contains(example) ? apartClasses(ofExample: example) : []
+      if divisions == 1 { own = plan.ownChannels(ids(ofExample: 0)) }
+      if own == nil {
+        let wanted = divisions > 1 ? Set(examples) : [0]
+        classes = (0..<divisions).map { example in
+          wanted.contains(example)
+            ? plan.apartClasses(ids(ofExample: example), playerCount: playerCount) : []
+        }
       }
       squares = try await squaresOfPlayers(run)
     }
@@ -101,6 +107,25 @@ struct MomentSubjects: Sendable {
       rowOf: exampleOf.flatMap { [Int32](repeating: Int32($0), count: times) })
   }
 
+  /// Per source the players of its elements.
+  private func ids(ofExample example: Int) -> [String: [Int32]] {
+    var ids: [String: [Int32]] = [:]
+    for (source, map) in zip(plan.sources, maps) {
+      ids[source.name] = Array(map.ids(ofExample: example))
+    }
+    return ids
+  }
+
+  /// The changes of some subjects, per source.
+  func changeRows(_ subjects: [Int]) throws(CoalitionError) -> [String: Tensor] {
+    var rows: [String: Tensor] = [:]
+    for (source, change) in zip(plan.sources, changes) {
+      let all = try Tensor(shape: [count, source.count], elements: .float64(change))
+      rows[source.name] = subjects.count == count ? all : try all.rows(subjects)
+    }
+    return rows
+  }
+
   /// Rows of the sources, as many for every subject, to the fronts.
   private func fronts(
     _ passage: MomentPlan.Passage, of rows: [[Double]], times: Int = 1, _ run: RunOptions
@@ -117,7 +142,7 @@ struct MomentSubjects: Sendable {
   // MARK: Players
 
   /// A subject and one of its players.
-  struct Member: SubjectPart {
+  struct Member: SubjectPart, Hashable {
     let subject: Int
     let player: Int
   }
@@ -144,7 +169,8 @@ struct MomentSubjects: Sendable {
   func contributions(
     _ members: [Member], _ run: RunOptions
   ) async throws(CoalitionError) -> [Tensor] {
-    try await contributions(members, { $0.player == $1 }, run)
+    if let own, let rows = try await contributions(members, own, run) { return [rows] }
+    return try await contributions(members, { $0.player == $1 }, run)
   }
 
   /// Sums of contributions of those players of each part who belong to it, per front [parts, count].

@@ -34,6 +34,7 @@ package final class MomentPlan: Sendable {
 
   enum Kind: Hashable {
     case values, changes, squares, transposedChanges, transposedSquares, moments
+    case own(OwnChannels, OwnResult)
     case gradient(seeds: Int)
   }
 
@@ -84,6 +85,7 @@ package final class MomentPlan: Sendable {
       case .squares: try mode.forwardDraft(.variances)
       case .transposedChanges: try mode.transposedDraft(.changes)
       case .transposedSquares: try mode.transposedDraft(.variances)
+      case .own(let channels, let result): try mode.ownDraft(channels, result)
       case .moments: try mode.momentsDraft(rank: rank)
       case .gradient(let seeds): try mode.gradientDraft(rank: rank, seeds: seeds)
       }
@@ -114,14 +116,6 @@ package final class MomentPlan: Sendable {
   }
 
   // MARK: In front of the fronts
-
-  /// Numbers 0, 1, ... of the players so that players of one number reach no position of a front together.
-  /// - Parameter ids: per source the players of the elements of an example, below 0 for none.
-  package func apartClasses(_ ids: [String: [Int32]], playerCount: Int) -> [Int32] {
-    var ofSlots: [Int: [Int32]] = [:]
-    for (slot, input) in inputs.enumerated() { ofSlots[slot] = ids[input.name] }
-    return mode.template.apartClasses(ofSlots, playerCount: playerCount)
-  }
 
   /// A pass in front of the fronts.
   package enum Passage: Sendable {
@@ -188,7 +182,7 @@ package final class MomentPlan: Sendable {
     return tensors
   }
 
-  private func inputSlots(
+  func inputSlots(
     _ rows: [String: Tensor], _ held: Held
   ) throws(CoalitionError) -> [SlotRows] {
     inputs.map { input in
@@ -216,8 +210,10 @@ package final class MomentPlan: Sendable {
     /// Per front: the contributions of a player that is set apart, [players, count]; none when nobody is.
     package var own: [Tensor] = []
     package var ownOf: [Int32] = []
-    /// What an example is, [examples, 5 + 2 rank]: the coefficients p, w, kappa, mu, root, u, v of lanes.h, ln_front.
+    /// What an example is, rows of 5 + 2 rank: the coefficients p, w, kappa, mu, root, u, v of lanes.h, ln_front.
     package var scalars: [Double] = []
+    /// The row of each example; nil: each has its own.
+    package var scalarOf: [Int32]?
     package var held = Held()
 
     package init(examples: Int) { self.examples = examples }
@@ -243,7 +239,8 @@ package final class MomentPlan: Sendable {
           work.basis[front], precision, rowOf: work.subjectOf)
       }
     }
-    rows[mode.slots.scalars] = SlotRows(Tensor(.float64(work.scalars)), precision)
+    rows[mode.slots.scalars] = SlotRows(
+      Tensor(.float64(work.scalars)), precision, rowOf: work.scalarOf)
     return rows
   }
 

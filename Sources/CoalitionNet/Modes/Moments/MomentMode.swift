@@ -72,9 +72,9 @@ struct MomentMode {
     View(Operand(space: .buffer(front.buffer)), shape: [front.count])
   }
 
-  /// The steps that carry rows of the sources to the fronts.
-  private func carried(
-    _ kind: Carrier.Kind
+  /// The steps that carry rows of the sources to the fronts, or to another value in front of them.
+  func carried(
+    _ kind: Carrier.Kind, to buffer: Int? = nil
   ) throws(CoalitionError) -> (lowering: Lowering, carrier: Carrier) {
     var lowering = empty
     var carrier = Carrier(kind)
@@ -83,7 +83,8 @@ struct MomentMode {
         carrier.set(buffer, to: Operand(space: .buffer(buffer)))
       }
     }
-    for (step, label) in template.steps(for: template.fronts.map(\.buffer)) {
+    let ends = buffer.map { [$0] } ?? template.fronts.map(\.buffer)
+    for (step, label) in template.steps(for: ends) {
       lowering.label = label
       if step is InputStep || !(step.writes.map(template.varies) ?? false) {
         lowering.emit(step)

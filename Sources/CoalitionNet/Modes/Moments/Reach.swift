@@ -209,4 +209,25 @@ extension MomentTemplate {
     }
     return classOf
   }
+
+  /// How the players share the channels of the layer in front of the only front.
+  /// - Parameter ids: as above.
+  /// - Returns: nil where there is no such layer, or a channel is nobody's or has several players.
+  func ownChannels(_ ids: [Int: [Int32]]) -> OwnChannels? {
+    guard let layer = ownLayer, let buffer = layer.input.buffer else { return nil }
+    var reach = Reach(lowering.draft.buffers)
+    for (step, _) in steps(for: [buffer]) {
+      if let input = step as? InputStep {
+        if let own = ids[input.slot] { reach.enter(input, own) }
+      } else {
+        reach.pass(step)
+      }
+    }
+    let channels = layer.geometry.inChannels
+    let places = reach[buffer].dropFirst(layer.input.offset).prefix(layer.inputCount)
+    let first = Array(places.prefix(channels))
+    let isSame = zip(places, places.dropFirst(channels)).allSatisfy { $0 == $1 }
+    guard isSame, first.allSatisfy({ reach.sets.members[Int($0)].count == 1 }) else { return nil }
+    return OwnChannels(first.map { reach.sets.members[Int($0)][0] })
+  }
 }
