@@ -137,7 +137,7 @@ import Testing
       signals: [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     ).run(bestVariant)
     #expect(found[0] == zip(slopes, [1, 2, 3]).map(*))
-    #expect(found[1] == zip(slopes, [4, 5, 6]).map { $0 * $0 * $1 })
+    #expect(found[1] == zip(slopes, [4, 5, 6]).map { $0 * ($0 * $1) })
     #expect(found[2] == zip(slopes, [7, 8, 9]).map(*))
   }
 

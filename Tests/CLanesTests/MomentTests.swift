@@ -126,7 +126,7 @@ import Testing
       let found = momentExperiment(function, 4, rank: 1, examples: 1, rows: rows).run(bestVariant)
       let slopes = applySlope(function, LN_SLOPE_DERIVATIVE, means)
       #expect(found[0] == applyFunction(function, means), "\(functionName(id))")
-      #expect(found[1] == zip(slopes, rows[1]).map { $0 * $0 * $1 }, "\(functionName(id))")
+      #expect(found[1] == zip(slopes, rows[1]).map { $0 * ($0 * $1) }, "\(functionName(id))")
       #expect(found[2] == zip(slopes, rows[2]).map(*), "\(functionName(id))")
     }
   }

@@ -18,6 +18,9 @@ typedef struct ln__frame {
   int lanes;
 } ln__frame;
 
+// Bytes of a vector of any target, at most.
+enum { LN_VECTOR_LIMIT = 128 };
+
 // Does work units begin .. end - 1 of a step.
 typedef void (*ln__run)(const ln_step *step, const ln__frame *frame, size_t begin, size_t end);
 

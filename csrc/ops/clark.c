@@ -17,9 +17,10 @@ static size_t units(const ln_step *step, int lanes) {
 // The states of a row of taps, of the rows so far, and of one tap.
 static size_t scratch(const ln_step *step, ln_type type, int lanes) {
   (void)type, (void)lanes;
-  return 3 * (size_t)(2 + step->clark.rank) * LN_ALIGNMENT;
+  return 3 * (size_t)(2 + step->clark.rank) * LN_VECTOR_LIMIT;
 }
 
+#define LN_WIDER
 #define LN_TEMPLATE "../ops/clark.c"
 #include "../simd/each_target.h"
 

@@ -65,7 +65,7 @@ LN_INLINE vec LN_NAME(where_known)(mask certain, vec turn) {
           certain, v_fma(by_mean, t.mean_s, v_fma(by_rest, t.bend_s, by_slope * t.slope_s)));      \
       const vec known = v_select(m + s == m + s, v_set(0), m + s);                                 \
       v_store_part(out->mean + i, v_fma(by_mean, g, mean) + known, n);                             \
-      v_store_part(out->rest + i, v_fma(by_rest, g * g, spread) + known, n);                       \
+      v_store_part(out->rest + i, v_fma(g, g * by_rest, spread) + known, n);                       \
       for (int a = 0; a < v->rank; a++) {                                                          \
         const ptrdiff_t at = a * v->step + (ptrdiff_t)i;                                           \
         const vec twice = v_set(2) * spread * v_load_part(v->factors + at, n);                     \

@@ -52,8 +52,9 @@ LN_INLINE void LN_NAME(clark_fold)(vec *a, const vec *b, int rank) {
   // A NaN on either side stays.
   const vec sum = a[0] + b[0], known = v_select(sum == sum, v_set(0), sum);
   a[0] = v_fma(w.theta, w.n.mean, v_select(w.first, a[0], b[0])) + known;
-  const vec own = v_fma(w.a * w.a, a[1], w.b * w.b * b[1]);
-  a[1] = v_fma(w.theta * w.theta, w.n.spread, own);
+  // The squares of small weights by themselves would be no normal numbers.
+  const vec shared = v_fma(w.b, w.b * b[1], w.theta * w.theta * w.n.spread);
+  a[1] = v_fma(w.a, w.a * a[1], shared);
   for (int i = 2; i < 2 + rank; i++) a[i] = v_fma(w.a, a[i], w.b * b[i]);
 }
 
@@ -79,8 +80,8 @@ LN_INLINE void LN_NAME(clark_unfold)(vec *signal, vec *other, const vec *a, cons
   const vec to_a = v_select(w.first, by_distance, -by_distance);
   other[0] = v_fma(signal[0], w.b, -to_a);
   signal[0] = v_fma(signal[0], w.a, to_a);
-  other[1] = v_fma(signal[1], w.b * w.b, by_square);
-  signal[1] = v_fma(signal[1], w.a * w.a, by_square);
+  other[1] = v_fma(w.b, w.b * signal[1], by_square);
+  signal[1] = v_fma(w.a, w.a * signal[1], by_square);
   for (int i = 2; i < 2 + rank; i++) {
     const vec both = v_set(2) * by_square * (a[i] - b[i]);
     other[i] = v_fma(signal[i], w.b, -both);

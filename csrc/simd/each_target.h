@@ -10,6 +10,9 @@
 //     ... kernels: functions named LN_NAME(run_copy), over `real`, `vec` and the v_ names ...
 //     #endif
 //
+// With LN_WIDER vectors are two registers where there are 32 of them: what a long chain of operations
+// makes of one half goes on while the other half waits.
+//
 // LN_FEWER_TARGETS, for builds that take long (.ci/sanitize), leaves AVX2 out: the same sources as
 // the others.
 //
@@ -72,7 +75,11 @@
 #pragma clang attribute push(                                                                      \
     __attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,avx2,fma"))), apply_to = function)
 #define LN_TARGET avx512
+#if defined(LN_WIDER)
+#define LN_VECTOR_BYTES 128
+#else
 #define LN_VECTOR_BYTES 64
+#endif
 #define LN_REGISTERS 32
 #include "one_target.h"
 #undef LN_TARGET

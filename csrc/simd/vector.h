@@ -10,7 +10,11 @@
 
 #define vec LN_NAME(vec)
 #define mask LN_NAME(mask)
+#if LN_VECTOR_BYTES > 64 // two registers: aligned like one
+typedef real vec __attribute__((ext_vector_type(LN_WIDTH), aligned(64)));
+#else
 typedef real vec __attribute__((ext_vector_type(LN_WIDTH)));
+#endif
 typedef LN__BITS mask __attribute__((ext_vector_type(LN_WIDTH)));
 
 #define LN_INLINE static inline __attribute__((always_inline, unused))
@@ -31,7 +35,34 @@ LN_INLINE void v_store(real *p, vec x) { memcpy(p, &x, sizeof x); }
 // The first n reals (0 < n < LN_WIDTH) of an array whose end may be near; the others read as zero.
 #define v_load_first LN_NAME(v_load_first)
 #define v_store_first LN_NAME(v_store_first)
-#if LN_VECTOR_BYTES == 64 && LN_SINGLE
+#if LN_VECTOR_BYTES == 128 && LN_SINGLE
+LN_INLINE vec v_load_first(const real *p, size_t n) {
+  const uint32_t first = (1u << n) - 1;
+  typedef real half __attribute__((ext_vector_type(16)));
+  const half low = (half)_mm512_maskz_loadu_ps((__mmask16)first, p);
+  const half high = (half)_mm512_maskz_loadu_ps((__mmask16)(first >> 16), p + 16);
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15,
+                                 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+LN_INLINE void v_store_first(real *p, vec x, size_t n) {
+  const uint32_t first = (1u << n) - 1;
+  _mm512_mask_storeu_ps(p, (__mmask16)first, (__m512)x.lo);
+  _mm512_mask_storeu_ps(p + 16, (__mmask16)(first >> 16), (__m512)x.hi);
+}
+#elif LN_VECTOR_BYTES == 128
+LN_INLINE vec v_load_first(const real *p, size_t n) {
+  const uint32_t first = (1u << n) - 1;
+  typedef real half __attribute__((ext_vector_type(8)));
+  const half low = (half)_mm512_maskz_loadu_pd((__mmask8)first, p);
+  const half high = (half)_mm512_maskz_loadu_pd((__mmask8)(first >> 8), p + 8);
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+LN_INLINE void v_store_first(real *p, vec x, size_t n) {
+  const uint32_t first = (1u << n) - 1;
+  _mm512_mask_storeu_pd(p, (__mmask8)first, (__m512d)x.lo);
+  _mm512_mask_storeu_pd(p + 8, (__mmask8)(first >> 8), (__m512d)x.hi);
+}
+#elif LN_VECTOR_BYTES == 64 && LN_SINGLE
 LN_INLINE vec v_load_first(const real *p, size_t n) {
   return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
 }
