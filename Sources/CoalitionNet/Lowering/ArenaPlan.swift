@@ -27,16 +27,16 @@ struct ArenaPlan: Sendable {
     // Outputs that overwrite an input belong to that input's buffer.
     var root = Array(draft.buffers.indices)
     for (index, step) in draft.steps.enumerated() {
-      guard let target = step.writes, let source = step.overwrites,
-        let output = target.buffer, let input = source.buffer
-      else { continue }
-      let kept = root[input]
-      let fits =
-        target.offset == 0 && source.offset == 0 && draft.buffers[output] == draft.buffers[input]
-        && draft.buffers[kept] == draft.buffers[input]
-      if fits && kept != output && last[kept] == index && first[output] == index {
-        root[output] = kept
-        last[kept] = last[output]
+      for (target, source) in step.replacements {
+        guard let output = target.buffer, let input = source.buffer else { continue }
+        let kept = root[input]
+        let fits =
+          target.offset == 0 && source.offset == 0 && draft.buffers[output] == draft.buffers[input]
+          && draft.buffers[kept] == draft.buffers[input]
+        if fits && kept != output && last[kept] == index && first[output] == index {
+          root[output] = kept
+          last[kept] = last[output]
+        }
       }
     }
 

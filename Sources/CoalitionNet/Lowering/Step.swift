@@ -11,11 +11,14 @@ protocol Step: Sendable {
   var reads: [Operand] { get }
   /// nil for a step that writes to the caller's arrays.
   var writes: Operand? { get }
-  /// What it writes besides: none of it shares memory with `writes` or with anything that is read.
+  /// What it writes besides: none of it shares memory with `writes` or, but for `replacements`, with anything that is
+  /// read.
   var alsoWrites: [Operand] { get }
   /// A buffer that is read position by position just before the same position is written: the output may take its
   /// place when nobody reads it later.
   var overwrites: Operand? { get }
+  /// Outputs, each with the input whose place it may take in this way.
+  var replacements: [(output: Operand, input: Operand)] { get }
   /// The same step with another operand in place of each.
   func encoded(_ places: Places) -> ln_step
   /// A line for `coalition plan`, without operands.
@@ -29,6 +32,10 @@ extension Step {
   /// Everything that the step writes into the arena.
   var allWrites: [Operand] { (writes.map { [$0] } ?? []) + alsoWrites }
   var overwrites: Operand? { nil }
+  var replacements: [(output: Operand, input: Operand)] {
+    guard let writes, let overwrites else { return [] }
+    return [(writes, overwrites)]
+  }
   var operations: Int { 0 }
 }
 

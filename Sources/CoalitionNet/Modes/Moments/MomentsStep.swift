@@ -13,6 +13,17 @@ struct MomentPlaces {
 
   var all: [Operand] { [mean] + others }
   var others: [Operand] { [rest] + (factors.map { [$0] } ?? []) }
+
+  /// These in place of others, part by part.
+  func replacing(
+    mean: Operand?, rest: Operand?, factors: Operand?
+  ) -> [(output: Operand, input: Operand)] {
+    var pairs: [(output: Operand, input: Operand)] = []
+    if let mean { pairs.append((self.mean, mean)) }
+    if let rest { pairs.append((self.rest, rest)) }
+    if let own = self.factors, let factors { pairs.append((own, factors)) }
+    return pairs
+  }
 }
 
 /// Where signals of moments lie; nil: zeros.
@@ -35,6 +46,9 @@ struct MomentsStep: Step {
   var reads: [Operand] { input.all }
   var writes: Operand? { output.mean }
   var alsoWrites: [Operand] { output.others }
+  var replacements: [(output: Operand, input: Operand)] {
+    output.replacing(mean: input.mean, rest: input.rest, factors: input.factors)
+  }
   var operations: Int { count * (function.momentOperations + 3 * rank) }
   var summary: String { "moments of \(function.name) \(count), rank \(rank)" }
 
@@ -62,6 +76,9 @@ struct MomentSlopeStep: Step {
   var reads: [Operand] { input.all + signal.all }
   var writes: Operand? { output.mean }
   var alsoWrites: [Operand] { output.others }
+  var replacements: [(output: Operand, input: Operand)] {
+    output.replacing(mean: signal.mean, rest: signal.rest, factors: signal.factors)
+  }
   var operations: Int { count * (2 * function.momentOperations + 8 * rank) }
   var summary: String { "slopes of the moments of \(function.name) \(count), rank \(rank)" }
 
