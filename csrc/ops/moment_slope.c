@@ -17,6 +17,7 @@ static size_t units(const ln_step *step, int lanes) {
   return ln__array_units(step->moment_slope.count, lanes);
 }
 
+#define LN_WIDER
 #define LN_TEMPLATE "../ops/moment_slope.c"
 #include "../simd/each_target.h"
 
@@ -59,10 +60,11 @@ LN_INLINE vec LN_NAME(where_known)(mask certain, vec turn) {
           by_slope = v_fma(v_load_part(signal->factors + at, n),                                   \
                            v_load_part(v->factors + at, n), by_slope);                             \
         }                                                                                          \
+      /* Products of two small numbers by themselves would be no normal numbers. */                \
       const vec mean = LN_NAME(where_known)(                                                       \
-          certain, v_fma(by_rest, t.bend_m, by_slope * t.slope_m));                                \
+          certain, v_fma(by_slope, t.slope_m, by_rest * t.bend_m));                                \
       const vec spread = LN_NAME(where_known)(                                                     \
-          certain, v_fma(by_mean, t.mean_s, v_fma(by_rest, t.bend_s, by_slope * t.slope_s)));      \
+          certain, v_fma(by_slope, t.slope_s, v_fma(by_rest, t.bend_s, by_mean * t.mean_s)));      \
       const vec known = v_select(m + s == m + s, v_set(0), m + s);                                 \
       v_store_part(out->mean + i, v_fma(by_mean, g, mean) + known, n);                             \
       v_store_part(out->rest + i, v_fma(g, g * by_rest, spread) + known, n);                       \

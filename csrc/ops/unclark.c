@@ -18,9 +18,10 @@ static size_t scratch(const ln_step *step, ln_type type, int lanes) {
   (void)type, (void)lanes;
   const ln_pool *s = &step->unclark.pool;
   const size_t rows = (size_t)s->kernel_h, states = rows * ((size_t)s->kernel_w + 1) + 4;
-  return states * (size_t)(2 + step->unclark.rank) * LN_ALIGNMENT;
+  return states * (size_t)(2 + step->unclark.rank) * LN_VECTOR_LIMIT;
 }
 
+#define LN_WIDER
 #define LN_TEMPLATE "../ops/unclark.c"
 #include "../simd/each_target.h"
 
