@@ -35,7 +35,7 @@ const ln__family ln__family_moments = {"moments", units, NULL, LN_TABLE(run_mome
           LN_NAME(v_moments_##name)(m, safe, __builtin_elementwise_sqrt(safe), &p);                \
       row.mean = v_select(certain, LN_NAME(v_function_##name)(m, &p), row.mean);                   \
       row.slope = v_select(certain, LN_NAME(v_slope_##name)(m, &p), row.slope);                    \
-      /* The square of a small slope by itself would be no normal number. */                         \
+      /* The square of a small slope by itself would be no normal number. */                       \
       const vec own =                                                                              \
           v_select(certain, v_set(0), v_fma(row.slope, row.slope * rest, row.bend));               \
       /* A NaN stays one in all that depends on it. */                                             \

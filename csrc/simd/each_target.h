@@ -10,8 +10,8 @@
 //     ... kernels: functions named LN_NAME(run_copy), over `real`, `vec` and the v_ names ...
 //     #endif
 //
-// With LN_WIDER vectors are two registers where there are 32 of them: what a long chain of operations
-// makes of one half goes on while the other half waits.
+// With LN_WIDER vectors are two registers where there are 32 of 64 bytes: in long chains of
+// operations one half goes on while the other waits.
 //
 // LN_FEWER_TARGETS, for builds that take long (.ci/sanitize), leaves AVX2 out: the same sources as
 // the others.

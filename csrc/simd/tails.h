@@ -63,8 +63,8 @@ LN_INLINE tails v_tails(vec distance) {
   return n;
 }
 
-// 1 / sqrt(s) for normal numbers s, to 2 ulp: a guess by halving the exponent, within 3.5 %, steps of
-// third order and one of Newton's, which take a fraction of the time of a square root and a
+// 1 / sqrt(s) for normal numbers s, to 2 ulp: a guess by halving the exponent, within 3.5 %, steps
+// of third order and one of Newton's, which take a fraction of the time of a square root and a
 // division.
 #define v_inverse_root LN_NAME(v_inverse_root)
 LN_INLINE vec v_inverse_root(vec s) {
