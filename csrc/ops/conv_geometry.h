@@ -5,7 +5,7 @@
 //   in general  [G][block of 16 output channels][ky][kx][c][channel of the block]; the last block
 //   of a
 //               group is as narrow as the channels that are left
-//   depthwise   [m][ky][kx][g] (one input channel per group, m of O output channels)
+//   depthwise   [m][ky][kx][g] (one input channel per group, m of O < 16 output channels)
 // followed by one block row of zeros, so that whole vectors can be read from the last row.
 
 #ifndef LN__CONV_GEOMETRY_H
@@ -15,8 +15,10 @@
 
 enum { LN__CONV_BLOCK = 16 };
 
+// With a block of outputs per channel the other forms are faster, whose vectors are stored as they
+// are: the sums are the same.
 static inline int ln__conv_is_depthwise(const ln_conv *s) {
-  return s->in_channels == 1 && s->groups > 1;
+  return s->in_channels == 1 && s->groups > 1 && s->out_channels < LN__CONV_BLOCK;
 }
 
 // Multiply-adds of one output: KH * KW * C.
