@@ -126,17 +126,15 @@ struct MomentSubjects: Sendable {
     return rows
   }
 
-  /// Rows of the sources, as many for every subject, to the fronts.
+  /// A row of the sources for every subject to the fronts.
   private func fronts(
-    _ passage: MomentPlan.Passage, of rows: [[Double]], times: Int = 1, _ run: RunOptions
+    _ passage: MomentPlan.Passage, of rows: [[Double]], _ run: RunOptions
   ) async throws(CoalitionError) -> [Tensor] {
     var tensors: [String: Tensor] = [:]
     for (source, row) in zip(plan.sources, rows) {
-      tensors[source.name] = try Tensor(
-        shape: [count * times, source.count], elements: .float64(row))
+      tensors[source.name] = try Tensor(shape: [count, source.count], elements: .float64(row))
     }
-    return try await plan.fronts(
-      passage, of: tensors, count: count * times, held: heldRows(times), run)
+    return try await plan.fronts(passage, of: tensors, count: count, held: heldRows(1), run)
   }
 
   // MARK: Players
@@ -212,61 +210,6 @@ struct MomentSubjects: Sendable {
     (0..<count).flatMap { subject in
       activePlayers(of: subject).map { Member(subject: subject, player: $0) }
     }
-  }
-
-  // MARK: Directions
-
-  /// Sums of contributions along directions in the space of players: per front [subjects * k, count], for k
-  /// directions of each subject, [subject][direction][player].
-  func fronts(
-    along directions: [Double], _ run: RunOptions
-  ) async throws(CoalitionError) -> [Tensor] {
-    let times = directions.count / max(count * playerCount, 1)
-    var rows: [[Double]] = []
-    for (index, map) in maps.enumerated() {
-      let width = map.elementCount
-      var numbers = [Double](repeating: 0, count: count * times * width)
-      for subject in 0..<count {
-        let ids = map.ids(ofExample: exampleOf[subject])
-        for direction in 0..<times {
-          let row = subject * times + direction
-          for (element, player) in zip(0..., ids) where player >= 0 {
-            numbers[row * width + element] =
-              changes[index][subject * width + element]
-              * directions[row * playerCount + Int(player)]
-          }
-        }
-      }
-      rows.append(numbers)
-    }
-    return try await fronts(.changes, of: rows, times: times, run)
-  }
-
-  /// The transpose: per row of signals at the fronts (k of every subject) and player the sum over the player's
-  /// elements of change times what comes back, [subject][row][player]. With squares, of squared changes and weights.
-  func playerSums(
-    of signals: [Tensor], _ run: RunOptions, by passage: MomentPlan.Passage = .changes
-  ) async throws(CoalitionError) -> [Double] {
-    let rowCount = signals.first?.shape[0] ?? 0
-    let times = rowCount / max(count, 1)
-    let back = try await plan.sources(
-      passage, of: signals, count: rowCount, held: heldRows(times), run)
-    let isSquared = if case .squares = passage { true } else { false }
-    var sums = [Double](repeating: 0, count: rowCount * playerCount)
-    for (index, (source, map)) in zip(plan.sources, maps).enumerated() {
-      guard let numbers = back[source.name]?.doubles else { continue }
-      let width = map.elementCount
-      for row in 0..<rowCount {
-        let start = row / max(times, 1) * width
-        let ids = map.ids(ofExample: exampleOf[row / max(times, 1)])
-        for (element, player) in zip(0..., ids) where player >= 0 {
-          let change = changes[index][start + element]
-          sums[row * playerCount + Int(player)] +=
-            numbers[row * width + element] * (isSquared ? change * change : change)
-        }
-      }
-    }
-    return sums
   }
 }
 
