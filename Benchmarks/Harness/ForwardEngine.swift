@@ -9,8 +9,13 @@ final class ForwardEngine: OwnEngine {
   private let inputShape: [Int]
   private var batch: Tensor
 
-  init(_ network: Network, _ options: EngineOptions) async throws {
-    plan = try Plan(Model(network.graph))
+  /// - Parameter convolvesDirectly: without minimal filtering.
+  init(
+    _ network: Network, convolvesDirectly: Bool, _ options: EngineOptions
+  ) async throws {
+    var planning = PlanOptions()
+    planning.convolvesDirectly = convolvesDirectly
+    plan = try Plan(Model(network.graph), planning)
     self.options = options
     inputShape = network.inputShape
     let count = Examples.comfortableCount(

@@ -53,12 +53,14 @@ struct Workload: Sendable {
 
 extension Workload {
   private static let forward: [Workload] = [
-    ("mlp", Network.mlp), ("tabular", Network.tabular), ("lenet", Network.lenet),
-    ("vgg16", Network.vgg16), ("resnet18", Network.resnet18),
-  ].map { name, network in
+    ("mlp", Network.mlp, false), ("tabular", Network.tabular, false),
+    ("lenet", Network.lenet, false), ("lenet/direct", Network.lenet, true),
+    ("vgg16", Network.vgg16, false), ("vgg16/direct", Network.vgg16, true),
+    ("resnet18", Network.resnet18, false), ("resnet18/direct", Network.resnet18, true),
+  ].map { name, network, convolvesDirectly in
     Workload(
       name: "forward/\(name)", network: network,
-      engine: { try await ForwardEngine($0, $1) },
+      engine: { try await ForwardEngine($0, convolvesDirectly: convolvesDirectly, $1) },
       peers: Peers(
         script: "peers.py", arguments: ["--sweep-seconds", "0.3"],
         names: ["onnxruntime", "openvino", "torch-eager", "torch-compile"]),

@@ -13,6 +13,10 @@ public struct PlanOptions: Sendable, Hashable {
   /// Bytes that constants which follow from the model (folded ones) may take together while the plan is made.
   public var memoryLimit = Self.defaultMemoryLimit
 
+  /// Convolutions of the forward pass are direct sums, even where minimal filtering is cheaper: to measure the one
+  /// against the other.
+  package var convolvesDirectly = false
+
   public static let defaultMemoryLimit = 4 << 30
 
   public init() {}
@@ -72,7 +76,8 @@ public final class Plan: Sendable {
     let wanted = Self.wantedOutputs(model, options)
     (analysis, batching) = try Self.analysed(model, options)
     let draft: Draft
-    (draft, slots) = try ForwardMode.draft(analysis, outputs: wanted)
+    (draft, slots) = try ForwardMode.draft(
+      analysis, outputs: wanted, convolvesDirectly: options.convolvesDirectly)
     routine = Routine(draft, options.precision, model.store)
     indexChecks = try IndexCheck.all(analysis)
     inputs = Self.values(analysis.graph.inputs.map(\.name), analysis)

@@ -18,6 +18,8 @@ struct ConvolutionShape: Sendable, CustomStringConvertible {
   var pool = (height: 0, width: 0)
   var function = LN_FUNCTION_identity
   var hasBias = true
+  /// Never by minimal filtering.
+  var isDirect = false
 
   var description: String { label }
 
@@ -65,6 +67,7 @@ struct ConvolutionShape: Sendable, CustomStringConvertible {
     (conv.dilation_h, conv.dilation_w) = (Int32(dilation.height), Int32(dilation.width))
     (conv.pad_top, conv.pad_left) = (Int32(pad.top), Int32(pad.left))
     (conv.pool_h, conv.pool_w) = (Int32(pool.height), Int32(pool.width))
+    conv.direct = isDirect ? 1 : 0
     conv.function = laneFunction
     return conv
   }

@@ -100,6 +100,20 @@ struct MinimalFilteringTests {
     check(shape, Double.self)
   }
 
+  @Test("A step that asks for the direct sum gets it", arguments: shapes)
+  func directSums(shape: ConvolutionShape) throws {
+    let direct = shape.with { $0.isDirect = true }
+    #expect(!isFiltered(direct))
+    check(direct, Float.self)
+    // It rounds otherwise.
+    let data = ConvolutionData<Float>(shape, seed: 7)
+    let (filtered, summed) = (
+      try #require(run(shape.linear, data, Form.all[0])),
+      try #require(run(direct.linear, data, Form.all[0]))
+    )
+    #expect(filtered != summed)
+  }
+
   private func check<Element: ConvolutionElement>(_ shape: ConvolutionShape, _: Element.Type) {
     let data = ConvolutionData<Element>(shape, seed: 7)
     let linear = shape.linear

@@ -177,6 +177,7 @@ typedef struct ln_conv {
   int32_t images, height, width, out_height, out_width;
   int32_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
   int32_t pool_h, pool_w;
+  int32_t direct; // nonzero: by the direct sum, even where minimal filtering is cheaper
   ln_function function;
 } ln_conv;
 

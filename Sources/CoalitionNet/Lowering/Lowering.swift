@@ -22,6 +22,9 @@ package struct Lowering {
   /// What the current node is asked to do to its output in the same step.
   private(set) var fusion = Fusion()
 
+  /// Convolutions are direct sums, even where minimal filtering is cheaper.
+  var convolvesDirectly = false
+
   /// Pieces that one value may be put together from, each a step or a few: a file can ask for any number.
   static let pieceLimit = 4096
 

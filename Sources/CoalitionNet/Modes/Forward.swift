@@ -16,9 +16,10 @@ enum ForwardMode {
   /// The steps that compute `outputs` from the graph's inputs, in the order of the graph.
   /// - Returns: the draft and, per output, nothing for an output that is constant: it has no rows.
   static func draft(
-    _ analysis: Analysis, outputs: [String]
+    _ analysis: Analysis, outputs: [String], convolvesDirectly: Bool
   ) throws(CoalitionError) -> (draft: Draft, outputSlots: [String: Int]) {
     var lowering = Lowering(analysis.values, named: Set(analysis.graph.constants.keys))
+    lowering.convolvesDirectly = convolvesDirectly
     try feed(usedInputs(analysis), &lowering)
     try lower(analysis, &lowering)
     var slots: [String: Int] = [:]

@@ -87,6 +87,8 @@ struct ConvolutionGeometry: Hashable, Sendable {
   var outChannels: Int
   var vertical: PlacedWindow
   var horizontal: PlacedWindow
+  /// By the direct sum, even where minimal filtering is cheaper.
+  var isDirect = false
 
   /// A dense layer over `rows` rows.
   init(rows: Int, inputs: Int, outputs: Int) {
@@ -141,6 +143,7 @@ struct ConvolutionGeometry: Hashable, Sendable {
     conv.dilation_w = Int32(horizontal.dilation)
     conv.pad_top = Int32(vertical.padBegin)
     conv.pad_left = Int32(horizontal.padBegin)
+    conv.direct = isDirect ? 1 : 0
     return conv
   }
 }
@@ -196,7 +199,9 @@ extension Lowering {
     weights: (tensor: Tensor, name: ConstantSource.Name?),
     bias: (tensor: Tensor, name: ConstantSource.Name?)?
   ) throws(CoalitionError) -> Operand {
-    try convolve(
+    var geometry = geometry
+    geometry.isDirect = convolvesDirectly
+    return try convolve(
       geometry, input: input,
       weights: constant(weights.tensor, layout: .convolution(geometry), name: weights.name),
       bias: bias.map { constant($0.tensor, name: $0.name) })
