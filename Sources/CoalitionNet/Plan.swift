@@ -13,8 +13,7 @@ public struct PlanOptions: Sendable, Hashable {
   /// Bytes that constants which follow from the model (folded ones) may take together while the plan is made.
   public var memoryLimit = Self.defaultMemoryLimit
 
-  /// Convolutions of the forward pass are direct sums, even where minimal filtering is cheaper: to measure the one
-  /// against the other.
+  /// Convolutions are direct sums, even where minimal filtering is cheaper: to measure the one against the other.
   package var convolvesDirectly = false
 
   public static let defaultMemoryLimit = 4 << 30

@@ -8,13 +8,13 @@ let examples = 64
 /// An element type that weights can be packed in.
 protocol ConvolutionElement: LaneElement {
   /// Distance from 1 to the next number, halved: the relative error of one rounding.
-  static var rounding: Precise { get }
+  static var rounding: Double { get }
   static func pack(_ shape: inout ln_conv, _ weights: [Self], _ packed: UnsafeMutablePointer<Self>)
   static func bits(_ x: Self) -> UInt64
 }
 
 extension Float: ConvolutionElement {
-  static var rounding: Precise { Precise(Float.ulpOfOne) / 2 }
+  static var rounding: Double { Double(Float.ulpOfOne) / 2 }
   static func pack(
     _ shape: inout ln_conv, _ weights: [Float], _ packed: UnsafeMutablePointer<Float>
   ) {
@@ -24,7 +24,7 @@ extension Float: ConvolutionElement {
 }
 
 extension Double: ConvolutionElement {
-  static var rounding: Precise { Precise(Double.ulpOfOne) / 2 }
+  static var rounding: Double { Double.ulpOfOne / 2 }
   static func pack(
     _ shape: inout ln_conv, _ weights: [Double], _ packed: UnsafeMutablePointer<Double>
   ) {

@@ -79,26 +79,21 @@ struct ConvolutionShape: Sendable, CustomStringConvertible {
   }
 }
 
-#if arch(x86_64)
-  typealias Precise = Float80
-#else
-  typealias Precise = Double
-#endif
-
 extension ConvolutionShape {
-  /// Before function and pooling: every output [image][y][x][channel][example] as a sum in the highest
-  /// precision there is, and the sum of its absolute products, which bounds its rounding error.
+  /// Before function and pooling: every output [image][y][x][channel][example] as a sum, and the sum of its absolute
+  /// products, which bounds its rounding error. Both exact: products of `ConvolutionData` are multiples of 2^-20 within 1.
   func sums<Element: ConvolutionElement>(_ data: ConvolutionData<Element>) -> [(
-    value: Precise, scale: Precise
+    value: Double, scale: Double
   )] {
-    var result: [(value: Precise, scale: Precise)] = []
+    let input = data.input.map { Double($0) }
+    var result: [(value: Double, scale: Double)] = []
     result.reserveCapacity(images * outHeight * outWidth * allOut * examples)
-    for image in 0..<images {
-      for y in 0..<outHeight {
-        for x in 0..<outWidth {
-          for channel in 0..<allOut {
-            for example in 0..<examples {
-              result.append(sum(data, image, y, x, channel, example))
+    input.withUnsafeBufferPointer { input in
+      for image in 0..<images {
+        for y in 0..<outHeight {
+          for x in 0..<outWidth {
+            for channel in 0..<allOut {
+              result += sums(input, data.weights, bias: data.bias, at: (image, y, x, channel))
             }
           }
         }
@@ -107,35 +102,34 @@ extension ConvolutionShape {
     return result
   }
 
-  private func sum<Element: ConvolutionElement>(
-    _ data: ConvolutionData<Element>, _ image: Int, _ y: Int, _ x: Int, _ channel: Int,
-    _ example: Int
-  ) -> (value: Precise, scale: Precise) {
-    var value: Precise = 0
-    var scale: Precise = 0
-    let group = channel / outChannels
+  /// One output for all examples.
+  private func sums<Element: ConvolutionElement>(
+    _ input: UnsafeBufferPointer<Double>, _ weights: [Element], bias: [Element],
+    at place: (image: Int, y: Int, x: Int, channel: Int)
+  ) -> [(value: Double, scale: Double)] {
+    let start = hasBias ? Double(bias[place.channel]) : 0
+    var sums = [(value: Double, scale: Double)](repeating: (start, abs(start)), count: examples)
+    let group = place.channel / outChannels
     for ky in 0..<kernel.height {
-      let iy = y * stride.height + ky * dilation.height - pad.top
+      let iy = place.y * stride.height + ky * dilation.height - pad.top
       guard (0..<size.height).contains(iy) else { continue }
       for kx in 0..<kernel.width {
-        let ix = x * stride.width + kx * dilation.width - pad.left
+        let ix = place.x * stride.width + kx * dilation.width - pad.left
         guard (0..<size.width).contains(ix) else { continue }
         for c in 0..<inChannels {
           let position =
-            ((image * size.height + iy) * size.width + ix) * allIn + group * inChannels + c
-          let weight = data.weights[
-            ((channel * inChannels + c) * kernel.height + ky) * kernel.width + kx]
-          let product = Precise(data.input[position * examples + example]) * Precise(weight)
-          value += product
-          scale += abs(product)
+            ((place.image * size.height + iy) * size.width + ix) * allIn + group * inChannels + c
+          let tap = ((place.channel * inChannels + c) * kernel.height + ky) * kernel.width + kx
+          let weight = Double(weights[tap])
+          for example in 0..<examples {
+            let product = input[position * examples + example] * weight
+            sums[example].value += product
+            sums[example].scale += abs(product)
+          }
         }
       }
     }
-    if hasBias {
-      value += Precise(data.bias[channel])
-      scale += abs(Precise(data.bias[channel]))
-    }
-    return (value, scale)
+    return sums
   }
 
   /// Max pooling of [image][y][x][channel][example]; a NaN stays.

@@ -121,10 +121,10 @@ struct MinimalFilteringTests {
       Issue.record("\(shape): wrote past its outputs")
       return
     }
-    var worst: Precise = 0
-    var largest: Precise = 0
+    var worst: Double = 0
+    var largest: Double = 0
     for (got, (value, _)) in zip(sums, linear.sums(data)) {
-      let error = abs(Precise(got) - value)
+      let error = abs(Double(got) - value)
       worst = error.isNaN ? .infinity : max(worst, error)
       largest = max(largest, abs(value))
     }
@@ -132,7 +132,7 @@ struct MinimalFilteringTests {
     let roundings = worst / (largest * Element.rounding)
     #expect(
       roundings < 67, "\(shape) \(Element.self): \(roundings) roundings of the largest output")
-    print("\(shape), \(Element.self): worst error \(Double(roundings)) roundings")
+    print("\(shape), \(Element.self): worst error \(roundings) roundings")
 
     checkForms(shape, data, sums)
   }

@@ -226,6 +226,20 @@ private let everyKind = [LN_UNPOOL_WINNER, LN_UNPOOL_AVERAGE, LN_UNPOOL_SUM, LN_
     // A map without a winner of its own: the other's winner takes all.
     window(LN_UNPOOL_PAIR, gradient: 4, [1, 7, 2, 3], [4, 4, 4, 4]) { #expect($0 == [0, 4, 0, 0]) }
     window(LN_UNPOOL_PAIR, gradient: 4, [4, 4, 4, 4], [1, 7, 2, 3]) { #expect($0 == [0, 4, 0, 0]) }
+    // So does one whose winner is a matter of rounding, and no other.
+    let rounded: Float = 4 * (1 + 32 * .ulpOfOne)
+    window(LN_UNPOOL_PAIR, gradient: 4, [1, 7, 2, 3], [rounded, 4, 4, rounded]) {
+      #expect($0 == [0, 4, 0, 0])
+    }
+    window(LN_UNPOOL_PAIR, gradient: 4, [rounded, 4, 4, rounded], [1, 7, 2, 3]) {
+      #expect($0 == [0, 4, 0, 0])
+    }
+    window(LN_UNPOOL_PAIR, gradient: 4, [1, 7, 2, 3], [4 * (1 + 256 * .ulpOfOne), 4, 4, 4]) {
+      #expect($0[0] > 0 && $0[1] < 4)
+    }
+    window(LN_UNPOOL_PAIR, gradient: 4, [1, 7, 2, 3], [.infinity, 4, 4, 4]) {
+      #expect($0[1] != 4)
+    }
     // x_i = b_i: the other one takes the whole difference 5 - 8 by the factor 3 / 8.
     window(LN_UNPOOL_PAIR, gradient: 8, [5, 0, 0, 0], [5, 8, 0, 0]) { #expect($0 == [0, 3, 0, 0]) }
     // x_j = b_j.

@@ -83,7 +83,9 @@ import Testing
       baselines: ["x": .rows(.rows(baselines))])
 
     func score(_ x: [Double], _ k: [Int64]) -> Double {
-      tanh((0..<3).reduce(0) { $0 + weights[$1] * x[$1] * Double(k[$1]) })
+      var sum = 0.0
+      for i in 0..<3 { sum += weights[i] * x[i] * Double(k[i]) }
+      return tanh(sum)
     }
     let found = try #require(result.attributions["x"]).doubles
     let starts = try #require(result.baselineOutput).doubles

@@ -390,4 +390,31 @@ import Testing
       }
     }
   }
+
+  /// A constant baseline makes maps whose maxima tie: no rounding, that of minimal filtering least of all, may choose
+  /// the place that takes a window's change.
+  @Test func roundingChoosesNoWinner() async throws {
+    var explanations: [[Double]] = []
+    for precision in Precision.allCases {
+      var random = Seeded(12)
+      var sketch = Sketch()
+      var map = sketch.input("x", [1, 16, 16])
+      for (inputs, outputs) in [(1, 16), (16, 16)] {
+        let weights = sketch.constant(
+          [outputs, inputs, 3, 3], random.numbers(outputs * inputs * 9))
+        let sum = sketch.add(
+          "Conv", [map, weights, sketch.constant([outputs], random.numbers(outputs))])
+        map = sketch.add("Relu", [sum])
+      }
+      let pool: [String: Attribute] = ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])]
+      let flat = sketch.add("Flatten", [sketch.add("MaxPool", [map], pool)])
+      let score = sketch.dense(flat, random.layer(16 * 36, 1))
+      let explainer = try sketch.explainer(score, precision)
+      let result = try await explainer.explain(
+        ["x": random.tensor([2, 1, 16, 16])], by: .deepLIFT, target: .index([0]))
+      explanations.append(try #require(result.attributions["x"]).doubles)
+    }
+    let largest = explanations[1].map(abs).max() ?? 0
+    #expect(distance(explanations[0], explanations[1]) <= 1e-4 * largest)
+  }
 }

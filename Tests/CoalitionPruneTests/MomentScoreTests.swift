@@ -114,20 +114,21 @@ import Testing
     let input = try await outputs(graph, rows, of: reader.inputs[0])
     let (units, outputs) = (9, 7)
     let x = input.doubles
-    let means = (0..<units).map { unit in
-      (0..<12).reduce(0) { $0 + x[$1 * units + unit] } / 12
+    let means = (0..<units).map { (unit: Int) -> Double in
+      (0..<12).reduce(0.0) { $0 + x[$1 * units + unit] } / 12
     }
     var covariance = [[Double]](
       repeating: [Double](repeating: 0, count: units), count: units)
     for i in 0..<units {
       for j in 0..<units {
-        covariance[i][j] =
-          (0..<12).reduce(0) {
-            $0 + (x[$1 * units + i] - means[i]) * (x[$1 * units + j] - means[j])
-          } / 12
+        for row in 0..<12 {
+          let (left, right) = (x[row * units + i] - means[i], x[row * units + j] - means[j])
+          covariance[i][j] += left * right / 12
+        }
       }
     }
-    let penalty = 0.01 * (0..<units).reduce(0) { $0 + covariance[$1][$1] } / Double(units)
+    let trace = (0..<units).reduce(0.0) { $0 + covariance[$1][$1] }
+    let penalty = 0.01 * trace / Double(units)
     func product(_ a: [Double], _ b: [Double], _ extra: Double) -> Double {
       var sum = 0.0
       for i in 0..<units {

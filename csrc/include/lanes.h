@@ -273,12 +273,13 @@ typedef struct ln_slope {
 // winner: the gradient goes to the first maximum of the window, as that of the pool does.
 // average, sum: spread with the divisor of the forward pass, or without; the map is not read.
 // pair: max pooling between a map x and a reference map b so that contributions are complete. With
-//   i the winner of x and j that of b: if i = j, or if they tie in one of the maps (then they are
-//   taken for one: i when b_i = b_j, else j), the gradient goes there; else, with
+//   i the winner of x and j that of b: if i = j, or if they tie in one of the maps but for rounding
+//   (then they are taken for one: i when b_i = b_j, else j), the gradient goes there; else, with
 //   m = max(x_i, b_j) and n = max(b_i, x_j), both get their part of the Shapley value of the two,
 //     share_i = ((m - b_j) + (x_i - n)) / 2,   share_j = ((n - b_j) + (x_i - m)) / 2,
 //   as the factor share / (x - b), 0 where x = b (the share is then 0 as well). Both factors lie in
-//   [0, 1], and the shares sum to x_i - b_j, the difference of the two maxima.
+//   [0, 1], and the shares sum to x_i - b_j, the difference of the two maxima. Numbers tie when they
+//   differ by less than 128 roundings of the larger one.
 typedef enum ln_unpool_kind {
   LN_UNPOOL_WINNER,
   LN_UNPOOL_AVERAGE,

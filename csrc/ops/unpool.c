@@ -72,6 +72,13 @@ LN_INLINE vec LN_NAME(share_factor)(vec twice_share, vec difference) {
   return v_select(difference == v_set(0), v_set(0), half / difference);
 }
 
+// Whether x ties for the maximum `best`, but for rounding: 128 roundings of it. Minimal filtering
+// gives equal sums at different places of a tile different last digits.
+LN_INLINE mask LN_NAME(ties)(vec x, vec best) {
+  const real share = sizeof(real) == 4 ? (real)0x1p-16 : (real)0x1p-45;
+  return (x == best) | (best - x < v_set(share) * v_abs(best));
+}
+
 LN_INLINE pair LN_NAME(pair_of)(const window *w, int rows, int columns, ptrdiff_t e, ptrdiff_t n) {
   vec xi = LN_NAME(pixel_load)(w->map, e, n), xj = xi;
   vec bi = LN_NAME(reference_load)(w, 0, e, n), bj = bi;
@@ -89,8 +96,8 @@ LN_INLINE pair LN_NAME(pair_of)(const window *w, int rows, int columns, ptrdiff_
     }
   // Where a winner's own pixel ties for the other map's maximum, the two are one: maps of equal
   // numbers, such as those of a constant baseline, have no winner of their own.
-  p.j = bi == bj ? p.i : p.j;
-  p.i = xi == xj ? p.j : p.i;
+  p.j = LN_NAME(ties)(bi, bj) ? p.i : p.j;
+  p.i = LN_NAME(ties)(xj, xi) ? p.j : p.i;
   const vec high = v_max(xi, bj), low = v_max(bi, xj);
   p.factor_i =
       v_select(p.i == p.j, v_set(1), LN_NAME(share_factor)((high - bj) + (xi - low), xi - bi));

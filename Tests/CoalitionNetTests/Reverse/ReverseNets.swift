@@ -141,16 +141,19 @@ struct ReverseNet: Sendable, CustomStringConvertible {
     },
   ]
 
-  private static let pools: [ReverseNet] = ["MaxPool", "AveragePool"].flatMap { operation in
-    [
-      ("tiles", [2, 2], [2, 2], [0, 0, 0, 0], 0, [1, 1]),
-      ("overlapping, padded", [3, 3], [2, 2], [1, 1, 1, 1], 0, [1, 1]),
-      ("ceil", [3, 2], [2, 3], [1, 0, 0, 1], 1, [1, 1]),
-      ("dilated", [3, 2], [1, 2], [0, 0, 0, 0], 0, [2, 3]),
-      ("dilated, ceil, padded", [2, 3], [2, 2], [1, 1, 1, 1], 1, [3, 2]),
-      ("apart", [2, 1], [3, 4], [0, 0, 0, 0], 0, [1, 1]),
-      ("all over", [2, 2], [1, 1], [1, 0, 0, 1], 0, [1, 1]),
-    ].flatMap { name, kernel, strides, pads, ceil, dilations in
+  /// Name, kernel, strides, pads, ceil mode, dilations.
+  private static let poolWindows: [(String, [Int], [Int], [Int], Int, [Int])] = [
+    ("tiles", [2, 2], [2, 2], [0, 0, 0, 0], 0, [1, 1]),
+    ("overlapping, padded", [3, 3], [2, 2], [1, 1, 1, 1], 0, [1, 1]),
+    ("ceil", [3, 2], [2, 3], [1, 0, 0, 1], 1, [1, 1]),
+    ("dilated", [3, 2], [1, 2], [0, 0, 0, 0], 0, [2, 3]),
+    ("dilated, ceil, padded", [2, 3], [2, 2], [1, 1, 1, 1], 1, [3, 2]),
+    ("apart", [2, 1], [3, 4], [0, 0, 0, 0], 0, [1, 1]),
+    ("all over", [2, 2], [1, 1], [1, 0, 0, 1], 0, [1, 1]),
+  ]
+
+  private static func windowed(_ operation: String) -> [ReverseNet] {
+    poolWindows.flatMap { name, kernel, strides, pads, ceil, dilations in
       (operation == "AveragePool" ? [0, 1] : [0]).map { counts in
         ReverseNet("\(operation) \(name)\(counts == 1 ? ", counting pads" : "")", [3, 7, 8]) {
           net, x, _ in
@@ -162,7 +165,11 @@ struct ReverseNet: Sendable, CustomStringConvertible {
           return net.add(operation, [x[0]], attributes)
         }
       }
-    } + [
+    }
+  }
+
+  private static func otherPools(_ operation: String) -> [ReverseNet] {
+    [
       ReverseNet("\(operation) of one axis", [3, 9]) { net, x, _ in
         net.add(operation, [x[0]], ["kernel_shape": .ints([3]), "strides": .ints([2])])
       },
@@ -176,6 +183,10 @@ struct ReverseNet: Sendable, CustomStringConvertible {
           operation, [map], ["kernel_shape": .ints([2, 2]), "strides": .ints([2, 2])])
       },
     ]
+  }
+
+  private static let pools: [ReverseNet] = ["MaxPool", "AveragePool"].flatMap {
+    windowed($0) + otherPools($0)
   }
 
   private static let functions: [ReverseNet] =

@@ -230,11 +230,15 @@ enum ReverseMode {
   }
 
   /// The same forward pass, buffer for buffer, which writes the buffers `wanted`.
+  ///
+  /// Without minimal filtering: a constant baseline makes constant maps, whose maxima are no matter of rounding where all
+  /// places add the same numbers in the same order.
   private static func referenceDraft(
     _ analysis: Analysis, _ inputs: [(slot: Int, input: ForwardMode.UsedInput)], _ wanted: [Int],
     target: String
   ) throws(CoalitionError) -> (Draft, [Int]) {
     var lowering = Lowering(analysis.values, named: Set(analysis.graph.constants.keys))
+    lowering.convolvesDirectly = true
     try ForwardMode.feed(inputs, &lowering)
     try ForwardMode.lower(analysis, &lowering, fusing: .nothing)
     var counts: [Int] = []
