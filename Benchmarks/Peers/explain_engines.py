@@ -179,7 +179,13 @@ class TorchWritten:
 
         self.torch, self.shape, self.method = torch, shape, method
         self.version = torch.__version__
-        self.chain, self.note = WrittenChain(folded(path), shape), ""
+        self.chain = WrittenChain(folded(path), shape)
+        pools = any(isinstance(layer, torch.nn.MaxPool2d) for layer in self.chain.layers)
+        self.note = (
+            "a max pool's change goes to one winner: not the same where winners differ without a tie"
+            if method == "deeplift" and pools
+            else ""
+        )
         self.units = int(np.prod(shape[1:])) if method == "occlusion" else 1
 
     def requests(self, batch, workers, threads):
