@@ -141,6 +141,19 @@ import Testing
     #expect(found[2] == zip(slopes, [7, 8, 9]).map(*))
   }
 
+  @Test(
+    "Infinite slopes of certain values lead nowhere",
+    arguments: [LN_FUNCTION_sqrt, LN_FUNCTION_reciprocal, LN_FUNCTION_log])
+  func infinite(_ id: ln_function_id) {
+    let function = ln_function(id: Int32(id.rawValue), a: 0, b: 0)
+    let found = momentSlopeExperiment(
+      function, 2, rank: 1, examples: 1, rows: [[0, 4.0], [0, 0], [0, 0]],
+      signals: [[1, 2], [4, 5], [7, 8]]
+    ).run(bestVariant)
+    let slope = applySlope(function, LN_SLOPE_DERIVATIVE, [4.0])[0]
+    #expect(found == [[0, 2 * slope], [0, slope * (slope * 5)], [0, 8 * slope]])
+  }
+
   @Test("All variants give the same bytes", arguments: functionCases)
   func sameBytes(_ item: FunctionCase) {
     let rows: [[Float]] = momentRows(37, rank: 2, examples: 18, seed: 5)

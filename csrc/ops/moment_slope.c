@@ -7,7 +7,7 @@
 //   S    = A_mean mean_s + A_rest bend_s + G g_s                 the signal of s
 //   rest <- S + A_rest g^2
 //   L_a  <- A_a g + 2 L_a S
-// Where z is certain, g is f'(mean) and nothing depends on s but by g^2.
+// Where z is certain, g is f'(mean), 0 for an infinite one, and nothing depends on s but by g^2.
 
 #ifndef LN_TARGET
 #include "../engine/family.h"
@@ -50,7 +50,8 @@ LN_INLINE vec LN_NAME(where_known)(mask certain, vec turn) {
       const vec safe = v_select(certain, v_set(1), s);                                             \
       const moment_turns t =                                                                       \
           LN_NAME(v_turns_##name)(m, safe, __builtin_elementwise_sqrt(safe), &p);                  \
-      const vec g = v_select(certain, LN_NAME(v_slope_##name)(m, &p), t.slope);                    \
+      const vec g =                                                                                \
+          v_select(certain, v_certain_slope(LN_NAME(v_slope_##name)(m, &p)), t.slope);             \
       const vec by_mean = LN_NAME(signal)(signal->mean, (ptrdiff_t)i, n);                          \
       const vec by_rest = LN_NAME(signal)(signal->rest, (ptrdiff_t)i, n);                          \
       vec by_slope = v_set(2) * g * rest * by_rest;                                                \

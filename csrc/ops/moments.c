@@ -34,7 +34,8 @@ const ln__family ln__family_moments = {"moments", units, NULL, LN_TABLE(run_mome
       moment_row row =                                                                             \
           LN_NAME(v_moments_##name)(m, safe, __builtin_elementwise_sqrt(safe), &p);                \
       row.mean = v_select(certain, LN_NAME(v_function_##name)(m, &p), row.mean);                   \
-      row.slope = v_select(certain, LN_NAME(v_slope_##name)(m, &p), row.slope);                    \
+      row.slope =                                                                                  \
+          v_select(certain, v_certain_slope(LN_NAME(v_slope_##name)(m, &p)), row.slope);           \
       /* The square of a small slope by itself would be no normal number. */                       \
       const vec own =                                                                              \
           v_select(certain, v_set(0), v_fma(row.slope, row.slope * rest, row.bend));               \

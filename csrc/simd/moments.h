@@ -36,6 +36,13 @@ typedef struct moment_turns {
   vec slope, mean_s, bend_m, bend_s, slope_m, slope_s;
 } moment_turns;
 
+// A slope at a certain value: an infinite one (of sqrt and 1/x at 0) leads nowhere, as nothing
+// varies there.
+#define v_certain_slope LN_NAME(v_certain_slope)
+LN_INLINE vec v_certain_slope(vec slope) {
+  return v_select(v_abs(slope) == v_set(LN_INFINITY), v_set(0), slope);
+}
+
 #define LN__MOMENTS(name)                                                                          \
   LN_INLINE moment_row LN_NAME(v_moments_##name)(vec m, vec s, vec sd, const parameters *p)
 #define LN__TURNS(name)                                                                            \
