@@ -86,5 +86,26 @@ struct MomentNet: Sendable, CustomStringConvertible {
       let share = net.net.add("Softmax", [net.dense(net.add("Relu", front), 5, 4)])
       return (front, net.dense(share, 4, 2))
     },
+    MomentNet("larger and smaller ones", [6]) { net, x in
+      let front = net.dense(x, 6, 9)
+      let first = net.add("Relu", front)
+      let (a, b) = (net.dense(first, 9, 7), net.dense(first, 9, 7))
+      let ends = [net.net.add("Max", [a, b]), net.net.add("Min", [b, a])]
+      return (front, net.dense(net.net.add("Concat", ends, ["axis": .int(1)]), 14, 2))
+    },
+    MomentNet("a quotient and a learned slope", [6], tolerance: 2e-3) { net, x in
+      let front = net.dense(x, 6, 8)
+      let slope = net.net.constant(Tensor(filling: [1], with: .float64([0.3])))
+      let first = net.net.add("PRelu", [front, slope])
+      let one = net.net.constant(Tensor(filling: [], with: .float64([1])))
+      let below = net.net.add("Add", [net.add("Sigmoid", net.dense(first, 8, 5)), one])
+      let ratio = net.net.add("Div", [net.dense(first, 8, 5), below])
+      return (front, net.dense(net.add("Relu", net.dense(ratio, 5, 4)), 4, 2))
+    },
+    MomentNet("log softmax, and relus of it", [6], tolerance: 1e-3) { net, x in
+      let front = net.dense(x, 6, 7)
+      let share = net.net.add("LogSoftmax", [net.dense(net.add("Relu", front), 7, 5)])
+      return (front, net.dense(net.add("Relu", net.dense(share, 5, 6)), 6, 2))
+    },
   ]
 }

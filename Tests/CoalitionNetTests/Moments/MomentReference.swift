@@ -73,7 +73,17 @@ struct MomentReference {
     switch node.operation {
     case "MaxPool": random[output] = maxPool(node)
     case "Softmax": random[output] = softmax(node)
-    case "Mul" where names.count == 2: random[output] = product(node)
+    case "LogSoftmax": random[output] = logSoftmax(node)
+    case "Mul" where names.count == 2:
+      if let a = random[node.inputs[0]], let b = random[node.inputs[1]] {
+        random[output] = product(a, b)
+      }
+    case "Div" where names.count == 2:
+      if let a = random[node.inputs[0]], let b = random[node.inputs[1]] {
+        random[output] = product(a, inverse(b))
+      }
+    case "Max" where names.count == 2, "Min" where names.count == 2:
+      random[output] = selection(node)
     case "Mul": random[output] = affine(node, names)
     case _ where Self.affine.contains(node.operation): random[output] = affine(node, names)
     default: random[output] = function(node)
@@ -153,10 +163,43 @@ struct MomentReference {
     return result
   }
 
-  private func product(_ node: Node) -> RandomGrid {
-    guard let a = random[node.inputs[0]], let b = random[node.inputs[1]],
-      a.mean.shape == b.mean.shape
-    else { preconditionFailure("products of equal shapes") }
+  /// The tangent of 1 / b at the mean.
+  private func inverse(_ b: RandomGrid) -> RandomGrid {
+    var result = b
+    for place in b.rest.indices {
+      let value = 1 / b.mean.values[place]
+      result.mean.values[place] = value
+      result.rest[place] *= value * value * value * value
+      for factor in b.factors.indices { result.factors[factor][place] *= -value * value }
+    }
+    return result
+  }
+
+  /// Clark's maxima of pairs; minima are those of the negative values.
+  private func selection(_ node: Node) -> RandomGrid {
+    guard let a = random[node.inputs[0]], let b = random[node.inputs[1]] else {
+      preconditionFailure("two random values")
+    }
+    let sign = node.operation == "Min" ? -1.0 : 1.0
+    var result = a
+    for place in a.rest.indices {
+      let pair = [a, b].map { grid in
+        Normal(
+          mean: sign * grid.mean.values[place], rest: grid.rest[place],
+          factors: grid.factors.map { sign * $0[place] })
+      }
+      let largest = Normal(maximumOf: pair[0], pair[1])
+      result.mean.values[place] = sign * largest.mean
+      result.rest[place] = largest.rest
+      for factor in a.factors.indices {
+        result.factors[factor][place] = sign * largest.factors[factor]
+      }
+    }
+    return result
+  }
+
+  private func product(_ a: RandomGrid, _ b: RandomGrid) -> RandomGrid {
+    precondition(a.mean.shape == b.mean.shape, "products of equal shapes")
     var result = a
     let (sa, sb) = (a.total, b.total)
     for place in sa.indices {
@@ -198,6 +241,40 @@ struct MomentReference {
           result.factors[factor][start + i] = (0..<width).reduce(0) {
             $0 + slope($1) * source.factors[factor][start + $1]
           }
+        }
+      }
+    }
+    return result
+  }
+
+  /// z - log sum exp z over the last axis, the sum folded in halves; the rest by the Jacobian at the softmax of the mean.
+  private func logSoftmax(_ node: Node) -> RandomGrid {
+    guard let source = random[node.inputs[0]] else { preconditionFailure("log softmax") }
+    var result = source
+    let width = source.mean.shape.last ?? 1
+    for start in stride(from: 0, to: source.rest.count, by: width) {
+      let scores = (start..<start + width).map { place in
+        Normal(
+          mean: source.mean.values[place], rest: source.rest[place],
+          factors: source.factors.map { $0[place] })
+      }
+      var sums = scores
+      while sums.count > 1 {
+        let half = sums.count / 2
+        let merged = (0..<half).map { Normal(logarithmOfSum: sums[$0], sums[half + $0]) }
+        sums = merged + sums[(2 * half)...]
+      }
+      let means = scores.map { $0.mean - sums[0].mean }
+      let total = means.reduce(0) { $0 + exp($1) }
+      let shares = means.map { exp($0) / total }
+      for i in 0..<width {
+        result.mean.values[start + i] = means[i]
+        result.rest[start + i] = (0..<width).reduce(0) {
+          let slope = ($1 == i ? 1 : 0) - shares[$1]
+          return $0 + slope * slope * scores[$1].rest
+        }
+        for factor in source.factors.indices {
+          result.factors[factor][start + i] = scores[i].factors[factor] - sums[0].factors[factor]
         }
       }
     }
@@ -249,6 +326,28 @@ private struct Normal {
 
   init(mean: Double, rest: Double, factors: [Double]) {
     (self.mean, self.rest, self.factors) = (mean, rest, factors)
+  }
+
+  /// log(exp a + exp b) = b + softplus(d), d = a - b, by 8,001 points.
+  init(logarithmOfSum a: Normal, _ b: Normal) {
+    let turns = zip(a.factors, b.factors).map { $0 - $1 }
+    let spread = turns.reduce(a.rest + b.rest) { $0 + $1 * $1 }
+    var (sum, value, square, slope) = (0.0, 0.0, 0.0, 0.0)
+    for point in 0...8000 {
+      let x = -10 + Double(point) / 400
+      let d = a.mean - b.mean + spread.squareRoot() * x
+      let weight = exp(-x * x / 2)
+      let softplus = max(d, 0) + log1p(exp(-abs(d)))
+      sum += weight
+      value += weight * softplus
+      square += weight * softplus * softplus
+      slope += weight / (1 + exp(-d))
+    }
+    (value, square, slope) = (value / sum, square / sum, slope / sum)
+    let bend = max(0, square - value * value - slope * slope * spread)
+    mean = b.mean + value
+    rest = (1 - slope) * (1 - slope) * b.rest + slope * slope * a.rest + bend
+    factors = zip(b.factors, turns).map { $0 + slope * $1 }
   }
 
   /// Clark 1961, equations 2 to 4.

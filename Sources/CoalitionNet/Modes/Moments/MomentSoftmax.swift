@@ -6,7 +6,8 @@
 // wide. The sum is folded in halves, as maxima are (Clark): log(e^A + e^B) = B + softplus(A - B). With d = A - B normal,
 // g = E sigmoid(d) and bend = Var softplus(d) - g^2 Var d, both from csrc/ops/moments.c,
 //     mean mb + E softplus(d)     factors (1 - g) B + g A     rest (1 - g)^2 rb + g^2 ra + bend
-// which is exact for the mean of two jointly normal scores of any width. The rest of log p is linearised as above.
+// which is exact for the mean of two jointly normal scores of any width. The rest of log p is linearised as above,
+// at the softmax of E log p.
 
 import CLanes
 import CoalitionBase
@@ -25,7 +26,13 @@ extension SoftmaxStep: RandomStep {
       if let factor = pass.factor(x), let own = pass.factor(sum), let target = pass.factor(out) {
         try pass.lowering.combine(.subtract, factor, own, into: target)
       }
-      share = try pass.lowering.applied(Function(LN_FUNCTION_exp), to: out)
+      // exp E log p does not add up to 1.
+      var normalised = self
+      normalised.isLogarithm = false
+      normalised.input = output
+      normalised.output = try pass.buffer(outer * axis * inner)
+      pass.lowering.emit(normalised)
+      share = View(normalised.output, shape: shape)
     } else {
       pass.lowering.emit(self)
     }
