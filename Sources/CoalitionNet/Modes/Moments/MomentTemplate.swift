@@ -48,7 +48,8 @@ struct MomentTemplate {
     }
     self.target = try lowering.view(of: target)
     self.sources = sources
-    steps = Array(zip(lowering.draft.steps, lowering.draft.labels))
+    steps = GatedFunctions.joined(
+      Array(zip(lowering.draft.steps, lowering.draft.labels)), target: self.target, &lowering)
     varying = Set(sources.compactMap(\.view.operand.buffer))
     self.lowering = lowering
     classify()
