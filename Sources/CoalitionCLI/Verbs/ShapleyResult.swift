@@ -159,7 +159,10 @@ enum ShapleyResult {
     var warnings: [String] = []
     let unknown = estimate.values.count { !$0.isFinite }
     if unknown > 0 {
-      warnings.append("\(unknown) values are not known: the samples do not suffice")
+      warnings.append(
+        estimate.estimator.usesMoments
+          ? "\(unknown) values are not known: moments overflow, or are undefined where a function has no value"
+          : "\(unknown) values are not known: the samples do not suffice")
     }
     let doubtful = estimate.relativeErrorEstimates.count { $0 > trustedError }
     if doubtful > 0 {

@@ -75,7 +75,7 @@ extension MomentPlan {
         outputs: sizes.map { SlotResult(sums: $0 * segments.count) }, examples: range.count)
       call.segments = segments.segmentOf
       call.weights = Array(summation.weights[range])
-      let elements = try await routine.run(call, options)
+      let elements = try await run(routine, call, options)
       for (slot, size) in sizes.enumerated() {
         try segments.add(elements[slot], size: size, to: &sums[slot])
       }

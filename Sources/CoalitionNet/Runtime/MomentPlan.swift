@@ -76,6 +76,11 @@ package final class MomentPlan: Sendable {
     steps.filter { $0 is ConvolutionStep }.map(\.operations).saturatingSum
   }
 
+  /// Operations of the passes of moments and, once for every score, of the signals back, for one example.
+  package func gradientOperations(seeds: Int) throws(CoalitionError) -> Int {
+    Self.affineOperations(try routine(.gradient(seeds: seeds)).draft.steps)
+  }
+
   func routine(_ kind: Kind) throws(CoalitionError) -> Routine {
     if let known = routines.withLock({ $0[kind] }) { return known }
     let draft =
@@ -94,6 +99,20 @@ package final class MomentPlan: Sendable {
       if let other = routines[kind] { return other }
       routines[kind] = routine
       return routine
+    }
+  }
+
+  /// - Throws: `notFinite` in words of moments: what is not finite is made here, the inputs have been looked at.
+  func run(
+    _ routine: Routine, _ call: ProgramCall, _ options: RunOptions
+  ) async throws(CoalitionError) -> [Tensor.Elements] {
+    do throws(CoalitionError) {
+      return try await routine.run(call, options)
+    } catch  where error.code == .notFinite {
+      throw CoalitionError(
+        .notFinite,
+        "moments overflow or are undefined: contributions, or their squares, are too large for "
+          + "\(precision) precision, or a function has no value where random values lie")
     }
   }
 
@@ -153,7 +172,7 @@ package final class MomentPlan: Sendable {
     let call = ProgramCall(
       inputs: try inputSlots(rows, held),
       outputs: frontCounts.map { SlotResult(count: $0 * count, precision) }, examples: count)
-    let elements = try await routine(kind).run(call, options)
+    let elements = try await run(routine(kind), call, options)
     var tensors: [Tensor] = []
     for (values, size) in zip(elements, frontCounts) {
       tensors.append(try Tensor(shape: [count, size], elements: values))
@@ -174,7 +193,7 @@ package final class MomentPlan: Sendable {
     call.inputs += signals.map { SlotRows($0, precision) }
     let kind: Kind =
       if case .squares = passage { .transposedSquares } else { .transposedChanges }
-    let elements = try await routine(kind).run(call, options)
+    let elements = try await run(routine(kind), call, options)
     var tensors: [String: Tensor] = [:]
     for (values, source) in zip(elements, sources) {
       tensors[source.name] = try Tensor(shape: [count] + source.shape, elements: values)
@@ -252,7 +271,7 @@ package final class MomentPlan: Sendable {
       inputs: try slots(work, seeds: 0),
       outputs: [SlotResult(count: work.examples * target.count, precision)],
       examples: work.examples)
-    let elements = try await routine(.moments).run(call, options)[0]
+    let elements = try await run(routine(.moments), call, options)[0]
     return try Tensor(shape: [work.examples, target.count], elements: elements)
   }
 }

@@ -58,7 +58,7 @@ extension MomentPlan {
     var options = options
     // Vectors over channels: values of a part of the players stay in the cache then.
     options.lanes = 1
-    let elements = try await routine(kind).run(call, options)[0]
+    let elements = try await self.run(routine(kind), call, options)[0]
     return try Tensor(shape: [count] + shape, elements: elements)
   }
 }
