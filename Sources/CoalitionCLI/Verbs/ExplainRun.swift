@@ -125,7 +125,7 @@ struct ExplainRun {
       return try windows.evaluations(shape) * repeats
     case .rise(let rise): return rise.masks * repeats
     case .shapley(let options) where options.estimator.usesMoments:
-      return 2 + 32 * options.moments.checkedPlayers
+      return options.moments.evaluations(players: players?.playerCount ?? elements(explainer))
     case .shapley(let options):
       let count = players?.playerCount ?? elements(explainer)
       let budget = options.evaluations ?? ShapleyOptions.defaultEvaluationsPerPlayer * count

@@ -18,10 +18,11 @@ struct MomentForecast {
       players          \(Numbers.grouped(game.playerCount))
       moment passes    \(Numbers.grouped(forecast.passes)) for an example, each of \
       \(Numbers.significant(forecast.passCost, 2)) plain forward passes
-      evaluations      \(Numbers.grouped(forecast.evaluations)) for an example, to check the values
+      evaluations      \(Numbers.grouped(forecast.evaluations)) for an example at most, to check the values
       memory           \(Numbers.bytes(held + forecast.memory)) of \(Numbers.bytes(memoryLimit)) allowed
       threads          \(execution.threads)
       instruction set  \(execution.instructionSet.rawValue)
+      time             not tried: a pass takes longer than its arithmetic says where functions and maxima are many
 
       """
   }

@@ -2,42 +2,62 @@
 //
 // Of some players, drawn at random among those that change anything, 16 marginal contributions each are evaluated: at
 // coalitions whose players are present with a probability t, one draw in each of 8 parts of [0, 1] and its complement
-// with 1 - t (which makes their mean an unbiased estimate of the Shapley value). With d_i the difference of a value to that
-// mean and e_i its standard error, the mean of d_i^2 - e_i^2 over the players estimates the mean square error of the values
-// without bias. What is reported is the root of it (of 0 where it is below), raised by one standard error of the mean: where
-// samples cannot tell the values from exact ones, it is what they can tell.
+// with 1 - t (which makes their mean an unbiased estimate of the Shapley value). A pair drawn at t is distributed as one at
+// 1 - t: the pairs p_k and p_(7-k) are two independent draws of the same part, and what their mean is off by comes from
+// their difference alone, whatever the contributions do from part to part:
+//     e^2 = Var mean = sum over k < 4 of E (p_k - p_(7-k))^2 / 64.
+// With d_i the difference of a value to that mean and e_i its standard error, the mean of d_i^2 - e_i^2 over the players
+// estimates the mean square error of the values without bias. What is reported is the root of it (of 0 where it is below),
+// raised by one standard error of the mean: where samples cannot tell the values from exact ones, it is what they can tell.
 
 import CoalitionBase
 import CoalitionExplain
 import CoalitionNet
 
 struct MomentCheck {
-  /// Pairs of marginal contributions of a player.
+  /// Pairs of marginal contributions of a player: an even number.
   private static let pairs = 8
 
   let game: MaskedGame
   let playerCount: Int
   let seed: UInt64
 
-  /// Evaluations of one example.
+  /// Evaluations of one example, at most: null players are not checked.
   static func evaluations(players: Int) -> Int { 4 * pairs * players }
 
-  /// The root mean square error of an example's values: [target].
+  struct Outcome {
+    /// The root mean square error of the values as it is told: [target].
+    var errors: [Double]
+    /// Coalitions that were evaluated.
+    var evaluations: Int
+  }
+
+  /// What the errors of an example's values look like.
   /// - Parameter values: [target][player].
-  func errors(
+  func outcome(
     of values: ArraySlice<Double>, example: Int, _ run: RunOptions
-  ) async throws(CoalitionError) -> [Double] {
+  ) async throws(CoalitionError) -> Outcome {
     let players = game.players.playerCount
-    let start = values.startIndex
+    let (squares, evaluations) = try await squares(of: values, example: example, run)
+    // Null players, whose values are exact, are not among the checked ones.
+    let share = Double(candidates(values).count) / Double(players)
+    let errors = squares.map { square in
+      ((max(square.value, 0) + square.squaredError.squareRoot()) * share).squareRoot()
+    }
+    return Outcome(errors: errors, evaluations: evaluations)
+  }
+
+  /// Unbiased estimates of the mean square error of the players that have values: [target].
+  func squares(
+    of values: ArraySlice<Double>, example: Int, _ run: RunOptions
+  ) async throws(CoalitionError) -> (squares: [MeanSquare], evaluations: Int) {
+    let players = game.players.playerCount
     let targets = game.targetCount
     var random = CounterRandom(seed: seed, purpose: .momentChecks, index: UInt64(example))
-    // Null players have the value 0 for certain.
-    let candidates = (0..<players).filter { player in
-      (0..<targets).contains { values[start + $0 * players + player] != 0 }
+    let checked = candidates(values).shuffled(using: &random).prefix(playerCount)
+    guard !checked.isEmpty else {
+      return ([MeanSquare](repeating: MeanSquare([]), count: targets), 0)
     }
-    let checked = candidates.shuffled(using: &random).prefix(playerCount)
-    guard !checked.isEmpty else { return [Double](repeating: 0, count: targets) }
-
     var coalitions = Coalitions(playerCount: players)
     for player in checked {
       for pair in 0..<Self.pairs {
@@ -54,36 +74,55 @@ struct MomentCheck {
     var rows = [Range<Int>](repeating: 0..<0, count: game.exampleCount)
     rows[example] = 0..<coalitions.count
     let found = try await game.values(coalitions, rows: rows, run)
-    return (0..<targets).map { target in
-      let squares = checked.enumerated().map { place, player -> Double in
-        let pairs = (0..<Self.pairs).map { pair -> Double in
-          let row = (place * Self.pairs + pair) * 4
-          func value(_ offset: Int) -> Double { found[(row + offset) * targets + target] }
-          return (value(1) - value(0) + value(3) - value(2)) / 2
-        }
-        let mean = Mean(pairs)
-        let difference = values[start + target * players + player] - mean.value
-        return difference * difference - mean.squaredError
-      }
-      let mean = Mean(squares)
-      let raised = max(mean.value, 0) + mean.squaredError.squareRoot()
-      // Null players, whose values are exact, are not among the checked ones.
-      return raised.squareRoot()
-        * (Double(candidates.count) / Double(players)).squareRoot()
+    let squares = (0..<targets).map { target in
+      MeanSquare(
+        checked.enumerated().map { place, player -> (difference: Double, squaredError: Double) in
+          let pairs = (0..<Self.pairs).map { pair -> Double in
+            let row = (place * Self.pairs + pair) * 4
+            func value(_ offset: Int) -> Double { found[(row + offset) * targets + target] }
+            return (value(1) - value(0) + value(3) - value(2)) / 2
+          }
+          let mean = pairs.reduce(0, +) / Double(pairs.count)
+          let spread = (0..<pairs.count / 2).reduce(0.0) { sum, pair in
+            let difference = pairs[pair] - pairs[pairs.count - 1 - pair]
+            return sum + difference * difference
+          }
+          return (
+            values[values.startIndex + target * players + player] - mean,
+            spread / Double(pairs.count * pairs.count)
+          )
+        })
+    }
+    return (squares, coalitions.count)
+  }
+
+  /// Players that are no null players, which have the value 0 for certain.
+  private func candidates(_ values: ArraySlice<Double>) -> [Int] {
+    let players = game.players.playerCount
+    return (0..<players).filter { player in
+      (0..<game.targetCount).contains { values[values.startIndex + $0 * players + player] != 0 }
     }
   }
 }
 
-/// A mean and the square of its standard error.
-private struct Mean {
+/// A mean of d^2 - e^2 and the square of its standard error.
+struct MeanSquare {
   let value: Double
   let squaredError: Double
 
-  init(_ numbers: [Double]) {
-    let count = Double(numbers.count)
-    let mean = numbers.reduce(0, +) / count
+  /// - Parameter checks: per player d, the difference to a mean, and e^2, the square of the standard error of that mean.
+  init(_ checks: [(difference: Double, squaredError: Double)]) {
+    let squares = checks.map { $0.difference * $0.difference - $0.squaredError }
+    let count = Double(max(squares.count, 1))
+    let mean = squares.reduce(0, +) / count
     value = mean
-    let spread = numbers.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
-    squaredError = numbers.count > 1 ? spread / (count - 1) / count : 0
+    if checks.count == 1 {
+      // Of a single player: what d^2 varies by for a normal d, 2 e^4 + 4 (E d)^2 e^2.
+      let own = checks[0].squaredError
+      squaredError = 2 * own * own + 4 * max(mean, 0) * own
+    } else {
+      let spread = squares.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
+      squaredError = spread / max(count - 1, 1) / count
+    }
   }
 }

@@ -23,14 +23,29 @@ public struct MomentOptions: Sendable, Hashable {
   /// The sizes for so many players.
   func sizeCount(players: Int) -> Int { sizes ?? (players <= 32 ? players : 16) }
 
+  /// Evaluations of the values of everybody and of nobody.
+  static let endEvaluations = 2
+
+  /// Evaluations for an example, at most: null players are not checked.
+  package func evaluations(players: Int) -> Int {
+    Self.endEvaluations + MomentCheck.evaluations(players: min(checkedPlayers, players))
+  }
+
   func check() throws(CoalitionError) {
-    func require(_ isFine: Bool, _ message: String, _ found: Int) throws(CoalitionError) {
-      if !isFine { throw CoalitionError(.usage, message, found: "\(found)") }
+    func require(
+      _ isFine: Bool, _ message: String, _ expected: String, _ found: Int
+    ) throws(CoalitionError) {
+      if !isFine { throw CoalitionError(.usage, message, expected: expected, found: "\(found)") }
     }
-    try require((0...64).contains(rank), "the rank of a covariance factor is 0 to 64", rank)
-    try require((sizes ?? 1) >= 1, "there is at least one size of coalitions", sizes ?? 1)
     try require(
-      (1...1024).contains(nodes), "a quadrature of moments has 1 to 1024 nodes", nodes)
-    try require(checkedPlayers >= 0, "a number of checked players is not below 0", checkedPlayers)
+      (0...64).contains(rank), "a covariance is not propagated with this rank", "0 to 64", rank)
+    try require(
+      (sizes ?? 1) >= 1, "there is at least one size of coalitions", "1 or more", sizes ?? 1)
+    try require(
+      (1...1024).contains(nodes), "a quadrature of moments does not have so many nodes",
+      "1 to 1024", nodes)
+    try require(
+      checkedPlayers >= 0, "a number of checked players is not below 0", "0 or more",
+      checkedPlayers)
   }
 }

@@ -56,13 +56,14 @@ struct MomentShapley: Sendable {
         if options.moments.isProjected {
           project(&values, own, ends[example])
         }
-        var errors = [Double](repeating: .nan, count: targets)
+        var checked = MomentCheck.Outcome(
+          errors: [Double](repeating: .nan, count: targets), evaluations: 0)
         if check.playerCount > 0 {
-          errors = try await check.errors(of: values[own], example: example, options.run)
+          checked = try await check.outcome(of: values[own], example: example, options.run)
         }
         estimate.append(
-          Array(values[own]), errors: errors, ends: ends[example],
-          evaluations: 2 + MomentCheck.evaluations(players: min(check.playerCount, players)),
+          Array(values[own]), errors: checked.errors, ends: ends[example],
+          evaluations: MomentOptions.endEvaluations + checked.evaluations,
           passes: method.passes(players: players))
       }
     }
@@ -76,27 +77,32 @@ struct MomentShapley: Sendable {
     let examples = min(game.momentGroupSize(plan, method), game.exampleCount)
     let passes = method.passes(players: players)
     let rows = game.momentRowByteCount(plan, method) * examples
-    let programs =
-      switch method {
-      case .sizes: try plan.programByteCount(examples: passes * examples, threads: threads)
-      case .gradient:
-        try plan.gradientByteCount(
-          examples: passes * examples, seeds: game.targetCount, threads: threads)
-      }
+    let programs: Int
+    let arithmetic: Int
+    switch method {
+    case .sizes:
+      programs = try plan.programByteCount(examples: passes * examples, threads: threads)
+      arithmetic = plan.arithmetic.moments
+    case .gradient:
+      programs = try plan.gradientByteCount(
+        examples: passes * examples, seeds: game.targetCount, threads: threads)
+      // There and, for every score, back.
+      arithmetic = try plan.gradientOperations(seeds: game.targetCount)
+    }
     return (
-      passes, Double(plan.arithmetic.moments) / Double(max(plan.arithmetic.forward, 1)),
-      2 + MomentCheck.evaluations(players: min(options.moments.checkedPlayers, players)),
-      rows + programs
+      passes, Double(arithmetic) / Double(max(plan.arithmetic.forward, 1)),
+      options.moments.evaluations(players: players), rows + programs
     )
   }
 
-  /// phi_i += (v(all) - v(none) - sum of phi) / P.
+  /// phi_i += (v(all) - v(none) - sum of phi) / n for the n players that have values: null players keep 0.
   private func project(_ values: inout [Double], _ range: Range<Int>, _ ends: [GameEnds]) {
     let players = game.playerCount
     for (target, end) in ends.enumerated() {
       let own = (range.lowerBound + target * players)..<(range.lowerBound + (target + 1) * players)
       let missing = end.full - end.empty - values[own].reduce(0, +)
-      for place in own { values[place] += missing / Double(players) }
+      let active = own.filter { values[$0] != 0 }
+      for place in active { values[place] += missing / Double(active.count) }
     }
   }
 }
