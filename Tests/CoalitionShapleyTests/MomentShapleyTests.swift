@@ -286,7 +286,7 @@ import Testing
       let found = try await momentValues(game, .momentGradient, rank: 2, nodes: nodes)
       gaps.append(abs(found.residuals[0]) / abs(found.fullValues[0] - found.emptyValues[0]))
     }
-    #expect(gaps[1] < 0.5 * gaps[0] && gaps[2] < 0.02 && gaps[3] < 0.004, "\(gaps)")
+    #expect(gaps[1] < 0.8 * gaps[0] && gaps[2] < 0.02 && gaps[3] < 0.004, "\(gaps)")
   }
 
   @Test("Players of several elements: patches of channels, and elements that are always there")
