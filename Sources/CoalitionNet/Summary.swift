@@ -16,7 +16,7 @@ public struct ModelSummary: Sendable {
     public let opset: Int
     /// The first output for one example: nil when it cannot be told.
     public let outputShape: [Int]?
-    /// Numbers of the weights that no earlier node uses.
+    /// Numbers that training would change, unless an earlier node uses them.
     public let parameters: Int
     /// For one example.
     public let multiplyAdds: Int
@@ -90,14 +90,14 @@ public struct ModelSummary: Sendable {
     }
 
     let work = analysed.map { Self.work($0.analysis) } ?? [:]
-    var counted = Set<String>()
+    var parameters = ParameterCounts(graph, analysed?.analysis)
     nodes = graph.nodes.enumerated().map { index, node in
       let output = node.outputs.first { !$0.isEmpty } ?? ""
       return NodeSummary(
         label: node.label, operation: node.qualifiedOperation,
         opset: graph.opsets[node.domain] ?? graph.opsets[""] ?? 0,
         outputShape: analysed?.analysis.values[output]?.shape,
-        parameters: Self.parameters(of: node, graph, counted: &counted),
+        parameters: parameters.count(of: node),
         multiplyAdds: work[output] ?? 0, problem: finder.problems[index])
     }
   }
@@ -127,22 +127,44 @@ public struct ModelSummary: Sendable {
     }
     return work
   }
+}
 
-  /// Floating-point constants of a node: its inputs, or the value that a Constant node holds.
-  private static func parameters(
-    of node: Node, _ graph: Graph, counted: inout Set<String>
-  ) -> Int {
-    var count = 0
-    for case let name in node.inputs where counted.insert(name).inserted {
-      if let tensor = graph.constants[name], tensor.isFloatingPoint { count += tensor.count }
+/// Parameters by the node that uses them first.
+private struct ParameterCounts {
+  private let graph: Graph
+  /// By the first output of analysed nodes.
+  private var counts: [String: Int] = [:]
+  private var counted = Set<String>()
+
+  init(_ graph: Graph, _ analysis: Analysis?) {
+    self.graph = graph.liftingConstants()
+    guard let analysis else { return }
+    for node in analysis.graph.nodes { counts[Self.name(node)] = 0 }
+    for parameter in LearnedConstants(analysis).parameters {
+      counts[Self.name(analysis.graph.nodes[parameter.node]), default: 0] += parameter.count
+      counted.insert(parameter.name)
     }
-    if node.operation == "Constant", case .tensor(let tensor)? = node.attributes["value"],
-      tensor.isFloatingPoint
-    {
+  }
+
+  private static func name(_ node: Node) -> String { node.outputs.first { !$0.isEmpty } ?? "" }
+
+  /// Of a node that is not analysed, as nobody knows it or it breaks a rule: all floating-point constants that it reads, unless
+  /// it is known which of them are learned.
+  mutating func count(of node: Node) -> Int {
+    if let known = counts[Self.name(node)] { return known }
+    var count = 0
+    for (place, name) in node.inputs.enumerated()
+    where node.learnedPlaces?.contains(place) ?? !Self.withoutAny.contains(node.operation) {
+      guard let tensor = graph.constants[name], tensor.isFloatingPoint,
+        counted.insert(name).inserted
+      else { continue }
       count += tensor.count
     }
     return count
   }
+
+  /// Operators whose constants are settings.
+  private static let withoutAny: Set = ["Clip", "Constant", "Dropout", "Pad", "Resize", "Upsample"]
 }
 
 /// Finds the nodes of a graph that cannot be used, by leaving them and what depends on them out until the rest
@@ -173,7 +195,9 @@ private struct ProblemFinder {
   ) -> (analysis: Analysis, batching: Model.Batching)? {
     for _ in 0..<Self.attempts {
       do throws(CoalitionError) {
-        return try Model(rest).analysed(shapes, memoryLimit: memoryLimit)
+        return try Model(rest).analysed(shapes, memoryLimit: memoryLimit) {
+          $0.liftingConstants()
+        }
       } catch {
         // Labels of nodes are not unique: the first one that has no problem yet is the one.
         let index = graph.nodes.indices.first {

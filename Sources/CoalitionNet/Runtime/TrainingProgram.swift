@@ -73,10 +73,16 @@ struct TrainingProgram: Sendable {
     return SlotResult(count: rows * count, isWide ? .double : precision)
   }
 
-  /// Bytes of rows, parameters, what the rule remembers of them, and the numbers that blocks are made from.
+  /// Bytes of rows, parameters, what the rule remembers of them, the numbers that blocks are made from, and which is which:
+  /// where elements lie and whose they are, four bytes each.
   func byteCount(_ precision: Precision, _ rule: UpdateRule, parameters: Int) -> Int {
-    let rows = notes.slots.indices.reduce(0) { $0 + result($1, precision).byteCount }
-    let sources = blocks.reduce(0) { $0 + $1.elements.count * (precision.byteCount + 4) }
-    return rows + sources + parameters * precision.byteCount * (rule.hasSecond ? 4 : 3)
+    let results = notes.slots.indices.reduce(0) { sum, slot in
+      let slot = rows(slot, examples: batch)
+      return sum + slot.rows * slot.count * (slot.isWide ? 8 : precision.byteCount)
+    }
+    let made = blocks.reduce(0) { $0 + $1.elements.count * (precision.byteCount + 2 * 4) }
+    let sources = notes.sources.reduce(0) { $0 + $1.elements.count * 2 * 4 }
+    return results + made + sources
+      + parameters * (precision.byteCount * (rule.hasSecond ? 4 : 3) + 2 * 4)
   }
 }

@@ -60,9 +60,15 @@ package final class TrainingSession: Sendable {
     program = try Program(
       draft.draft, ArenaPlan(draft.draft), lanes: lanes, precision: precision, store: nil)
     plan = try TrainingProgram(draft, lanes: lanes, batch: batch)
+    // Inputs of another type are held in the program's as well.
+    let converted = rows.values.reduce(0) { sum, given in
+      let isOwn = given.tensor.elementType == (precision == .single ? .float32 : .float64)
+      return sum + (isOwn ? 0 : given.tensor.count * precision.byteCount)
+    }
     let bytes =
       program.constantByteCount + plan.byteCount(precision, rule, parameters: parameterCount)
-      + program.arenaByteCount * max(try Plan.threads(options.threads), plan.tiles(batch))
+      + converted + program.arenaByteCount
+      * max(try Plan.threads(options.threads), plan.tiles(batch))
     guard bytes <= options.memoryLimit else {
       throw CoalitionError(
         .memoryLimit, "training needs more memory than allowed",

@@ -23,115 +23,20 @@ struct ParameterNumbers: Sendable {
   /// Numbers begin here.
   private static let first = Double(sign: .plus, exponent: 40, significand: 1)
 
-  /// The weights and biases of convolutions and products, scales and shifts of normalisations, slopes of PRelu,
-  /// tables whose rows are chosen, and factors and terms of more than one number behind any of these.
   /// - Throws: `unsupported` for a parameter that the model also uses through arithmetic on constants.
   init(_ analysis: Analysis) throws(CoalitionError) {
-    let graph = analysis.graph
-    // Per constant value: the constants of the graph that its elements are moved from.
-    var origins: [String: [String]] = [:]
-    for (name, tensor) in graph.constants
-    where tensor.elementType == .float32 || tensor.elementType == .float64 {
-      origins[name] = [name]
+    let learned = LearnedConstants(analysis)
+    for parameter in learned.parameters {
+      parameters.append(
+        Parameter(name: parameter.name, count: parameter.count, start: count))
+      count += parameter.count
     }
-    var computedWith: [String: String] = [:]
-    // Constants that come out of arithmetic on others, and by which node.
-    var computed: [String: String] = [:]
-    // Values of products, behind which a single number may be a bias.
-    var products = Set<String>()
-    var dependent = Set<String>()
-    for (index, node) in graph.nodes.enumerated() {
-      let isConstant = node.outputs.allSatisfy {
-        $0.isEmpty || analysis.values[$0]?.constant != nil
-      }
-      if isConstant {
-        let read = node.inputs.flatMap { origins[$0] ?? [] }
-        let source = node.inputs.lazy.compactMap { computed[$0] }.first
-        // A cast rounds: numbers would not come through it.
-        let moves =
-          analysis.operators[index].kind == .movement
-          && !["Cast", "CastLike"].contains(node.operation)
-        if moves {
-          for output in node.outputs where !read.isEmpty { origins[output] = read }
-        } else {
-          for name in read { computedWith[name] = node.label }
-        }
-        if let origin = source ?? (moves || read.isEmpty ? nil : node.label) {
-          for output in node.outputs { computed[output] = origin }
-        }
-        continue
-      }
-      var places = Self.places(node)
-      if Self.isElementwise(node), node.inputs.contains(where: dependent.contains) {
-        let isBias = node.operation == "Add" && node.inputs.contains(where: products.contains)
-        places = node.inputs.indices.filter {
-          guard let constant = analysis.values[node.inputs[$0]]?.constant?.value else {
-            return false
-          }
-          return constant.count > 1 || isBias && constant.rank == 1
-        }
-      }
-      if node.operation == "MatMul" { products.formUnion(node.outputs) }
-      for place in places {
-        guard let name = node.input(place), let origin = computed[name] else { continue }
-        throw CoalitionError(
-          .unsupported, "weights that come out of arithmetic on constants cannot be trained",
-          node: node.label, found: "'\(name)', by \(origin)")
-      }
-      try Self.checkScales(node, origins)
-      let names = places.compactMap(node.input).flatMap { origins[$0] ?? [] }
-      for name in names where !parameters.contains(where: { $0.name == name }) {
-        let size = graph.constants[name]?.count ?? 0
-        parameters.append(Parameter(name: name, count: size, start: count))
-        count += size
-      }
-      if !names.isEmpty || node.inputs.contains(where: dependent.contains) {
-        dependent.formUnion(node.outputs)
-      }
-    }
+    if let obstacle = learned.obstacle { throw obstacle }
     guard count <= Int(Int32.max) else {
       throw CoalitionError(
         .limitExceeded, "the model has too many parameters to be trained",
         expected: "at most \(Int32.max)", found: "\(count)")
     }
-    for parameter in parameters {
-      if let node = computedWith[parameter.name] {
-        throw CoalitionError(
-          .unsupported,
-          "the parameter '\(parameter.name)' is also used through arithmetic on constants",
-          node: node)
-      }
-    }
-  }
-
-  /// Factors that lowering would multiply the numbers by.
-  private static func checkScales(
-    _ node: Node, _ origins: [String: [String]]
-  ) throws(CoalitionError) {
-    guard node.operation == "Gemm" else { return }
-    for (attribute, places) in [("alpha", [0, 1]), ("beta", [2])] {
-      guard case .float(let factor)? = node.attributes[attribute], factor != 1,
-        places.contains(where: { node.input($0).map { origins[$0] != nil } ?? false })
-      else { continue }
-      throw CoalitionError(
-        .unsupported, "a scaled product of a rearranged constant cannot be trained",
-        node: node.label, expected: "\(attribute) = 1", found: "\(factor)")
-    }
-  }
-
-  private static func places(_ node: Node) -> [Int] {
-    switch node.operation {
-    case "Conv", "BatchNormalization": [1, 2]
-    case "Gemm": [0, 1, 2]
-    case "MatMul": [0, 1]
-    case "PRelu": [1]
-    case "Gather": [0]
-    default: []
-    }
-  }
-
-  private static func isElementwise(_ node: Node) -> Bool {
-    ["Add", "Sub", "Mul", "Div", "Sum"].contains(node.operation)
   }
 
   /// The graph with the numbers in place of the parameters' elements.
