@@ -71,6 +71,27 @@ import Testing
     #expect(!place.files.contains { $0.hasSuffix(".partial") && $0.hasPrefix("r.npz") })
   }
 
+  @Test("A run that its time has ended says so, stays as it is, and goes on with more time")
+  func moreTime() throws {
+    let options = ShellGame.options(6) + sampling
+    let whole = try place.result(options + ["--time", "1000"], "whole.npz")
+    #expect(whole.metadata("result", "stop-reason") == "samples")
+    try place.setDelay("0.005")
+    let run = options + ["--checkpoint", "c", "--output", "r.npz"]
+    let first = try place.shapley(run + ["--time", "0.5"])
+    #expect(
+      first.code == 0 && first.error.contains("--time ended the run; the same"), "\(first.error)")
+    let stopped = try Explained(place.path("r.npz"))
+    #expect(stopped.metadata("result", "stop-reason") == "time")
+    // Nothing is added without more time.
+    #expect(try place.shapley(run + ["--time", "0.5"]).code == 0)
+    #expect(try Explained(place.path("r.npz")).essence == stopped.essence)
+    try place.setDelay("")
+    let resumed = try place.shapley(run + ["--time", "1000"])
+    #expect(resumed.code == 0 && resumed.error.isEmpty, "\(resumed.error)")
+    #expect(try Explained(place.path("r.npz")).essence == whole.essence)
+  }
+
   @Test("A checkpoint of another run, or a damaged one, is refused with 65 and kept")
   func otherRuns() throws {
     let options = ShellGame.options(6) + sampling + ["--checkpoint", "c"]

@@ -209,6 +209,13 @@ struct ShapleyVerb {
     _ estimate: ShapleyEstimate, _ subject: ShapleySubject, _ record: ResultRecord
   ) throws(CoalitionError) {
     for warning in ShapleyResult.warnings(estimate) { runtime.warn(warning) }
+    let late = estimate.stops.count { $0 == .time }
+    if late > 0, !runtime.isQuiet {
+      let which =
+        late == estimate.exampleCount ? "" : " for \(late) of \(estimate.exampleCount) examples"
+      let more = flags.checkpoint == nil ? "" : "; the same command with more time goes on"
+      Terminal.writeError("coalition: --time ended the run\(which)\(more)\n")
+    }
     guard let output else {
       if !runtime.isQuiet {
         try Terminal.write(

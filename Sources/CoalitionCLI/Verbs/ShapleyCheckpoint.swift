@@ -9,7 +9,8 @@ import CoalitionNet
 
 struct ShapleyCheckpoint {
   let path: String
-  /// What must be the same for a run to go on: members of the metadata.
+  /// What must be the same for a run to go on: members of the metadata, of the options all but the time, which decides
+  /// only when a run ends.
   private let identity: [JSONValue.Member]
   private static let format = "coalition-checkpoint/1"
 
@@ -21,7 +22,7 @@ struct ShapleyCheckpoint {
     let members = record.members
     identity =
       ["verb", "program", "model", "options", "seed"].compactMap { name in
-        members.first { $0.name == name }
+        members.first { $0.name == name }.map(Self.withoutTime)
       } + [
         .init("instruction-set", .string(record.instructionSet.rawValue)),
         .init("shard", shard.map { .string("\($0.index)/\($0.count)") } ?? .null),
@@ -30,6 +31,13 @@ struct ShapleyCheckpoint {
         .init("examples", .integer(game.exampleCount)),
       ]
     try Files.checkCreatable(path)
+  }
+
+  private static func withoutTime(_ member: JSONValue.Member) -> JSONValue.Member {
+    guard member.name == "options", case .object(let options) = member.value else { return member }
+    return .init(
+      member.name,
+      .object(options.filter { $0.name != ShapleyFlags.timeOption.declaration.name }))
   }
 
   /// What has been done before.

@@ -24,12 +24,8 @@ struct ShapleySession {
     interval: Double
   ) throws(CoalitionError) {
     let saved = try checkpoint?.load(game, memoryLimit: options.run.memoryLimit)
-    var options = options
-    // A time that has been used up still needs a slice of work to be noticed.
-    if let saved, let seconds = options.seconds {
-      options.seconds = max(seconds - saved.seconds, 1e-9)
-    }
-    run = try ShapleyRun(game, options, resuming: saved?.state)
+    run = try ShapleyRun(
+      game, options, resuming: saved?.state, secondsBefore: saved?.seconds ?? 0)
     resumes = saved.map { $0.resumes + 1 } ?? 0
     secondsBefore = saved?.seconds ?? 0
     self.checkpoint = checkpoint

@@ -28,21 +28,27 @@ public struct ShapleyRun: Sendable {
   private(set) var progress: ShapleyState
   /// The estimates of running examples at the last look.
   private var looks: [Int: (outcome: Jackknife.Outcome, samples: Int)] = [:]
-  /// Blocks of the next slice, and seconds of work of this process.
+  /// Blocks of the next slice.
   private var sliceBlocks = 1
-  private var seconds = 0.0
+  /// Seconds of work, also before the state that the run goes on from.
+  private var seconds: Double
+  /// Where the run was when its time ended: with more of it, it goes on from there.
+  private var stateAtTime: ShapleyState?
 
-  /// - Parameter state: where a run of the same game and options has been stopped.
+  /// - Parameters:
+  ///   - state: where a run of the same game and options has been stopped.
+  ///   - secondsBefore: of work that led there.
   /// - Throws: `usage` and `limitExceeded` for options that do not go together or with the game, `memoryLimit`, and
   ///   `invalidData` for a state of another run.
   public init(
     _ game: any Game, _ options: ShapleyOptions = ShapleyOptions(),
-    resuming state: ShapleyState? = nil
+    resuming state: ShapleyState? = nil, secondsBefore: Double = 0
   ) throws(CoalitionError) {
     try options.check(game)
     let resolved = options.resolved(playerCount: game.playerCount)
     self.options = resolved
     self.game = game
+    seconds = secondsBefore
     let choice = try EstimatorChoice(
       resolved, playerCount: game.playerCount, targetCount: game.targetCount, cost: game.cost)
     estimator = choice.estimator
@@ -70,8 +76,9 @@ public struct ShapleyRun: Sendable {
     }
   }
 
-  /// Where the run is, to go on from there later.
-  public var state: ShapleyState { progress }
+  /// Where the run is, to go on from there later. Of a run that its time has ended: where it was then, so that one with
+  /// more time goes on.
+  public var state: ShapleyState { stateAtTime ?? progress }
 
   /// Whether there is nothing left to do.
   public var isDone: Bool { progress.isDone }
@@ -90,7 +97,9 @@ public struct ShapleyRun: Sendable {
         Self.leastSlice / active.count / max(scheme.evaluations(samples: scheme.blockSamples), 1)
       sliceBlocks = max(sliceBlocks, min(least, largestSlice))
     }
-    let blocks = nextSlice()
+    // A run that resumes with no time left has nothing to add.
+    let isBegun = progress.nextBlock > progress.blocks.lowerBound
+    let blocks = isLate && isBegun ? progress.nextBlock..<progress.nextBlock : nextSlice()
     if !blocks.isEmpty { try await add(blocks, to: active) }
     progress.nextBlock = blocks.upperBound
     let took = start.duration(to: clock.now)
@@ -203,6 +212,8 @@ public struct ShapleyRun: Sendable {
 
   // MARK: Stopping
 
+  private var isLate: Bool { options.seconds.map { seconds >= $0 } ?? false }
+
   /// Looks at examples where it is time to, and ends those that are done.
   private mutating func finishExamples(_ active: [Int]) {
     let blocks = progress.nextBlock
@@ -217,9 +228,10 @@ public struct ShapleyRun: Sendable {
     }
     let samples = samplesDone
     let isOver = sampleBudget.map { samples >= $0 } ?? false
-    let isLate = options.seconds.map { seconds >= $0 } ?? false
+    let isLate = isLate
     let isCheck = CheckPoints.isOne(blocks)
     guard isOver || isLate || isCheck else { return }
+    var endedByTime: [Int: ShapleyState.Progress] = [:]
     let isLook = isOver || isLate || isWatched || options.looksAtResults
     for example in active {
       guard case .running(var state) = progress.examples[example] else { continue }
@@ -239,7 +251,18 @@ public struct ShapleyRun: Sendable {
       if stop == nil, isCheck, options.looksAtResults {
         stop = rules.reason(outcome, blocks: blocks, ends: ends, earlier: earlier)
       }
-      if stop == nil, isLate { stop = .time }
+      if stop == nil {
+        // A run without time left looks twice.
+        if options.rankStability != nil, isCheck, state.history.last?.blocks != blocks {
+          state.history.append((blocks, outcome.values))
+          state.history = state.history.suffix(CheckPoints.kept)
+        }
+        adapt(&state, blocks: blocks, samples: samples, ends: ends)
+        if isLate {
+          endedByTime[example] = state
+          stop = .time
+        }
+      }
       if let stop {
         progress.examples[example] = .done(
           ShapleyState.Result(
@@ -251,12 +274,13 @@ public struct ShapleyRun: Sendable {
         looks[example] = nil
         continue
       }
-      if options.rankStability != nil, isCheck {
-        state.history.append((blocks, outcome.values))
-        state.history = state.history.suffix(CheckPoints.kept)
-      }
-      adapt(&state, blocks: blocks, samples: samples, ends: ends)
       progress.examples[example] = .running(state)
+    }
+    // The examples behind these get a slice each: with more time they begin anew.
+    if stateAtTime == nil, !endedByTime.isEmpty {
+      var open = progress
+      for (example, state) in endedByTime { open.examples[example] = .running(state) }
+      stateAtTime = open
     }
   }
 
