@@ -222,6 +222,35 @@ import Testing
     #expect(try plot("logits.npz", "--examples", "2").output.hasSuffix("2 of 100 examples\n"))
   }
 
+  @Test("A training's losses become curves; what has no drawing is drawn by name only")
+  func kinds() throws {
+    func made(by verb: String, _ file: String, _ arrays: (String, Tensor)...) throws {
+      var result = ResultFile(metadata: [.init("verb", .string(verb))])
+      for (name, tensor) in arrays { try result.append(name, tensor) }
+      try result.write(to: place.path(file))
+    }
+    try made(
+      by: "train", "h.npz", ("loss", try tensor([3], [3, 2, 1])),
+      ("validation_loss", try tensor([3], [3, 3, 4])),
+      ("validation_accuracy", try tensor([3], [0, 0.5, 1])))
+    let history = try plot("h.npz")
+    #expect(history.code == 0 && history.output.contains("2 curves"), "\(history.error)")
+    let labels = try labels("h.svg")
+    #expect(labels.contains("epoch") && labels.contains("validation loss"))
+    try made(by: "prune", "p.npz", ("conv1.kept", Tensor(.int32([0, 2]))))
+    let report = try plot("p.npz")
+    #expect(report.code == 65 && report.error.contains("has no drawing"), "\(report.error)")
+    #expect(!place.files.contains("p.svg"))
+    #expect(try plot("p.npz", "--array", "conv1.kept").code == 0)
+    try made(by: "run", "n.npz", ("logits", try tensor([1, 2], [.nan, .infinity])))
+    let empty = try plot("n.npz")
+    #expect(empty.code == 65 && empty.error.contains("none of the numbers is finite"))
+    try write(
+      "s.npz", names: [("layers", ["conv1"])], ("conv1", try tensor([2, 1], [1, 2])))
+    let shape = try plot("s.npz")
+    #expect(shape.code == 65 && shape.error.contains("[units]"), "\(shape.error)")
+  }
+
   @Test("Wrong usage, wrong data and wrong places have the exit codes of their kind")
   func failures() throws {
     try write("r.npz", ("attributions", try tensor([1, 2], [1, 2])))

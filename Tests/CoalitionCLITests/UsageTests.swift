@@ -70,6 +70,11 @@ import Testing
       (["run", "m.onnx", "--quiet"], "--quiet without --output"),
       (["plan", "m.onnx", "--mode", "sideways"], "forward"),
       (["plan", "m.onnx", "--lanes", "65"], "1 to 64"),
+      (["score", "m.onnx", "--metric", "taylr"], "did you mean taylor?"),
+      (["score", "m.onnx", "--metric", "zzzzzzzz"], "the value cannot be used (expected shapley"),
+      (["prune", "m.onnx", "--repair", "bias,lest-squares"], "did you mean least-squares?"),
+      (["train", "--optimizer", "adm"], "did you mean adam?"),
+      (["help", "prun"], "did you mean prune?"),
       (["help", "nothing"], "there is no verb 'nothing'"),
     ] as [([String], String)])
   func wrongUsage(arguments: [String], sentence: String) throws {

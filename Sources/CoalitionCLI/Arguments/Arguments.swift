@@ -89,11 +89,11 @@ struct Arguments: Sendable {
   private static func unknown(
     _ text: String, _ name: String, _ known: [String], _ command: Command
   ) -> CoalitionError {
-    let nearest = nearestName(to: name, in: known + ["help"])
-    let advice =
-      nearest.map { "did you mean --\($0)?" } ?? "see coalition \(command.name) --help"
+    let advice = suggestion(
+      for: name, in: known + ["help"], prefix: "--",
+      otherwise: "see coalition \(command.name) --help")
     let shown = text.prefix { $0 != "=" }
-    return CoalitionError(.usage, "\(command.name) has no option \(shown); \(advice)")
+    return CoalitionError(.usage, "\(command.name) has no option \(shown)\(advice)")
   }
 
   private func checkPositionals(_ command: Command) throws(CoalitionError) {

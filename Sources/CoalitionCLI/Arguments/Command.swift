@@ -61,10 +61,9 @@ struct Command: Sendable {
       throw CoalitionError(
         .usage, "a verb comes first: coalition run \(name)", expected: verbList, found: "'\(name)'")
     }
-    let advice =
-      nearestName(to: name, in: all.map(\.name)).map { "did you mean \($0)?" }
-      ?? "see coalition --help"
+    let advice = suggestion(
+      for: name, in: all.map(\.name), otherwise: "see coalition --help")
     throw CoalitionError(
-      .usage, "there is no verb '\(name)'; \(advice)", expected: verbList)
+      .usage, "there is no verb '\(name)'\(advice)", expected: verbList)
   }
 }

@@ -1,7 +1,19 @@
 // Suggestions for names that were mistyped.
 
+/// What follows a sentence about a name that there is not: "; did you mean NEAREST?", or nothing.
+/// - Parameters:
+///   - prefix: of names as they are written, such as two dashes.
+///   - fallback: where no name is near.
+func suggestion(
+  for name: String, in names: [String], prefix: String = "", otherwise fallback: String? = nil
+) -> String {
+  let advice =
+    nearestName(to: name, in: names).map { "did you mean \(prefix)\($0)?" } ?? fallback
+  return advice.map { "; \($0)" } ?? ""
+}
+
 /// The name that needs the fewest changes of a letter, if few enough to be meant.
-func nearestName(to name: String, in names: [String]) -> String? {
+private func nearestName(to name: String, in names: [String]) -> String? {
   let ranked = names.map { (changes: changes(from: name, to: $0), name: $0) }
   guard let best = ranked.min(by: { ($0.changes, $0.name) < ($1.changes, $1.name) }) else {
     return nil

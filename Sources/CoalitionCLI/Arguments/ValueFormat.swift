@@ -79,8 +79,12 @@ extension ValueFormat<[Int]> {
 extension ValueFormat where Value: CaseIterable & RawRepresentable<String> {
   /// One of the names of an enumeration.
   static var choice: ValueFormat {
-    ValueFormat(expecting: Value.allCases.map(\.rawValue).joined(separator: ", ")) {
-      Value(rawValue: $0)
+    ValueFormat { text throws(CoalitionError) in
+      if let value = Value(rawValue: text) { return value }
+      let names = Value.allCases.map(\.rawValue)
+      throw CoalitionError(
+        .usage, "the value cannot be used\(suggestion(for: text, in: names))",
+        expected: names.joined(separator: ", "), found: "'\(text)'")
     }
   }
 }

@@ -80,7 +80,7 @@ struct BaselineFlags: Sendable {
       let (name, text) = named.split(names: names)
       if name == nil, let sign = text.firstIndex(of: "="), !Files.exists(text) {
         let wrong = String(text[..<sign])
-        let advice = nearestName(to: wrong, in: names).map { "; did you mean \($0)?" } ?? ""
+        let advice = suggestion(for: wrong, in: names)
         throw CoalitionError(
           .usage, "--baseline: there is no input '\(wrong)' to explain\(advice)",
           expected: names.joined(separator: ", "))

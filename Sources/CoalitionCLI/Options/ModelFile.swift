@@ -82,7 +82,7 @@ struct ModelFile: Sendable {
     let listed = names.joined(separator: ", ")
     if let sign = value.firstIndex(of: "="), !Files.exists(value) {
       let wrong = String(value[..<sign])
-      let advice = nearestName(to: wrong, in: names).map { "; did you mean \($0)?" } ?? ""
+      let advice = suggestion(for: wrong, in: names)
       throw CoalitionError(
         .usage, "--\(option.name): the model has no input '\(wrong)'\(advice)", expected: listed)
     }

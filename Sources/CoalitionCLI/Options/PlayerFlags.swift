@@ -33,7 +33,7 @@ struct PlayerFlags: Sendable {
       let (name, text) = named.split(names: names)
       if name == nil, let sign = text.firstIndex(of: "="), !Files.exists(text) {
         let wrong = String(text[..<sign])
-        let advice = nearestName(to: wrong, in: names).map { "; did you mean \($0)?" } ?? ""
+        let advice = suggestion(for: wrong, in: names)
         throw CoalitionError(
           .usage, "--players: there is no input '\(wrong)' to explain\(advice)",
           expected: names.joined(separator: ", "))
@@ -108,9 +108,7 @@ struct PlayerFlags: Sendable {
 
   private static func unknown(_ text: String) -> CoalitionError {
     let name = String(text.prefix { $0 != ":" })
-    let advice =
-      nearestName(to: name, in: ["element", "patch", "channel", "axis"])
-      .map { "; did you mean \($0)?" } ?? ""
+    let advice = suggestion(for: name, in: ["element", "patch", "channel", "axis"])
     return CoalitionError(
       .usage, "--players: no such division\(advice)",
       expected: "element, patch:HxW, channel, axis:K or FILE.npy", found: "'\(text)'")

@@ -143,7 +143,8 @@ struct PruneFlags: Sendable {
         repairs.withoutTraining.insert(repair)
       } else {
         throw CoalitionError(
-          .usage, "there is no such repair", expected: Repairs.known.joined(separator: ", "),
+          .usage, "there is no such repair\(suggestion(for: String(name), in: Repairs.known))",
+          expected: Repairs.known.joined(separator: ", "),
           found: "'\(name)'")
       }
     }

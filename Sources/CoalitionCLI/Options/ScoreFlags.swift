@@ -20,7 +20,9 @@ struct ScoreFlags: Sendable {
   static let outputNameOption = Option(
     "at", "NAME", "of several outputs of the model, the one that the labels speak of", as: .text)
   static let payoffOption = Option<UnitPayoff>(
-    "payoff", "V", "shapley, leave-one-out: minus the loss, accuracy, or the label's score",
+    "payoff", "V",
+    "shapley, leave-one-out: minus the loss, accuracy, or the label's score (of a model with a single score that one, without "
+      + "--labels)",
     default: "loss", as: .choice)
   static let aggregateOption = Option<UnitAggregation>(
     "aggregate", "A",
@@ -92,7 +94,10 @@ struct ScoreFlags: Sendable {
       throw CoalitionError(
         .usage, "--metric \(options.metric.rawValue) looks at examples: give --input")
     }
-    if isScored, options.metric.usesLabels, arguments[Self.labelsOption] == nil {
+    // A model of a single score needs none for it.
+    if isScored, options.metric.usesLabels, options.payoff != .score,
+      arguments[Self.labelsOption] == nil
+    {
       throw CoalitionError(
         .usage, "--metric \(options.metric.rawValue) looks at the loss: give --labels")
     }
@@ -238,7 +243,7 @@ struct ScoreSubject: Sendable {
         if !layers.contains(layer) { layers.append(layer) }
       } catch {
         let known = coupling.layers.flatMap { [$0.name, $0.output] }
-        let advice = nearestName(to: name, in: known).map { "; did you mean \($0)?" } ?? ""
+        let advice = suggestion(for: name, in: known)
         throw CoalitionError(
           .usage, "--\(option.name): no convolution or dense layer is called '\(name)'\(advice)",
           expected: coupling.layers.map(\.name).joined(separator: ", "))

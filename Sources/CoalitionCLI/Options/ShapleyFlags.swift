@@ -138,7 +138,7 @@ struct ShapleyFlags: Sendable {
     guard let name = arguments[estimatorOption] else { return .auto }
     if let estimator = Estimator(rawValue: name) { return estimator }
     let names = Estimator.allCases.map(\.rawValue)
-    let advice = nearestName(to: name, in: names).map { "; did you mean \($0)?" } ?? ""
+    let advice = suggestion(for: name, in: names)
     throw CoalitionError(
       .usage, "--estimator: there is no estimator '\(name)'\(advice)",
       expected: names.joined(separator: ", "))

@@ -14,10 +14,9 @@ extension Graph {
       return output
     }
     let known = nodes.flatMap { $0.outputs + [$0.name] }.filter { !$0.isEmpty }
-    let advice =
-      nearestName(to: name, in: known).map { "did you mean \($0)?" }
-      ?? "coalition inspect --nodes lists them"
+    let advice = suggestion(
+      for: name, in: known, otherwise: "coalition inspect --nodes lists them")
     throw CoalitionError(
-      .usage, "--\(option.name): the model has no node or tensor '\(name)'; \(advice)")
+      .usage, "--\(option.name): the model has no node or tensor '\(name)'\(advice)")
   }
 }

@@ -72,7 +72,7 @@ struct Compare {
       for (path, arrays) in zip(paths, [first, second])
       where !arrays.contains(where: { $0.name == name }) {
         let names = arrays.map(\.name)
-        let advice = nearestName(to: name, in: names).map { "; did you mean \($0)?" } ?? ""
+        let advice = suggestion(for: name, in: names)
         throw CoalitionError(
           .usage, "--array: there is no array of numbers '\(name)'\(advice)", node: path,
           expected: names.joined(separator: ", "))

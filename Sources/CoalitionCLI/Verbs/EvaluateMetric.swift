@@ -112,7 +112,7 @@ struct EvaluationChoice: Sendable {
       files.insert(String(first[first.index(after: colon)...]), at: 0)
     }
     guard let metric = EvaluationMetric(rawValue: name) else {
-      let advice = nearestName(to: name, in: names).map { "; did you mean \($0)?" } ?? ""
+      let advice = suggestion(for: name, in: names)
       throw CoalitionError(
         .usage, "--metric: there is no metric '\(name)'\(advice)",
         expected: names.joined(separator: ", "))

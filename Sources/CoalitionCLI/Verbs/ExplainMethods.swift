@@ -243,7 +243,7 @@ struct ExplainMethod: Sendable {
         .usage, "--method is missing: say how to explain", expected: names.joined(separator: ", "))
     }
     if let method = all.first(where: { $0.name == name }) { return method }
-    let advice = nearestName(to: name, in: names).map { "; did you mean \($0)?" } ?? ""
+    let advice = suggestion(for: name, in: names)
     throw CoalitionError(
       .usage, "--method: there is no method '\(name)'\(advice)",
       expected: names.joined(separator: ", "))

@@ -33,8 +33,9 @@ extension Command {
       "coalition plot gradient.npz deeplift.npz --input images.npy --examples 6 --output maps.png",
     ],
     notes: [
-      "Correlations and deletion or insertion curves become line charts; attributions become maps (channels summed), "
-        + "one row per example and one column per file; values, scores of layers and other arrays of one axis become bars."
+      "Correlations, deletion or insertion curves and losses of a training become line charts; attributions become maps (channels summed), "
+        + "one row per example and one column per file; values, scores of layers, outputs of a model and arrays of one axis become "
+        + "bars. Other results are drawn array by array, with --array."
     ]
   ) { arguments throws(CoalitionError) in
     try Plot(arguments).perform()

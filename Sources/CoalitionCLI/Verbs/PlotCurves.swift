@@ -1,4 +1,5 @@
-// Line charts of results: correlations over the number of elements, mean curves of deletion and insertion.
+// Line charts of results: correlations over the number of elements, mean curves of deletion and insertion, losses over
+// epochs.
 
 import CoalitionBase
 import CoalitionFigures
@@ -19,10 +20,18 @@ struct PlotCurves {
     case .curve:
       chart.xLabel = "share of elements changed"
       chart.yLabel = "mean output"
+    case .history:
+      chart.xLabel = "epoch"
+      chart.yLabel = "mean loss"
     default: return nil
     }
     for source in sources {
-      let series = try kind == .curve ? Self.curves(source) : Self.correlations(source)
+      let series =
+        switch kind {
+        case .curve: try Self.curves(source)
+        case .history(let names): try Self.losses(names, source)
+        default: try Self.correlations(source)
+        }
       // The same method in several files goes by the file, too.
       chart.series += series.map { line in
         var line = line
@@ -88,6 +97,26 @@ struct PlotCurves {
       }
       return series
     }
+  }
+
+  /// A curve per array, over the epochs from 1 on.
+  private static func losses(
+    _ names: [String], _ source: PlotSource
+  ) throws(CoalitionError) -> [LineChart.Series] {
+    var series: [LineChart.Series] = []
+    for name in names {
+      let tensor = try source.tensor(name)
+      guard tensor.rank == 1 else {
+        throw CoalitionError(
+          .shapeMismatch, "the array \(name) has the wrong shape", node: source.path,
+          expected: "[epochs]", found: "\(tensor.shape)")
+      }
+      series.append(
+        LineChart.Series(
+          name.replacing("_", with: " "), x: (0..<tensor.count).map { Double($0 + 1) },
+          y: tensor.doubles))
+    }
+    return series
   }
 
   private static func numbered(_ count: Int) -> [String] { (0..<count).map { "method \($0)" } }

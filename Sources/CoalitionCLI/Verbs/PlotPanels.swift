@@ -38,6 +38,7 @@ struct PlotPanels {
         }
         grid.rows.append(row)
       }
+      try Self.check(grid.rows, sources)
       let all = columns[0].examples
       description =
         "\(title); \(shown) of \(Numbers.grouped(all)) \(all == 1 ? "example" : "examples")"
@@ -46,8 +47,24 @@ struct PlotPanels {
     guard arguments[Plot.inputOption] == nil else {
       throw CoalitionError(.usage, "--input is for maps: this result holds none")
     }
+    try Self.check(grid.rows, sources)
     let count = grid.rows.reduce(0) { $0 + $1.count }
     description = "\(title); \(count) \(count == 1 ? "panel" : "panels")"
+  }
+
+  /// - Throws: `invalidData` when no number of any map or bar could be seen.
+  private static func check(
+    _ rows: [[PanelGrid.Panel]], _ sources: [PlotSource]
+  ) throws(CoalitionError) {
+    let isEmpty = rows.joined().allSatisfy { panel in
+      switch panel.content {
+      case .map(let values, _, _, _), .bars(let values, _): !values.contains(where: \.isFinite)
+      default: true
+      }
+    }
+    guard isEmpty else { return }
+    throw CoalitionError(
+      .notFinite, "none of the numbers is finite: there is nothing to draw", node: sources[0].path)
   }
 
   // MARK: Columns of examples
@@ -98,6 +115,11 @@ struct PlotPanels {
     for source in sources {
       for name in names {
         let tensor = try source.tensor(name)
+        guard tensor.rank == 1 else {
+          throw CoalitionError(
+            .shapeMismatch, "the scores of \(name) have the wrong shape", node: source.path,
+            expected: "[units]", found: "\(tensor.shape)")
+        }
         let errors = try source.tensor("\(name).standard_errors", shape: tensor.shape)
         let file = sources.count > 1 ? ", \(source.label)" : ""
         panels.append(

@@ -18,7 +18,9 @@ struct PlotSource {
     case perMethod
     /// Scores [units], by layer.
     case layers([String])
-    /// An array that the metadata say nothing of.
+    /// Losses [epochs] of a training.
+    case history([String])
+    /// An array that the metadata say nothing of, or that was asked for.
     case other(String)
   }
 
@@ -107,7 +109,7 @@ struct PlotSource {
   func kind(array: String?) throws(CoalitionError) -> Kind {
     if let array {
       guard has(array) else {
-        let advice = nearestName(to: array, in: numeric).map { "; did you mean \($0)?" } ?? ""
+        let advice = suggestion(for: array, in: numeric)
         throw CoalitionError(
           .usage, "the result has no array of numbers '\(array)'\(advice)", node: path,
           expected: numeric.joined(separator: ", "))
@@ -130,10 +132,22 @@ struct PlotSource {
     if case .strings(let layers)? = result["layers"], layers.contains(where: has) {
       return .layers(layers.filter(has))
     }
+    let verb = result.metadata["verb"]?.text
+    if verb == "train", has("loss") {
+      return .history(["loss", "validation_loss"].filter(has))
+    }
     guard let first = numeric.first else {
       throw CoalitionError(
         .invalidData, "the result holds nothing that can be drawn", node: path,
         expected: "an array of numbers", found: names)
+    }
+    // Outputs of a model are drawn as they are. What else is in files of other verbs (places of units, partial sums)
+    // makes no picture by itself.
+    guard verb == nil || verb == "run" else {
+      throw CoalitionError(
+        .invalidData, "a result of this kind has no drawing; --array NAME draws one of its arrays",
+        node: path, expected: "attributions, values, scores, curves, losses or outputs of a model",
+        found: "\(verb ?? ""): \(names)")
     }
     return .other(first)
   }
@@ -171,6 +185,7 @@ struct PlotSource {
       case .values: "values"
       case .perMethod: option("metric") ?? "value"
       case .layers: option("metric").map { "scores: \($0)" } ?? "scores"
+      case .history: option("loss") ?? "loss"
       case .other(let name): isBare ? Self.stem(path) : name
       }
     guard let model = result.metadata["model"]?["name"]?.text else { return what }

@@ -33,9 +33,9 @@ extension Command {
   ) { arguments throws(CoalitionError) in
     let paper = arguments.positionals[0]
     guard Reproduce.papers.contains(paper) else {
-      let advice = nearestName(to: paper, in: Reproduce.papers).map { "; did you mean \($0)?" }
+      let advice = suggestion(for: paper, in: Reproduce.papers)
       throw CoalitionError(
-        .usage, "reproduce knows no paper '\(paper)'\(advice ?? "")",
+        .usage, "reproduce knows no paper '\(paper)'\(advice)",
         expected: Reproduce.papers.joined(separator: ", "))
     }
     try await Reproduce(arguments).perform()
