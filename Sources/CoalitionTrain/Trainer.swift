@@ -23,6 +23,8 @@ public struct Trainer: Sendable {
   private let base: Graph
   private let payoff: PayoffGraph
   private let exampleCount: Int
+  /// Of the examples, and of those that are measured.
+  private let constantLoss: Double
   private let rows: [String: TrainingRows]
 
   /// - Parameter examples: inputs and labels; their own options and loss are not used.
@@ -47,10 +49,14 @@ public struct Trainer: Sendable {
       prepared, analysis, output: options.output, loss: options.loss, payoff: .loss)
     let labels = try UnitLabels(
       examples.labels, examples: exampleCount, scores: payoff.scoreCount)
+    let constant = ConstantGuess(labels.targets, options.loss)
     // Looked at now, and not after the first epoch.
     if let validation {
-      _ = try UnitLabels(
+      let measured = try UnitLabels(
         validation.labels, examples: try plan.check(validation.inputs), scores: payoff.scoreCount)
+      constantLoss = constant.loss(of: measured.targets)
+    } else {
+      constantLoss = constant.loss(of: labels.targets)
     }
     guard exampleCount <= Int(Int32.max) else {
       throw CoalitionError(
@@ -96,7 +102,8 @@ public struct Trainer: Sendable {
 
   /// Trains.
   /// - Parameter report: called after each epoch.
-  /// - Throws: `notFinite` when the loss no longer is, `memoryLimit`, `cancelled` when the task is.
+  /// - Throws: `notFinite` when the loss or a weight no longer is and no epoch before had a validation loss,
+  ///   `memoryLimit`, `cancelled` when the task is.
   public func trained(
     report: @Sendable (TrainingEpoch) -> Void = { _ in }
   ) async throws(CoalitionError) -> TrainedModel {
@@ -104,30 +111,46 @@ public struct Trainer: Sendable {
     var history: [TrainingEpoch] = []
     var best: (epoch: Int, loss: Double, graph: Graph)?
     var stoppedEarly = false
+    var divergence: CoalitionError?
     for epoch in 1...options.epochs {
-      let loss = try await run(session, epoch: epoch)
-      var measured: (loss: Double, accuracy: Double?)?
-      if let validation {
-        let graph = try graph(session)
-        let found = try await measure(graph, validation)
-        if found.loss < best?.loss ?? .infinity { best = (epoch, found.loss, graph) }
-        measured = found
-      }
-      history.append(
-        TrainingEpoch(
+      let done: TrainingEpoch
+      do throws(CoalitionError) {
+        let loss = try await run(session, epoch: epoch)
+        var measured: (loss: Double, accuracy: Double?)?
+        if let validation {
+          let graph = try graph(session)
+          let found = try await measure(graph, validation)
+          if found.loss < best?.loss ?? .infinity { best = (epoch, found.loss, graph) }
+          measured = found
+        }
+        done = TrainingEpoch(
           epoch: epoch, loss: loss, validationLoss: measured?.loss,
-          validationAccuracy: measured?.accuracy))
-      report(history[history.count - 1])
+          validationAccuracy: measured?.accuracy)
+      } catch {
+        guard error.code == .notFinite, best != nil else { throw error }
+        divergence = error
+        break
+      }
+      history.append(done)
+      report(done)
       if let patience = options.patience, let best, epoch - best.epoch >= patience {
         stoppedEarly = epoch < options.epochs
         break
       }
     }
     let last: Graph
-    if let best { last = best.graph } else { last = try graph(session) }
+    var loss: Double
+    if let best {
+      (last, loss) = (best.graph, best.loss)
+    } else {
+      (last, loss) = (try graph(session), history[history.count - 1].loss)
+      // What batches found may lie behind by an epoch: before a model is called useless it is measured itself.
+      if loss >= constantLoss { loss = try await measure(last, examples).loss }
+    }
     return TrainedModel(
       graph: last, history: history,
-      epoch: best?.epoch ?? history.count, stoppedEarly: stoppedEarly,
+      epoch: best?.epoch ?? history.count, stoppedEarly: stoppedEarly, loss: loss,
+      constantLoss: constantLoss, divergence: divergence,
       parameterCount: session.parameterCount)
   }
 
@@ -155,10 +178,15 @@ public struct Trainer: Sendable {
   }
 
   /// The model with the parameters as they are.
+  /// - Throws: `notFinite` when one of them is not: after the last step no loss would tell.
   private func graph(_ session: TrainingSession) throws(CoalitionError) -> Graph {
     var graph = base
-    for (name, tensor) in session.constants() {
+    for (name, tensor) in session.constants().sorted(by: { $0.key < $1.key }) {
       guard let old = graph.constants[name] else { continue }
+      guard tensor.firstNonFinite == nil else {
+        throw CoalitionError(
+          .notFinite, "a weight is no longer finite: a smaller learning rate may help", node: name)
+      }
       graph.constants[name] =
         old.elementType == .float64
         ? try Tensor(shape: old.shape, elements: .float64(tensor.doubles))
@@ -167,17 +195,24 @@ public struct Trainer: Sendable {
     return graph
   }
 
+  /// - Throws: `notFinite` when the loss is not.
   private func measure(
-    _ graph: Graph, _ validation: LabelledExamples
+    _ graph: Graph, _ measured: LabelledExamples
   ) async throws(CoalitionError) -> (loss: Double, accuracy: Double?) {
     var examples = LabelledExamples(
-      inputs: validation.inputs, labels: validation.labels, loss: options.loss)
+      inputs: measured.inputs, labels: measured.labels, loss: options.loss)
     examples.output = options.output
     examples.plan = options.plan
     examples.run = options.run
     // What is measured does not count as progress.
     examples.run.progress = nil
-    return try await examples.measure(try model.rebuilt(graph))
+    let found = try await examples.measure(try model.rebuilt(graph))
+    guard found.loss.isFinite else {
+      throw CoalitionError(
+        .notFinite, "the loss is no longer finite: a smaller learning rate may help",
+        found: "\(found.loss)")
+    }
+    return found
   }
 }
 

@@ -1,6 +1,6 @@
 // How a model is trained.
 
-import CoalitionBase
+public import CoalitionBase
 public import CoalitionNet
 public import CoalitionPrune
 
@@ -75,6 +75,13 @@ public struct TrainedModel: Sendable {
   public let epoch: Int
   /// Whether training ended because the validation loss did not become lower.
   public let stoppedEarly: Bool
+  /// The mean loss of the model as it is: over the validation examples, or without any over those it was trained on, as
+  /// its last epoch's batches found it.
+  public let loss: Double
+  /// The same of the best scores that do not look at the example: a model that is no better has learned nothing.
+  public let constantLoss: Double
+  /// What ended training when numbers were no longer finite: the graph is that of an earlier epoch.
+  public let divergence: CoalitionError?
   /// Numbers that were trained.
   public let parameterCount: Int
 }

@@ -62,6 +62,43 @@ import Testing
     #expect(Set(before.constants.keys) == Set(after.constants.keys))
   }
 
+  @Test("A dry run needs no place for the model, and counts the parameters that training counts")
+  func dryRun() throws {
+    let forecast = try coalition(["train", "--dry-run"] + Self.small + Self.data)
+    #expect(forecast.code == 0, "\(forecast.error)")
+    // 4 x 25 + 4, scale and shift of 4, and 4 x 36 x 10 + 10: neither running statistics nor the share that is dropped.
+    #expect(forecast.output.contains("parameters: 1,562\n"), "\(forecast.output)")
+    #expect(place.files.isEmpty)
+    let trained = try coalition(
+      ["train"] + Self.small + Self.data + ["--epochs", "1", "--output", "a.onnx"])
+    #expect(trained.output.contains("a.onnx: 1,562 parameters"), "\(trained.output)")
+    let inspected = try coalition(["inspect", "a.onnx"])
+    #expect(inspected.output.contains(" 1,562\n"), "\(inspected.output)")
+  }
+
+  @Test("Training that runs away is an error or a warning, one that learns nothing a warning")
+  func divergence() throws {
+    let sgd = ["--optimizer", "sgd", "--epochs", "20"]
+    let lost = try coalition(
+      ["train"] + Self.small + Self.data + sgd + ["--learning-rate", "1e30", "--output", "a.onnx"])
+    #expect(lost.code == 65 && lost.error.contains("no longer finite"), "\(lost.error)")
+    #expect(place.files.isEmpty)
+    let idle = try coalition(
+      ["train"] + Self.small + Self.data + sgd
+        + ["--learning-rate", "1e-12", "--output", "a.onnx", "--history", "h.json"])
+    #expect(
+      idle.code == 0 && idle.error.contains("no better than the same scores"), "\(idle.error)")
+    guard case .array(let warnings)? = try Explained(place.path("h.json")).file.metadata["warnings"]
+    else {
+      Issue.record("no warnings")
+      return
+    }
+    #expect(warnings.count == 1)
+    let good = try coalition(
+      ["train"] + Self.small + Self.data + ["--epochs", "30", "--output", "a.onnx"])
+    #expect(good.code == 0 && good.error.isEmpty, "\(good.error)")
+  }
+
   @Test("A pruned model is fine-tuned")
   func finetuned() throws {
     let prune = ["prune", Digits.model] + Self.data + ["--metric", "weight", "--keep", "0.5"]

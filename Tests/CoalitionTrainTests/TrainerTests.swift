@@ -90,6 +90,73 @@ import Testing
     #expect(measured.loss == losses[trained.epoch - 1])
   }
 
+  /// y = x, on a network y = w x whose weight moves away from 1 with steps that are too large.
+  private static func line(
+    rate: Double, epochs: Int, validation: Bool
+  ) async throws -> TrainedModel {
+    var graph = try Architecture("input 1; dense 1").graph()
+    graph.constants["layer1.weight"] = try Tensor(shape: [1, 1], elements: .float32([0.5]))
+    let rows = try Tensor(shape: [4, 1], elements: .float32([-1, 1, -1, 1]))
+    let examples = LabelledExamples(inputs: ["input": rows], labels: rows)
+    var options = TrainingOptions()
+    options.loss = .squaredError
+    options.optimizer = .sgd(momentum: 0)
+    options.learningRate = rate
+    options.epochs = epochs
+    return try await Trainer(
+      try Model(graph), examples, validation: validation ? examples : nil, options
+    ).trained()
+  }
+
+  @Test("Training that runs away is an error, or ends with the best epoch before")
+  func divergence() async throws {
+    // Every step multiplies the distance from 1 by 1 - 2 rate = -2.
+    let error = await #expect(throws: CoalitionError.self) {
+      try await Self.line(rate: 1.5, epochs: 300, validation: false)
+    }
+    #expect(error?.code == .notFinite && error?.message.contains("learning rate") == true)
+    let kept = try await Self.line(rate: 1.5, epochs: 300, validation: true)
+    #expect(kept.divergence?.code == .notFinite)
+    #expect(kept.epoch == 1 && kept.history.count < 300)
+    #expect(kept.graph.constants.values.allSatisfy { $0.firstNonFinite == nil })
+    #expect(kept.graph.constants["layer1.weight"]?.floats == [2])
+    // The last step, after which no batch is left to tell.
+    let last = await #expect(throws: CoalitionError.self) {
+      try await Self.line(rate: 1e39, epochs: 1, validation: false)
+    }
+    #expect(last?.code == .notFinite && last?.node?.hasPrefix("layer1.") == true)
+  }
+
+  @Test("A model is measured against the same scores for every example")
+  func constantLoss() async throws {
+    let away = try await Self.line(rate: 1.5, epochs: 10, validation: false)
+    // The variance of the targets; w = 1 - 0.5 (-2)^10.
+    #expect(away.constantLoss == 1 && away.divergence == nil)
+    #expect(abs(away.loss - 512 * 512) < 1)
+    let near = try await Self.line(rate: 0.1, epochs: 10, validation: true)
+    #expect(near.loss < 0.01 && near.constantLoss == 1)
+  }
+
+  @Test("The best constant scores by every loss")
+  func constantGuess() throws {
+    // Shares of classes 1/2, 1/4, 1/4.
+    let classes = try Tensor(
+      shape: [4, 3], elements: .float32([1, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1]))
+    let entropy = ConstantGuess(classes, .crossEntropy).loss(of: classes)
+    let expected: Double = 1.5 * 0.6931471805599453
+    #expect(abs(entropy - expected) < 1e-12)
+    let numbers = try Tensor(shape: [4, 2], elements: .float64([1, 0, 2, 0, 3, 0, 10, 4]))
+    // Variances of 12.5 and 3; distances from 3 and 0 of 2.5 and 1.
+    let squared = ConstantGuess(numbers, .squaredError).loss(of: numbers)
+    #expect(squared == 7.75)
+    let absolute = ConstantGuess(numbers, .absoluteError).loss(of: numbers)
+    #expect(absolute == 1.75)
+    // A class that was not there has a finite loss.
+    let others = try Tensor(shape: [1, 3], elements: .float32([0, 0, 1]))
+    let first = try Tensor(shape: [1, 3], elements: .float32([1, 0, 0]))
+    #expect(ConstantGuess(first, .crossEntropy).loss(of: others).isFinite)
+  }
+
   @Test("Running statistics become those of the data")
   func runningStatistics() async throws {
     var random = Seeded(6)

@@ -162,3 +162,22 @@ struct TrainFlags: Sendable {
     ]
   }
 }
+
+extension TrainedModel {
+  /// What a user should know of the model.
+  var warnings: [String] {
+    var warnings: [String] = []
+    if let divergence {
+      warnings.append(
+        "training ended in epoch \(history.count + 1), and the weights are those of epoch \(epoch): "
+          + divergence.message)
+    }
+    if loss >= constantLoss {
+      warnings.append(
+        "with a loss of \(Numbers.significant(loss)) the model is no better than the same scores for every example, "
+          + "which have \(Numbers.significant(constantLoss)): another --learning-rate, more --epochs or inputs of another "
+          + "--scale may help")
+    }
+    return warnings
+  }
+}

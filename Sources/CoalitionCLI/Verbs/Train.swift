@@ -64,7 +64,8 @@ struct TrainVerb {
   private let runtime: RuntimeOptions
   private let flags: TrainFlags
   private let labels: String
-  private let output: String
+  /// nil only in a dry run.
+  private let output: String?
   private let history: String?
 
   init(_ arguments: Arguments) throws(CoalitionError) {
@@ -82,17 +83,20 @@ struct TrainVerb {
     else {
       throw CoalitionError(.usage, "training takes examples: give --input and --labels")
     }
-    guard let output = arguments[Self.outputOption], output.lowercased().hasSuffix(".onnx") else {
+    output = arguments[Self.outputOption]
+    guard output?.lowercased().hasSuffix(".onnx") ?? runtime.isDryRun else {
       throw CoalitionError(
         .usage, "the trained model needs a place", expected: "--output X.onnx",
-        found: arguments[Self.outputOption] ?? "none")
+        found: output ?? "none")
     }
-    (self.labels, self.output) = (labels, output)
+    self.labels = labels
     var read = FilesRead(arguments)
     read.add("--labels", within: labels)
     for file in flags.files { read.add(file.option, within: file.path) }
-    try read.checkIsNoneOfThem(output, option: Self.outputOption.declaration)
-    try Files.checkCreatable(output)
+    if let output {
+      try read.checkIsNoneOfThem(output, option: Self.outputOption.declaration)
+      try Files.checkCreatable(output)
+    }
     if let history {
       guard history != output else {
         throw CoalitionError(.usage, "--history and --output are two files", node: history)
@@ -138,14 +142,17 @@ struct TrainVerb {
       }
     }
     try Signals.check()
+    guard let output else { return }
     try ONNX.write(trained.graph, to: output)
+    for warning in trained.warnings { runtime.warn(warning) }
     if let history {
       var record = ResultRecord(
         verb: "train", file, arrays, execution, seconds: seconds, output: output)
       record.options = try self.record(options, limit) + arrays.record
+      record.warnings = trained.warnings
       try result(trained, record).write(to: history)
     }
-    if !runtime.isQuiet { try Terminal.write(text(trained, seconds)) }
+    if !runtime.isQuiet { try Terminal.write(text(trained, output, seconds)) }
   }
 
   /// The model to continue, or a new one as if it had been read.
@@ -184,6 +191,8 @@ struct TrainVerb {
       .init("parameters", .integer(trained.parameterCount)),
       .init("epoch", .integer(trained.epoch)),
       .init("stopped-early", .bool(trained.stoppedEarly)),
+      .init("loss", .number(trained.loss)),
+      .init("constant-loss", .number(trained.constantLoss)),
     ]
     var file = ResultFile(metadata: record.members)
     try file.append("loss", Tensor(.float64(trained.history.map(\.loss))))
@@ -197,7 +206,7 @@ struct TrainVerb {
     return file
   }
 
-  private func text(_ trained: TrainedModel, _ seconds: Double) -> String {
+  private func text(_ trained: TrainedModel, _ output: String, _ seconds: Double) -> String {
     var table = Table(
       ("epoch", .right), ("loss", .right), ("validation loss", .right), ("accuracy", .right))
     for epoch in trained.history {
