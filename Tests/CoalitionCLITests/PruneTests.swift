@@ -154,6 +154,26 @@ import Testing
     #expect(Double(small) <= 0.6 * Double(large) && Double(small) > 0.4 * Double(large))
   }
 
+  @Test("Layers that a file has no scores of are named, once they could lose units")
+  func missingScores() throws {
+    _ = try score(["--metric", "weight", "--layer", "conv2"])
+    let prune = ["prune", Digits.model, "--scores", "s.npz", "--keep", "0.5"]
+    let outcome = try coalition(prune + ["--output", "a.onnx", "--report", "r.json"])
+    #expect(outcome.code == 0)
+    #expect(
+      outcome.error.contains("not of all layers") && outcome.error.contains("conv1")
+        && !outcome.error.contains("conv2"), "\(outcome.error)")
+    guard case .array(let warnings)? = try Explained(place.path("r.json")).file.metadata["warnings"]
+    else {
+      Issue.record("no warnings")
+      return
+    }
+    #expect(warnings.count == 1)
+    _ = try score(["--metric", "weight"])
+    let whole = try coalition(prune + ["--output", "a.onnx"])
+    #expect(whole.code == 0 && whole.error.isEmpty, "\(whole.error)")
+  }
+
   @Test("Without a word on estimators, each layer says what its scores come from")
   func chosenEstimators() throws {
     _ = try score(Self.data)

@@ -3,6 +3,7 @@
 import CoalitionBase
 import CoalitionNet
 import CoalitionPrune
+import Synchronization
 import TestSupport
 import Testing
 
@@ -54,5 +55,45 @@ import Testing
       try await ranking().reaching(.latency(0.1), limit: 0.1, scope: .layer)
     }
     #expect(incomplete?.code == .usage)
+  }
+
+  /// Times that are proportional to the hidden units, but for a factor that depends on how often was measured.
+  private func latency(
+    _ factor: @escaping @Sendable (_ count: Int) -> Double
+  ) -> NetworkLatency {
+    let count = Mutex(0)
+    return NetworkLatency { other throws(CoalitionError) in
+      let units = other.graph.constants["w2"]?.shape[0] ?? 4096
+      let measured = count.withLock {
+        $0 += 1
+        return $0
+      }
+      return (1, Double(units) / 4096 * factor(measured))
+    }
+  }
+
+  @Test("Times that were too short during the search are found out, and more units go")
+  func confirmed() async throws {
+    // A bisection over 4,096 units takes 13 measurements.
+    let groups = try await ranking().reaching(
+      .latency(0.5), limit: 0.5, scope: .layer, latency: latency { $0 <= 13 ? 0.8 : 1 })
+    #expect(groups.count >= 2048 && groups.count < 2048 + 64 + 1, "\(groups.count)")
+    // Honest times need no more than half of the units.
+    let honest = try await ranking().reaching(
+      .latency(0.5), limit: 0.5, scope: .layer, latency: latency { _ in 1 })
+    #expect(honest.count == 2048)
+    let never = await #expect(throws: CoalitionError.self) {
+      try await ranking().reaching(
+        .latency(0.5), limit: 0.5, scope: .layer, latency: latency { $0 <= 13 ? 0.8 : 9999 })
+    }
+    #expect(never?.code == .invalidData && never?.message.contains("so fast") == true)
+  }
+
+  @Test("A goal that seems to be missed is measured again, and the shortest times count")
+  func again() async throws {
+    let own = try await latency { [3, 1, 2][$0 - 1] }.seconds(coupling.model, within: 1)
+    #expect(own == (1, 1))
+    let once = try await latency { [3, 1, 2][$0 - 1] }.seconds(coupling.model)
+    #expect(once == (1, 3))
   }
 }

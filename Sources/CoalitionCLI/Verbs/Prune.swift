@@ -107,6 +107,7 @@ struct PruneVerb {
       let report = try await PruneReport(session, before: before)
       let seconds = start.duration(to: ContinuousClock().now).seconds
       if let output = flags.output { try ONNX.write(session.model.graph, to: output) }
+      for warning in session.warnings { runtime.warn(warning) }
       var record = ResultRecord(
         verb: "prune", subject.file, subject.arrays, subject.execution, seconds: seconds,
         output: flags.output)

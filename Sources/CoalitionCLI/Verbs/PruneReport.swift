@@ -48,7 +48,7 @@ struct PruneReport {
     self.session = session
     self.before = before
     after = try await State(session.coupling, session)
-    seconds = try await session.latency.seconds(session.model)
+    seconds = try await session.seconds()
     let subject = session.subject
     let output = session.score.options.output
     guard !subject.inputs.isEmpty, output != nil || subject.model.graph.outputs.count == 1 else {
@@ -64,6 +64,7 @@ struct PruneReport {
   /// - Parameter record: without `result`.
   func file(_ record: ResultRecord) throws(CoalitionError) -> ResultFile {
     var record = record
+    record.warnings += session.warnings
     let layers = session.whole.layers
     record.result = [
       .init("before", before.record(seconds: seconds.own)),

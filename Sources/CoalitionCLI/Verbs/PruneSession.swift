@@ -24,8 +24,10 @@ struct PruneSession {
   private(set) var difference = 0.0
   private(set) var rounds = 0
   private(set) var evaluations = 0
+  /// What a user should know of the work.
+  private(set) var warnings: [String] = []
   /// What one example takes, beside the whole model.
-  var latency: NetworkLatency {
+  private var latency: NetworkLatency {
     NetworkLatency(whole.model, inputs: subject.inputs, subject.plan, subject.execution.options)
   }
   /// The options by which the scores of a file were made.
@@ -66,6 +68,7 @@ struct PruneSession {
       var ranking = try UnitRanking(
         coupling, scores: scores.mapValues(\.scores), errors: scores.mapValues(\.errors),
         excluded: excluded)
+      if flags.scores != nil { warnings += withoutScores(ranking) }
       ranking.multiple = flags.multiple
       ranking.degreesOfFreedom = scores.values.map(\.degreesOfFreedom).min() ?? 0
       var groups = try await choice(ranking, round)
@@ -116,6 +119,7 @@ struct PruneSession {
     let trained = try await Trainer(
       model, examples.training, validation: examples.validation, options
     ).trained()
+    warnings += trained.warnings
     model = try subject.model.rebuilt(trained.graph)
     coupling = try UnitCoupling(model, inputShapes: subject.arrays.shapes)
   }
@@ -128,6 +132,39 @@ struct PruneSession {
       (score.options.metric != .scale || coupling.layers[layer].hasNormalisation)
         && !excluded.contains(layer) && coupling.obstacle(toLayer: layer) == nil
     }
+  }
+
+  /// What one example takes in the whole model and in what is left of it.
+  /// - Throws: `invalidData` when a time that was to be reached is missed after all.
+  func seconds() async throws(CoalitionError) -> (own: Double, other: Double) {
+    guard case .reach(.latency(let share)) = flags.amount else {
+      return try await latency.seconds(model)
+    }
+    let seconds = try await latency.seconds(model, within: share)
+    guard seconds.other > share * seconds.own else { return seconds }
+    let goal = RemovalGoal.latency(share)
+    throw CoalitionError(
+      .invalidData,
+      "measured again, the smaller model is not so fast; a quieter machine, --round 16 or a lower share may help",
+      expected: "at most \(goal.text(share))", found: goal.text(seconds.other / seconds.own))
+  }
+
+  /// Of layers that could lose units and keep all, as the file has no scores of them nor of what they hang together with.
+  private func withoutScores(_ ranking: UnitRanking) -> [String] {
+    let ranked = Set(
+      ranking.candidates.flatMap { coupling.groups[$0].units.map(\.layer) })
+    let left = coupling.layers.indices.filter { layer in
+      coupling.obstacle(toLayer: layer) == nil && !ranked.contains(layer)
+        && !coupling.groups.contains { group in
+          group.units.contains { $0.layer == layer }
+            && group.units.contains { excluded.contains($0.layer) }
+        }
+    }
+    guard !left.isEmpty else { return [] }
+    return [
+      "the scores are not of all layers, and these keep all units: "
+        + left.map { coupling.layers[$0].name }.joined(separator: ", ")
+    ]
   }
 
   func units(_ layer: Int) -> Int { coupling.layers[layer].unitCount }
