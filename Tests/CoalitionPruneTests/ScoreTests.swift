@@ -54,6 +54,37 @@ import Testing
     return try UnitScorer(coupling, inputs: inputs, labels: labels, options)
   }
 
+  @Test("A model with a single score shares out that one, without labels")
+  func singleScore() async throws {
+    var net = NetBuilder(input: [3])
+    let hidden = net.relu(net.dense("x", 6, name: "h"))
+    let output = net.dense(hidden, 1, name: "y")
+    let model = try Model(net.finished(output))
+    let inputs = ["x": net.rows(5)]
+    for metric in [UnitMetric.shapley, .leaveOneOut] {
+      var options = UnitScoreOptions()
+      (options.metric, options.payoff) = (metric, .score)
+      options.plan.precision = .double
+      options.sampling.estimator = .exact
+      let scores = try await UnitScorer(
+        try UnitCoupling(model), inputs: inputs, options
+      ).scores(layer: 0)
+      // The tail is affine: both give each unit what it adds, which is the score less the bias.
+      let outputs = try await model.scores(inputs, options.plan).doubles
+      let bias = try #require(model.graph.constants["y.b"]).doubles[0]
+      for (example, values) in (scores.examples ?? []).enumerated() {
+        #expect(abs(values.reduce(0, +) - (outputs[example] - bias)) < 1e-9)
+      }
+      #expect(scores.examples?.count == 5 && scores.scores.contains { $0 != 0 })
+    }
+    var options = UnitScoreOptions()
+    options.payoff = .accuracy
+    let refused = #expect(throws: CoalitionError.self) {
+      try UnitScorer(try UnitCoupling(model), inputs: inputs, options)
+    }
+    #expect(refused?.code == .unsupported)
+  }
+
   @Test func efficiencyNullsAndSymmetry() async throws {
     let exact = try await scorer(.shapley) {
       $0.sampling.estimator = .exact

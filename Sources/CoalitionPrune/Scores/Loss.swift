@@ -18,7 +18,7 @@ public enum UnitPayoff: String, Sendable, Hashable, CaseIterable {
   case loss
   /// 1 where the label alone has the largest score, else 0: a network that says nothing is not right.
   case accuracy
-  /// The score of the label.
+  /// The score of the label; of a model with a single score that one, whatever the label.
   case score
 }
 

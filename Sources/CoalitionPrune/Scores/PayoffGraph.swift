@@ -33,7 +33,8 @@ package struct PayoffGraph: Sendable {
         .unsupported, "the scores do not count examples along their first axis", node: scores)
     }
     let count = info.count
-    if isEntropy {
+    // A single score is shared out as it is.
+    if isEntropy, payoff != .score || count > 1 {
       let maker = analysis.graph.nodes.first { $0.input(0) == scores }
       guard count > 1, maker?.operation != "Sigmoid" else {
         throw CoalitionError(

@@ -20,6 +20,9 @@ extension UnitScorer {
     }
     let (tail, targets) = try tail(layer)
     let rows = try await tail.rows(inputs, targets, options.run)
+    // What the layer's inputs take is no longer there for what runs on them.
+    let held = rows.values.reduce(0) { $0 + $1.byteCount }
+    sampling.run.memoryLimit = max(0, options.run.memoryLimit - held)
     let subject = UnitSubject(
       layer: layer, tail: tail, rows: rows, exampleCount: targets.shape.first ?? 0)
     if sampling.estimator == .auto, !sampling.hasStopRule {
@@ -122,7 +125,7 @@ extension UnitScorer {
     }
     let game = try subject.game()
     let fronts = try await UnitFronts(
-      subject.tail, subject.rows, examples: subject.exampleCount, options.run)
+      subject.tail, subject.rows, examples: subject.exampleCount, sampling.run)
     return try await Shapley(UnitGame(game, fronts), sampling).result()
   }
 }

@@ -78,13 +78,15 @@ public struct UnitScorer: Sendable {
     let graph = try PayoffGraph(
       coupling.model, coupling.analysis, output: options.output, loss: options.loss,
       payoff: options.payoff)
-    guard let labels else {
-      throw CoalitionError(
-        .usage, "the metric looks at the loss: give labels", node: options.metric.rawValue)
-    }
     payoff = graph
+    let isSingle = options.payoff == .score && graph.scoreCount == 1
+    let ones = isSingle ? Tensor(.float32([Float](repeating: 1, count: examples))) : nil
+    guard let labels = ones ?? labels else {
+      throw CoalitionError(
+        .usage, "the metric looks at the labels: give some", node: options.metric.rawValue)
+    }
     let known = try UnitLabels(labels, examples: examples, scores: graph.scoreCount)
-    guard options.payoff == .loss || known.classes != nil else {
+    guard options.payoff == .loss || isSingle || known.classes != nil else {
       throw CoalitionError(
         .usage, "accuracy and score need the number of a class per example",
         expected: "[\(examples)]", found: "\(labels.shape)")
@@ -151,14 +153,18 @@ public struct UnitScorer: Sendable {
   /// What the payoff loses without each unit, all others being there.
   private func leaveOneOut(_ layer: HiddenLayer) async throws(CoalitionError) -> LayerScores {
     let (tail, targets) = try tail(layer)
-    let game = try tail.game(try await tail.rows(inputs, targets, options.run))
     var coalitions = Coalitions(playerCount: layer.unitCount)
     coalitions.appendFull()
     for unit in 0..<layer.unitCount { coalitions[coalitions.appendFull(), unit] = false }
-    let values = try await game.values(coalitions, options.run)
-    let examples = (0..<game.exampleCount).map { example in
-      let row = values[example * coalitions.count..<(example + 1) * coalitions.count]
-      return row.dropFirst().map { (row.first ?? 0) - $0 }
+    let elements = tail.plan.inputs.reduce(0) { $0 + $1.count }
+    let examples = try await slices(elements: elements) { picked throws(CoalitionError) in
+      let game = try tail.game(
+        try await tail.rows(try rows(picked), try targets.rows(picked), options.run))
+      let values = try await game.values(coalitions, options.run)
+      return picked.indices.map { example in
+        let row = values[example * coalitions.count..<(example + 1) * coalitions.count]
+        return row.dropFirst().map { (row.first ?? 0) - $0 }
+      }
     }
     return LayerScores(
       layer, examples: examples, options.aggregation, evaluations: coalitions.count)
