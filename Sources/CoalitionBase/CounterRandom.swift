@@ -56,6 +56,8 @@ public struct CounterRandom: RandomNumberGenerator, Sendable {
     package static let exampleOrder = Purpose(rawValue: 23)
     package static let dropout = Purpose(rawValue: 24)
     package static let validationSplit = Purpose(rawValue: 25)
+    /// Positions of maps that stand for all of them.
+    package static let samplePlaces = Purpose(rawValue: 26)
   }
 
   private let key: (UInt32, UInt32)

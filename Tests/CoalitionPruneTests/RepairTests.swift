@@ -77,11 +77,13 @@ import Testing
   }
 
   /// Channels behind a normalisation have their mean and deviation again.
-  @Test(arguments: [Architecture.vgg, .resnet, .mobilenet]) func normalisations(
-    _ architecture: Architecture
+  @Test(arguments: [Architecture.vgg, .resnet, .mobilenet], [[], [Repair.bias]])
+  func normalisations(
+    _ architecture: Architecture, others: Set<Repair>
   ) async throws {
     let pruned = try Pruned(architecture)
-    let repaired = try await pruned.repair.repaired(pruned.smaller, by: [.normalisation])
+    let repaired = try await pruned.repair.repaired(
+      pruned.smaller, by: others.union([.normalisation]))
     func moments(_ graph: Graph, _ value: String) async throws -> [(mean: Double, spread: Double)] {
       let tensor = try await outputs(graph, pruned.rows, of: value)
       let (channels, inner) = (tensor.shape[1], tensor.shape[2...].reduce(1, *))
@@ -124,6 +126,34 @@ import Testing
     #expect(try await pruned.error(repaired) < 0.7 * before)
     // No constants are left that nobody reads.
     #expect(repaired.constants.count == repaired.withoutDeadNodes().constants.count)
+  }
+
+  /// Drawn positions are spread over the whole map, whatever the number of examples.
+  @Test(arguments: [64, 512, 2000, 2048]) func places(examples: Int) {
+    let places = SamplePlaces(examples: examples, positions: 32 * 32, unknowns: 144).places
+    #expect(places.count == 2048)
+    #expect(zip(places, places.dropFirst()).allSatisfy { $0 < $1 })
+    #expect(places.allSatisfy { (0..<examples).contains($0.example) })
+    // 2048 draws leave a seventh of 1024 positions out.
+    #expect(Set(places.map(\.position)).count > 800)
+    #expect(Set(places.map { $0.position % 32 }).count == 32)
+  }
+
+  /// Numbers of repairs have the type of those that they replace.
+  @Test func doublePrecision() async throws {
+    let (network, builder) = Architecture.vgg.build()
+    var graph = network
+    for (name, constant) in graph.constants where constant.elementType == .float32 {
+      graph.constants[name] = Tensor(filling: constant.shape, with: .float64(constant.doubles))
+    }
+    for index in graph.inputs.indices { graph.inputs[index].elementType = .float64 }
+    for index in graph.outputs.indices { graph.outputs[index].elementType = .float64 }
+    let coupling = try UnitCoupling(try Model(graph))
+    let group = coupling.group(of: HiddenUnit(layer: try coupling.layer(named: "c3"), unit: 4))
+    let pruned = try Pruned(graph, coupling, removing: [group], builder.rows(60))
+    let repaired = try await pruned.repair.repaired(pruned.smaller, by: Set(Repair.allCases))
+    #expect(repaired.constants.contains { $0.key.contains("/repaired-") })
+    #expect(!repaired.constants.values.contains { $0.elementType == .float32 })
   }
 
   /// What a unit gave is taken over by its double.

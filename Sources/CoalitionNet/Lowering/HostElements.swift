@@ -76,7 +76,7 @@ extension Tensor {
   }
 
   /// The same elements in another type.
-  func converted(to type: ElementType) -> Tensor {
+  package func converted(to type: ElementType) -> Tensor {
     if type == elementType { return self }
     let result: Elements =
       switch type {

@@ -62,26 +62,29 @@ struct LayerMatrix: Sendable {
   }
 }
 
-/// Which positions of which examples are looked at: all, or as many as serve a number of unknowns well.
-struct SamplePlaces: Sendable {
+/// Which positions of which examples are looked at: all, or as many as serve a number of unknowns well, one drawn from each of
+/// so many stretches of equal length (even steps would meet the same columns of every map).
+package struct SamplePlaces: Sendable {
   /// (example, position), in order.
-  private(set) var places: [(example: Int, position: Int)] = []
-  /// Samples of one example, about.
-  let block: Int
+  package private(set) var places: [(example: Int, position: Int)] = []
 
   /// Numbers that the columns of inputs hold at most.
   private static let limit = 1 << 24
 
-  init(examples: Int, _ patches: LayerPatches) {
-    let all = examples * patches.positions
-    let wanted = max(2048, 6 * patches.size)
-    let count = min(all, wanted, max(1, Self.limit / max(patches.size, 1)))
+  /// - Parameters:
+  ///   - positions: of an example's map.
+  ///   - unknowns: that are to be found.
+  package init(examples: Int, positions: Int, unknowns: Int) {
+    let all = examples * positions
+    let wanted = max(2048, 6 * unknowns)
+    let count = min(all, wanted, max(1, Self.limit / max(unknowns, 1)))
+    var random = CounterRandom(seed: 0, purpose: .samplePlaces, index: 0)
     places.reserveCapacity(count)
     for index in 0..<count {
-      let place = index * all / count
-      places.append((place / patches.positions, place % patches.positions))
+      let stretch = index * all / count..<(index + 1) * all / count
+      let place = Int.random(in: stretch, using: &random)
+      places.append((place / positions, place % positions))
     }
-    block = max(1, count / max(examples, 1))
   }
 }
 

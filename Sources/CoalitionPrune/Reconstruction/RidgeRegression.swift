@@ -91,15 +91,15 @@ struct RidgeRegression {
 
   /// Shares of the mean square of the inputs.
   private static let penalties = [1e-4, 1e-3, 1e-2, 1e-1, 1]
-  /// One of so many blocks of rows is left out to choose the penalty.
+  /// One of so many examples is left out to choose the penalty.
   private static let parts = 5
 
-  /// - Parameters:
-  ///   - block: rows that are left out together: those of one example.
-  init(_ inputs: SampleColumns, missing: SampleColumns, block: Int) {
+  /// - Parameter examples: per row the one that it belongs to, in order: its rows are left out together.
+  init(_ inputs: SampleColumns, missing: SampleColumns, examples: [Int]) {
     let means = (inputs: inputs.means, missing: missing.means)
     let (x, r) = (inputs.less(means.inputs), missing.less(means.missing))
-    let penalty = Self.penalty(x, r, block: max(block, 1))
+    let parts = max(2, min(Self.parts, (examples.last ?? 0) + 1))
+    let penalty = Self.penalty(x, r) { examples[$0] % parts == parts - 1 }
     let found = penalty.flatMap { Self.solution(Normal(x, r), [$0])[0] }
     weights =
       found
@@ -154,9 +154,8 @@ struct RidgeRegression {
 
   /// The penalty that serves rows best which were left out; nil: no weights at all.
   private static func penalty(
-    _ x: SampleColumns, _ r: SampleColumns, block: Int
+    _ x: SampleColumns, _ r: SampleColumns, isLeftOut: (_ row: Int) -> Bool
   ) -> Double? {
-    func isLeftOut(_ row: Int) -> Bool { row / block % parts == parts - 1 }
     let (seenX, seenR) = (x.picking { !isLeftOut($0) }, r.picking { !isLeftOut($0) })
     let (newX, newR) = (x.picking(isLeftOut), r.picking(isLeftOut))
     guard seenX.rows > 1, newX.rows > 0 else { return penalties.last }

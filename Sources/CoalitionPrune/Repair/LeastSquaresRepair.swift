@@ -11,7 +11,10 @@ extension NetworkRepair {
     _ graph: inout Graph, _ coupling: UnitCoupling
   ) async throws(CoalitionError) {
     for index in movedLayers(coupling) {
-      guard let matrix = try LayerMatrix(coupling.layers[index], coupling.analysis) else {
+      let layer = coupling.layers[index]
+      // Layers that share their weights would no longer: what they lack is left to other repairs.
+      let readers = graph.nodes.filter { $0.inputs.contains(layer.weight) }
+      guard readers.count == 1, let matrix = try LayerMatrix(layer, coupling.analysis) else {
         continue
       }
       try await repairWeights(of: matrix, units: kept[index], whole.layers[index], &graph)
@@ -33,7 +36,8 @@ extension NetworkRepair {
       missing: [[Double]](repeating: [], count: layer.unitCount)
     )
     let examples = inputs.values.first?.shape.first ?? 1
-    let places = SamplePlaces(examples: examples, matrix.patches)
+    let places = SamplePlaces(
+      examples: examples, positions: matrix.patches.positions, unknowns: matrix.patches.size)
     // By its name in the whole model: behind a bias that another repair has added.
     try await onExamples(graph).forEachSlice(of: [layer.input, old.output]) {
       slice, values throws(CoalitionError) in
@@ -66,7 +70,8 @@ extension NetworkRepair {
       let rows = places.places.count
       let found = RidgeRegression(
         SampleColumns(rows: rows, columns: samples.inputs[group]),
-        missing: SampleColumns(rows: rows, columns: Array(missing[own])), block: places.block)
+        missing: SampleColumns(rows: rows, columns: Array(missing[own])),
+        examples: places.places.map(\.example))
       for (input, changes) in found.weights.enumerated() {
         for (unit, change) in changes.enumerated() {
           numbers[matrix.place(group: group, unit: unit, input: input)] += change
@@ -75,8 +80,8 @@ extension NetworkRepair {
       biases += found.biases
     }
     let name = "\(layer.output)/repaired-weight"
-    graph.constants[name] = try Tensor(
-      shape: weight.shape, elements: .float32(numbers.map { Float($0) }))
+    graph.constants[name] = try Tensor(shape: weight.shape, elements: .float64(numbers))
+      .converted(to: weight.elementType)
     graph.nodes[index].inputs[1] = name
     try graph.addBias(biases, to: old, "least-squares-bias")
   }

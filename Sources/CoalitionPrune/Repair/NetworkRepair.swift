@@ -32,7 +32,8 @@ public struct NetworkRepair: Sendable {
     self.inputs = inputs
   }
 
-  /// The smaller model, repaired in the order of `Repair`'s cases: a later one repairs what the one before has left.
+  /// The smaller model, repaired in the order of `Repair`'s cases: a later one repairs what the one before has left. Where
+  /// normalisations are repaired, biases in front of them stay as they are: they would undo it.
   /// A model that was repaired before, and has lost more units since, may be repaired again.
   /// - Throws: `usage` for a model whose layers are not those of the whole one.
   public func repaired(
@@ -51,7 +52,9 @@ public struct NetworkRepair: Sendable {
       switch repair {
       case .leastSquares: try await repairWeights(&graph, coupling)
       case .normalisation: try await repairNormalisations(&graph, coupling)
-      case .bias: try await repairBiases(&graph, coupling)
+      case .bias:
+        try await repairBiases(
+          &graph, coupling, inFrontOfNormalisations: !repairs.contains(.normalisation))
       }
     }
     return graph.withoutDeadNodes()
@@ -82,9 +85,10 @@ public struct NetworkRepair: Sendable {
   }
 
   private func repairBiases(
-    _ graph: inout Graph, _ coupling: UnitCoupling
+    _ graph: inout Graph, _ coupling: UnitCoupling, inFrontOfNormalisations: Bool
   ) async throws(CoalitionError) {
-    for index in movedLayers(coupling) {
+    for index in movedLayers(coupling)
+    where inFrontOfNormalisations || !whole.layers[index].hasNormalisation {
       // By its name in the whole model: behind a bias that another repair has added.
       let layer = whole.layers[index]
       let wanted = try await statistics(layer.output, axis: layer.axis, whole.model.graph)
@@ -140,18 +144,19 @@ public struct NetworkRepair: Sendable {
     let new = try await statistics(input, axis: 1, graph)
     var epsilon = 1e-5
     if case .float(let written)? = node.attributes["epsilon"] { epsilon = Double(written) }
-    var means: [Float] = []
-    var variances: [Float] = []
+    var means: [Double] = []
+    var variances: [Double] = []
     for (channel, own) in channels.enumerated() {
       let isSpread = old.variances[own] > 0 && new.variances[channel] > 0
       let ratio = isSpread ? new.variances[channel] / old.variances[own] : 1
-      variances.append(Float(max(0, (variance[own] + epsilon) * ratio - epsilon)))
+      variances.append(max(0, (variance[own] + epsilon) * ratio - epsilon))
       let distance = old.means[own] - mean[own]
-      means.append(Float(new.means[channel] - distance * ratio.squareRoot()))
+      means.append(new.means[channel] - distance * ratio.squareRoot())
     }
     for (place, numbers) in [(3, means), (4, variances)] {
       let name = "\(output)/repaired-\(place == 3 ? "mean" : "variance")"
-      graph.constants[name] = Tensor(.float32(numbers))
+      let type = node.input(place).flatMap { graph.constants[$0]?.elementType } ?? .float32
+      graph.constants[name] = Tensor(.float64(numbers)).converted(to: type)
       graph.nodes[index].inputs[place] = name
     }
   }
@@ -166,13 +171,14 @@ extension Graph {
     guard let index = nodes.firstIndex(where: { $0.outputs.first == layer.output }) else {
       throw CoalitionError(.internalFault, "the layer is not there", node: layer.name)
     }
+    let type = nodes[index].inputs.compactMap { constants[$0]?.elementType }.first ?? .float32
     let prefix = "\(layer.output)/repaired-"
     let name = prefix + reason
     if nodes[index].operation == "Conv" {
       let old = nodes[index].input(2).flatMap { constants[$0]?.doubles }
       if old != nil || nodes[index].input(2) == nil {
         let sum = change.enumerated().map { unit, number in (old?[unit] ?? 0) + number }
-        constants[name] = Tensor(.float32(sum.map { Float($0) }))
+        constants[name] = Tensor(.float64(sum)).converted(to: type)
         nodes[index].inputs = Array(nodes[index].inputs.prefix(2)) + [name]
         return
       }
@@ -180,12 +186,13 @@ extension Graph {
     if nodes[index].operation == "Add", let earlier = nodes[index].input(1),
       earlier.hasPrefix(prefix), let old = constants[earlier]
     {
-      let sum = zip(old.doubles, change).map { Float($0 + $1) }
-      constants[earlier] = try Tensor(shape: old.shape, elements: .float32(sum))
+      let sum = zip(old.doubles, change).map { $0 + $1 }
+      constants[earlier] = try Tensor(shape: old.shape, elements: .float64(sum))
+        .converted(to: old.elementType)
       return
     }
     let shape = [change.count] + [Int](repeating: 1, count: layer.rank - layer.axis - 1)
-    constants[name] = try Tensor(shape: shape, elements: .float32(change.map { Float($0) }))
+    constants[name] = try Tensor(shape: shape, elements: .float64(change)).converted(to: type)
     let unbiased = "\(layer.output)/before-\(reason)"
     nodes[index].outputs[0] = unbiased
     nodes.insert(Node("Add", inputs: [unbiased, name], outputs: [layer.output]), at: index + 1)

@@ -78,18 +78,22 @@ extension UnitScorer {
       for (unit, positions) in places.enumerated() {
         let own = positions.flatMap { matrix.inputs(at: $0) }
         if own.isEmpty { continue }
-        errors[unit] += Self.error(inverse, own, weights)
+        guard let error = Self.error(inverse, own, weights) else {
+          throw CoalitionError(
+            .invalidData, "what reads unit \(unit) has no regular covariance", node: layer.name)
+        }
+        errors[unit] += error
       }
     }
     return errors.map { whole > 0 ? $0 / whole : 0 }
   }
 
-  /// tr W_S ((H^-1)_SS)^-1 W_S'.
+  /// tr W_S ((H^-1)_SS)^-1 W_S'; nil where the block is singular.
   private static func error(
     _ inverse: InverseCovariance, _ places: [Int], _ weights: [[Double]]
-  ) -> Double {
+  ) -> Double? {
     let block = inverse.block(places)
-    guard let inner = CholeskyFactor(block, count: places.count) else { return 0 }
+    guard let inner = CholeskyFactor(block, count: places.count) else { return nil }
     return weights.reduce(0) { sum, row in
       let own = places.map { row[$0] }
       return sum + zip(own, inner.solved(own)).reduce(0) { $0 + $1.0 * $1.1 }
@@ -99,7 +103,9 @@ extension UnitScorer {
   /// Per group of channels, samples of what the layer reads.
   private func columns(of matrix: LayerMatrix) async throws(CoalitionError) -> [SampleColumns] {
     let patches = matrix.patches
-    let places = SamplePlaces(examples: inputs.values.first?.shape.first ?? 1, patches)
+    let places = SamplePlaces(
+      examples: inputs.values.first?.shape.first ?? 1, positions: patches.positions,
+      unknowns: patches.size)
     var columns = (0..<patches.groups).map { _ in
       [[Double]](repeating: [], count: patches.size)
     }
