@@ -104,6 +104,38 @@ import Testing
     }
   }
 
+  @Test("Layers of branches that do not lead to the scores are left out, and named")
+  func branches() throws {
+    var graph = try ONNX.read(contentsOf: Digits.model)
+    let (input, scores) = (try #require(graph.inputs.first), try #require(graph.outputs.first))
+    let pixels = 28 * 28
+    func constant(_ name: String, _ rows: Int, _ columns: Int) {
+      let numbers = (0..<rows * columns).map { Float(($0 * 37) % 11) / 11 - 0.4 }
+      graph.constants[name] = Tensor(filling: [rows, columns], with: .float32(numbers))
+    }
+    constant("side.w", pixels, 6)
+    constant("side.out.w", 6, 3)
+    graph.nodes += [
+      Node("Flatten", inputs: [input.name], outputs: ["side.x"]),
+      Node("MatMul", name: "side", inputs: ["side.x", "side.w"], outputs: ["side.h"]),
+      Node("Relu", inputs: ["side.h"], outputs: ["side.r"]),
+      Node("MatMul", name: "side.out", inputs: ["side.r", "side.out.w"], outputs: ["other"]),
+    ]
+    graph.outputs.append(Port("other", shape: nil))
+    try ONNX.write(graph, to: place.path("two.onnx"))
+    let words = ["score", "two.onnx", "--metric", "taylor", "--at", scores.name] + Self.data
+    let outcome = try coalition(words + ["--output", "two.npz"])
+    #expect(outcome.code == 0 && outcome.error.contains("left out: side"), "\(outcome.error)")
+    let result = try Explained(place.path("two.npz"))
+    guard case .strings(let names)? = result.file["layers"] else {
+      Issue.record("no layers")
+      return
+    }
+    #expect(names.contains("conv2") && !names.contains("side"))
+    let refused = try coalition(words + ["--layer", "side"])
+    #expect(refused.code == 64 && refused.error.contains("side"), "\(refused.error)")
+  }
+
   @Test("A smaller model is written, with a report, and does what it says")
   func prune() throws {
     let outcome = try coalition(

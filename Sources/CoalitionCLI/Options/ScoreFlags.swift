@@ -51,7 +51,7 @@ struct ScoreFlags: Sendable {
 
   static let sampling = OptionGroup(
     title:
-      "Shapley values (\(UnitScoreOptions.defaultSamples) permutations, when nothing says when they stop)",
+      "Shapley values (of estimators that sample \(UnitScoreOptions.defaultSamples) permutations, when nothing says when they stop)",
     options: [
       estimatorOption.declaration, ShapleyFlags.antitheticFlag.declaration,
       ShapleyFlags.samplesOption.declaration, ShapleyFlags.evaluationsOption.declaration,
@@ -229,6 +229,13 @@ struct ScoreSubject: Sendable {
   ) async throws(CoalitionError) {
     guard !inputs.isEmpty else { return try await body() }
     try await arrays.locatingNotFinite(in: try Plan(model, plan).inputs, body)
+  }
+
+  /// A warning of layers that do not lead to the scores; nil for none.
+  static func warning(ofLayersAside layers: [Int], _ coupling: UnitCoupling) -> String? {
+    guard !layers.isEmpty else { return nil }
+    return "these layers do not lead to the scores that the loss looks at, and are left out: "
+      + layers.map { coupling.layers[$0].name }.joined(separator: ", ")
   }
 
   /// The layers that `names` stand for.

@@ -85,6 +85,20 @@ struct PruneSession {
         found: "\(Numbers.grouped(kept.reduce(0) { $0 + $1.count })) units that stay")
     }
     if !flags.repairs.training.isEmpty { try await train() }
+    if !flags.repairs.isEmpty { try await checkLoss() }
+  }
+
+  /// Repairs and training change the loss that units were chosen by.
+  /// - Throws: `invalidData` when a loss that was to be kept is not.
+  private func checkLoss() async throws(CoalitionError) {
+    guard case .reach(let goal) = flags.amount, case .loss = goal else { return }
+    let found = try await goal.measure(
+      model, examples: examples, latency: nil, inputShapes: subject.arrays.shapes)
+    let limit = try await limit(goal, 1)
+    guard found > limit else { return }
+    throw CoalitionError(
+      .invalidData, "behind its repairs the smaller model loses more than allowed",
+      expected: "at most \(goal.text(limit))", found: goal.text(found))
   }
 
   private mutating func repair() async throws(CoalitionError) {
@@ -193,7 +207,11 @@ struct PruneSession {
     let scorer = try UnitScorer(
       coupling, inputs: subject.inputs, labels: labels, options)
     var scores: [Int: KnownScores] = [:]
-    for layer in scoredLayers {
+    let aside = scoredLayers.filter { !scorer.leadsToScores(layer: $0) }
+    if rounds == 0, let warning = ScoreSubject.warning(ofLayersAside: aside, coupling) {
+      warnings.append(warning)
+    }
+    for layer in scoredLayers where !aside.contains(layer) {
       try Signals.check()
       let result = try await scorer.scores(layer: layer)
       scores[layer] = KnownScores(

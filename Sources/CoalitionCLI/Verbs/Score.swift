@@ -86,6 +86,7 @@ struct ScoreVerb {
     try await subject.locatingNotFinite { () throws(CoalitionError) in
       let labels = try await flags.labels(of: subject)
       let scorer = try UnitScorer(coupling, inputs: subject.inputs, labels: labels, options)
+      let layers = try scored(layers, by: scorer)
       let units = layers.reduce(0) { $0 + coupling.layers[$1].unitCount }
       let (scores, seconds) = try await subject.execution.counted(units, "units") {
         count throws(CoalitionError) in
@@ -99,6 +100,17 @@ struct ScoreVerb {
       }
       try write(scores, subject, seconds)
     }
+  }
+
+  /// Of all layers those that lead to the scores; the others are named in a warning.
+  private func scored(_ layers: [Int], by scorer: UnitScorer) throws(CoalitionError) -> [Int] {
+    let names = arguments.all(Self.layerOption)
+    guard names.isEmpty || names == ["all"] else { return layers }
+    let others = layers.filter { !scorer.leadsToScores(layer: $0) }
+    if let warning = ScoreSubject.warning(ofLayersAside: others, scorer.coupling) {
+      runtime.warn(warning)
+    }
+    return layers.filter { !others.contains($0) }
   }
 
   /// Those that are named; for all, those with units that can be removed.

@@ -42,7 +42,7 @@ public struct UnitLabels: Sendable {
       labels.count == examples || labels.count == examples * scores
     else {
       throw CoalitionError(
-        .shapeMismatch, "the labels do not fit the examples",
+        .shapeMismatch, "the labels do not fit the examples", node: "labels",
         expected: "[\(examples)] or [\(examples), \(scores)]", found: "\(labels.shape)")
     }
     if let place = labels.firstNonFinite {

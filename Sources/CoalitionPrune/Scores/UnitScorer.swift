@@ -99,6 +99,18 @@ public struct UnitScorer: Sendable {
     self.labels = known
   }
 
+  /// Whether the units of a layer lead to what the metric looks at: in a model of several outputs those of one branch may
+  /// not lead to the scores of another.
+  public func leadsToScores(layer index: Int) -> Bool {
+    guard let payoff else { return true }
+    var sources: Set<String> = [payoff.scores]
+    for node in coupling.analysis.graph.nodes.reversed()
+    where !sources.isDisjoint(with: node.outputs) {
+      sources.formUnion(node.inputs)
+    }
+    return sources.contains(coupling.layers[index].output)
+  }
+
   /// The scores of a layer's units.
   public func scores(layer index: Int) async throws(CoalitionError) -> LayerScores {
     guard coupling.layers.indices.contains(index) else {
@@ -107,6 +119,11 @@ public struct UnitScorer: Sendable {
         found: "\(index)")
     }
     let layer = coupling.layers[index]
+    guard leadsToScores(layer: index) else {
+      throw CoalitionError(
+        .usage, "the units do not lead to the scores that the loss looks at", node: layer.name,
+        expected: "a layer in front of '\(payoff?.scores ?? "")'")
+    }
     do throws(CoalitionError) {
       switch options.metric {
       case .shapley: return try await shapley(layer)
