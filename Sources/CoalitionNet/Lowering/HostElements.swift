@@ -3,7 +3,7 @@
 // Operators that only move elements (concat, gather, pad, where) say which flat index of their sources each element
 // of the result comes from; the element type does not matter to them.
 
-import CoalitionBase
+package import CoalitionBase
 
 extension Tensor {
   /// Elements that a constant may have: what a file asks for is checked before it is allocated.
