@@ -187,10 +187,7 @@ public struct Trainer: Sendable {
         throw CoalitionError(
           .notFinite, "a weight is no longer finite: a smaller learning rate may help", node: name)
       }
-      graph.constants[name] =
-        old.elementType == .float64
-        ? try Tensor(shape: old.shape, elements: .float64(tensor.doubles))
-        : try Tensor(shape: old.shape, elements: .float32(tensor.floats))
+      graph.constants[name] = try tensor.reshaped(to: old.shape).converted(to: old.elementType)
     }
     return graph
   }

@@ -68,13 +68,13 @@ static inline double ln__form_cost(const ln_conv *s, ln__form f) {
   return tiles * (p * p) * (1.1 * C * O + 9 * (C + O));
 }
 
-// The cheapest form, if it saves a sixth at least and the step may choose. 5x5 kernels on maps smaller than their tile keep
-// to the direct sum, as do those of few channels: their outputs are small beside the rounding at
-// the points.
+// The cheapest form, if it saves a sixth at least and the step may choose. 5x5 kernels on maps
+// smaller than their tile keep to the direct sum, as do those of few channels: their outputs are
+// small beside the rounding at the points.
 static inline ln__form ln__conv_form(const ln_conv *s) {
-  if (s->direct || s->stride_h != 1 || s->stride_w != 1 || s->dilation_h != 1 || s->dilation_w != 1 ||
-      (s->kernel_h != 3 && s->kernel_h != 5) || s->kernel_h != s->kernel_w || s->in_channels < 8 ||
-      s->out_channels < 8)
+  if (s->direct || s->stride_h != 1 || s->stride_w != 1 || s->dilation_h != 1 ||
+      s->dilation_w != 1 || (s->kernel_h != 3 && s->kernel_h != 5) || s->kernel_h != s->kernel_w ||
+      s->in_channels < 8 || s->out_channels < 8)
     return LN__DIRECT;
   const int smaller = ln__min(s->height, s->width);
   const int pair = s->height == 2 && s->width == 2 && s->out_height == 2 && s->out_width == 2 &&

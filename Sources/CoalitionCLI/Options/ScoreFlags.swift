@@ -231,11 +231,18 @@ struct ScoreSubject: Sendable {
     try await arrays.locatingNotFinite(in: try Plan(model, plan).inputs, body)
   }
 
-  /// A warning of layers that do not lead to the scores; nil for none.
-  static func warning(ofLayersAside layers: [Int], _ coupling: UnitCoupling) -> String? {
-    guard !layers.isEmpty else { return nil }
-    return "these layers do not lead to the scores that the loss looks at, and are left out: "
-      + layers.map { coupling.layers[$0].name }.joined(separator: ", ")
+  /// Those of some layers that lead to the scores, and a warning that names the others.
+  static func leading(
+    _ layers: [Int], _ scorer: UnitScorer
+  ) -> (layers: [Int], warning: String?) {
+    let leading = layers.filter(scorer.leadsToScores)
+    let others = layers.filter { !leading.contains($0) }
+    guard !others.isEmpty else { return (leading, nil) }
+    return (
+      leading,
+      "these layers do not lead to the scores that the loss looks at, and are left out: "
+        + others.map { scorer.coupling.layers[$0].name }.joined(separator: ", ")
+    )
   }
 
   /// The layers that `names` stand for.

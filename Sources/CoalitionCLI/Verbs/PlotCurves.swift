@@ -105,16 +105,10 @@ struct PlotCurves {
   ) throws(CoalitionError) -> [LineChart.Series] {
     var series: [LineChart.Series] = []
     for name in names {
-      let tensor = try source.tensor(name)
-      guard tensor.rank == 1 else {
-        throw CoalitionError(
-          .shapeMismatch, "the array \(name) has the wrong shape", node: source.path,
-          expected: "[epochs]", found: "\(tensor.shape)")
-      }
+      let losses = try source.row(name, of: "epochs")
       series.append(
         LineChart.Series(
-          name.replacing("_", with: " "), x: (0..<tensor.count).map { Double($0 + 1) },
-          y: tensor.doubles))
+          name.replacing("_", with: " "), x: losses.indices.map { Double($0 + 1) }, y: losses))
     }
     return series
   }

@@ -114,16 +114,11 @@ struct PlotPanels {
     var panels: [PanelGrid.Panel] = []
     for source in sources {
       for name in names {
-        let tensor = try source.tensor(name)
-        guard tensor.rank == 1 else {
-          throw CoalitionError(
-            .shapeMismatch, "the scores of \(name) have the wrong shape", node: source.path,
-            expected: "[units]", found: "\(tensor.shape)")
-        }
-        let errors = try source.tensor("\(name).standard_errors", shape: tensor.shape)
+        let scores = try source.row(name, of: "units")
+        let errors = try source.tensor("\(name).standard_errors", shape: [scores.count])
         let file = sources.count > 1 ? ", \(source.label)" : ""
         panels.append(
-          .init(.bars(tensor.doubles, errors: errors?.doubles ?? []), caption: name + file))
+          .init(.bars(scores, errors: errors?.doubles ?? []), caption: name + file))
       }
     }
     return stride(from: 0, to: panels.count, by: layersPerRow).map {

@@ -69,14 +69,24 @@ struct PlotSource {
     return tensor
   }
 
-  /// The same for an array that need not be there; it must then have this shape.
+  /// A row of numbers, one per `items`.
+  /// - Throws: `shapeMismatch` for an array of more axes.
+  func row(_ name: String, of items: String) throws(CoalitionError) -> [Double] {
+    let tensor = try tensor(name)
+    guard tensor.rank == 1 else { throw wrongShape(name, tensor, expected: "[\(items)]") }
+    return tensor.doubles
+  }
+
+  private func wrongShape(_ name: String, _ tensor: Tensor, expected: String) -> CoalitionError {
+    CoalitionError(
+      .shapeMismatch, "the array \(name) has the wrong shape", node: path,
+      expected: expected, found: "\(tensor.shape)")
+  }
+
+  /// An array that need not be there; it must then have this shape.
   func tensor(_ name: String, shape: [Int]) throws(CoalitionError) -> Tensor? {
     guard case .tensor(let tensor)? = result[name] else { return nil }
-    guard tensor.shape == shape else {
-      throw CoalitionError(
-        .shapeMismatch, "the array \(name) has the wrong shape", node: path,
-        expected: "\(shape)", found: "\(tensor.shape)")
-    }
+    guard tensor.shape == shape else { throw wrongShape(name, tensor, expected: "\(shape)") }
     return tensor
   }
 

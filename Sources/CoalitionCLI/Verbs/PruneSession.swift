@@ -30,6 +30,8 @@ struct PruneSession {
   private var latency: NetworkLatency {
     NetworkLatency(whole.model, inputs: subject.inputs, subject.plan, subject.execution.options)
   }
+  /// What `--reach` takes a share of, of the whole model; nil for a time, which is measured beside it.
+  private var wholeSize: Double?
   /// The options by which the scores of a file were made.
   private(set) var scoring: JSONValue?
 
@@ -62,6 +64,7 @@ struct PruneSession {
 
   /// - Parameter count: of units that are scored.
   mutating func run(_ count: WorkCount) async throws(CoalitionError) {
+    if case .reach(let goal) = flags.amount { wholeSize = try await size(goal) }
     for round in 1...flags.rounds {
       try Signals.check()
       let scores = try await scores(count)
@@ -94,7 +97,7 @@ struct PruneSession {
     guard case .reach(let goal) = flags.amount, case .loss = goal else { return }
     let found = try await goal.measure(
       model, examples: examples, latency: nil, inputShapes: subject.arrays.shapes)
-    let limit = try await limit(goal, 1)
+    let limit = limit(goal, 1)
     guard found > limit else { return }
     throw CoalitionError(
       .invalidData, "behind its repairs the smaller model loses more than allowed",
@@ -207,11 +210,9 @@ struct PruneSession {
     let scorer = try UnitScorer(
       coupling, inputs: subject.inputs, labels: labels, options)
     var scores: [Int: KnownScores] = [:]
-    let aside = scoredLayers.filter { !scorer.leadsToScores(layer: $0) }
-    if rounds == 0, let warning = ScoreSubject.warning(ofLayersAside: aside, coupling) {
-      warnings.append(warning)
-    }
-    for layer in scoredLayers where !aside.contains(layer) {
+    let (layers, warning) = ScoreSubject.leading(scoredLayers, scorer)
+    if rounds == 0, let warning { warnings.append(warning) }
+    for layer in layers {
       try Signals.check()
       let result = try await scorer.scores(layer: layer)
       scores[layer] = KnownScores(
@@ -231,7 +232,7 @@ struct PruneSession {
       return ranking.keeping(share, scope: flags.scope, progress: progress, before: removed)
     case .negative: return ranking.negative()
     case .reach(let goal):
-      let limit = try await limit(goal, progress)
+      let limit = limit(goal, progress)
       return try await ranking.reaching(
         goal, limit: limit, scope: flags.scope, examples: examples, latency: latency,
         inputShapes: subject.arrays.shapes)
@@ -254,7 +255,7 @@ struct PruneSession {
     let found = try await goal.measure(
       try model.rebuilt(graph), examples: examples, latency: latency,
       inputShapes: subject.arrays.shapes)
-    let limit = try await limit(goal, 1)
+    let limit = limit(goal, 1)
     guard found > limit else { return certain }
     throw CoalitionError(
       .invalidData, "the units of which the errors leave no doubt do not suffice",
@@ -263,23 +264,26 @@ struct PruneSession {
   }
 
   /// What a round is to reach, in numbers: a part of the way from the whole model to the goal.
-  private func limit(
-    _ goal: RemovalGoal, _ progress: Double
-  ) async throws(CoalitionError) -> Double {
+  private func limit(_ goal: RemovalGoal, _ progress: Double) -> Double {
     let share: Double
     switch goal {
     case .parameters(let own), .multiplyAdds(let own), .latency(let own):
       share = 1 - (1 - own) * progress
     case .loss(let percent): share = 1 + percent / 100 * progress
     }
-    if case .latency = goal { return share }
+    return share * (wholeSize ?? 1)
+  }
+
+  /// - Throws: `invalidData` for a whole model that has none of what a share is wanted of.
+  private func size(_ goal: RemovalGoal) async throws(CoalitionError) -> Double? {
+    if case .latency = goal { return nil }
     let whole = try await goal.measure(
       whole.model, examples: examples, latency: nil, inputShapes: subject.arrays.shapes)
     guard whole > 0 else {
       throw CoalitionError(
         .invalidData, "the whole model has nothing to take a share of", found: goal.text(whole))
     }
-    return share * whole
+    return whole
   }
 
   private mutating func remove(

@@ -106,11 +106,9 @@ struct ScoreVerb {
   private func scored(_ layers: [Int], by scorer: UnitScorer) throws(CoalitionError) -> [Int] {
     let names = arguments.all(Self.layerOption)
     guard names.isEmpty || names == ["all"] else { return layers }
-    let others = layers.filter { !scorer.leadsToScores(layer: $0) }
-    if let warning = ScoreSubject.warning(ofLayersAside: others, scorer.coupling) {
-      runtime.warn(warning)
-    }
-    return layers.filter { !others.contains($0) }
+    let (leading, warning) = ScoreSubject.leading(layers, scorer)
+    if let warning { runtime.warn(warning) }
+    return leading
   }
 
   /// Those that are named; for all, those with units that can be removed.

@@ -103,12 +103,8 @@ public struct UnitScorer: Sendable {
   /// not lead to the scores of another.
   public func leadsToScores(layer index: Int) -> Bool {
     guard let payoff else { return true }
-    var sources: Set<String> = [payoff.scores]
-    for node in coupling.analysis.graph.nodes.reversed()
-    where !sources.isDisjoint(with: node.outputs) {
-      sources.formUnion(node.inputs)
-    }
-    return sources.contains(coupling.layers[index].output)
+    let output = coupling.layers[index].output
+    return payoff.graph.withoutDeadNodes().nodes.contains { $0.outputs.contains(output) }
   }
 
   /// The scores of a layer's units.
