@@ -82,6 +82,13 @@ public struct Tensor: Hashable, Sendable {
     func pick<Element>(_ values: [Element]) -> [Element] {
       var result: [Element] = []
       result.reserveCapacity(picked.count * size)
+      guard size > 16 else {
+        // Few numbers cost less one by one than as a slice.
+        for row in picked {
+          for place in row * size..<(row + 1) * size { result.append(values[place]) }
+        }
+        return result
+      }
       for row in picked { result += values[row * size..<(row + 1) * size] }
       return result
     }

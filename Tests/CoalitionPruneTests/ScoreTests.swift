@@ -218,7 +218,8 @@ import Testing
   @Test(arguments: [
     (Architecture.vgg, "c2"), (.vgg, "c3"), (.vgg, "d1"), (.resnet, "a1"), (.resnet, "b1"),
     (.squeezenet, "squeeze1"), (.mobilenet, "pw1"), (.inception, "b1"), (.resnext, "in"),
-    (.perceptron, "d1"), (.sequence, "steps"), (.gatedTail, "c1"),
+    (.resnext, "out"), (.inception, "after"), (.perceptron, "d1"), (.sequence, "steps"),
+    (.gatedTail, "c1"),
   ]) func sumsOfContributions(_ architecture: Architecture, _ name: String) async throws {
     let (graph, builder) = architecture.build()
     let coupling = try UnitCoupling(try Model(graph))

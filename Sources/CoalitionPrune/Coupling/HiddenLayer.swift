@@ -5,8 +5,9 @@ package import CoalitionNet
 
 /// A layer and its units: the channels of a convolution, the neurons of a dense layer.
 public struct HiddenLayer: Sendable, Hashable {
-  /// The node's name, or its output tensor where it has none.
-  public let name: String
+  /// The node's name, or its output tensor where it has none or another layer has the same. Names of layers differ even
+  /// without slashes in front, which files leave out.
+  public internal(set) var name: String
   public let operation: String
   /// The tensor that the node makes.
   public let output: String
@@ -34,18 +35,28 @@ extension HiddenLayer {
   package static func all(in analysis: Analysis) -> [HiddenLayer] {
     let graph = analysis.graph
     let readers = graph.readers
-    return graph.nodes.compactMap { node in
+    var layers: [HiddenLayer] = graph.nodes.compactMap { node in
       guard let place = Place(node, analysis), let output = node.outputs.first,
         let info = analysis.values[output], info.constant == nil
       else { return nil }
       let walk = evaluation(of: output, axis: place.axis, readers, analysis)
       return HiddenLayer(
-        name: node.name.isEmpty ? output : node.name, operation: node.operation, output: output,
-        axis: place.axis, unitCount: info.shape[place.axis], evaluation: walk.value,
-        normalisation: walk.normalisation, weight: place.weight, weightAxis: place.weightAxis,
-        input: place.input, rank: info.shape.count)
+        name: bare(node.name).isEmpty ? output : node.name, operation: node.operation,
+        output: output, axis: place.axis, unitCount: info.shape[place.axis],
+        evaluation: walk.value, normalisation: walk.normalisation, weight: place.weight,
+        weightAxis: place.weightAxis, input: place.input, rank: info.shape.count)
     }
+    var counts: [Substring: Int] = [:]
+    for layer in layers { counts[bare(layer.name), default: 0] += 1 }
+    var taken = Set(counts.filter { $0.value == 1 }.keys)
+    for index in layers.indices where counts[bare(layers[index].name)] != 1 {
+      layers[index].name = layers[index].output
+      while !taken.insert(bare(layers[index].name)).inserted { layers[index].name += "'" }
+    }
+    return layers
   }
+
+  private static func bare(_ name: String) -> Substring { name.drop { $0 == "/" } }
 
   /// Where a node keeps its units: nil for nodes that are no layers.
   private struct Place {

@@ -8,9 +8,9 @@ struct CoalitionWalk {
   /// Per coalition, whether it is made from nobody.
   private(set) var beginsAnew: [Bool] = []
   /// Units that join; as ~unit, units that leave.
-  private var changes: [Int32] = []
+  private(set) var changes: [Int32] = []
   /// Per coalition the end of its changes.
-  private var ends: [Int] = []
+  private(set) var ends: [Int] = []
 
   init(_ coalitions: Coalitions, _ range: Range<Int>) {
     let count = coalitions.wordCount
@@ -38,9 +38,5 @@ struct CoalitionWalk {
       }
       ends.append(changes.count)
     }
-  }
-
-  func changes(of row: Int) -> ArraySlice<Int32> {
-    changes[(row == 0 ? 0 : ends[row - 1])..<ends[row]]
   }
 }

@@ -65,7 +65,7 @@ struct UnitFronts: Sendable {
     for front in fronts {
       games.append(try tail.game(rows, output: front.name, elements: front.count))
     }
-    let channels = fronts.count == 1 ? try ChannelContributions(tail, front: fronts[0]) : nil
+    let grouped = fronts.count == 1 ? try UnitContributions(tail, front: fronts[0]) : nil
     var nobody = Coalitions(playerCount: unitCount)
     nobody.appendEmpty()
     let groupSize = max(1, Self.groupLimit / (2 * perExample.partialValue))
@@ -75,8 +75,8 @@ struct UnitFronts: Sendable {
       for (front, game) in games.enumerated() {
         let base = try await game.values(nobody, rows: picks, run)
         let isFinite: Bool
-        if let channels {
-          isFinite = numbers.append(base, try await channels.values(rows, group, run), front, group)
+        if let grouped {
+          isFinite = numbers.append(base, try await grouped.values(rows, group, run), front, group)
         } else {
           let own = try await game.marginalSums(
             nobody, blocks: [0..<1], examples: Array(group), run)
@@ -93,15 +93,14 @@ struct UnitFronts: Sendable {
   }
 
   /// Units that give nothing to any front in any example.
-  var nullUnits: Set<Int> {
+  var nullUnits: [Int] {
     let count = unitCount * width
-    return Set(
-      (0..<unitCount).filter { unit in
-        (0..<exampleCount).allSatisfy { example in
-          let start = example * count + unit * width
-          return contributions[start..<start + width].allSatisfy { $0 == 0 }
-        }
-      })
+    return (0..<unitCount).filter { unit in
+      (0..<exampleCount).allSatisfy { example in
+        let start = example * count + unit * width
+        return contributions[start..<start + width].allSatisfy { $0 == 0 }
+      }
+    }
   }
 
   /// The value of every coalition of a range for every example: [example][coalition].
@@ -144,6 +143,7 @@ struct UnitFronts: Sendable {
     let first = rows.numbers.count
     rows.numbers.append(contentsOf: repeatElement(0, count: range.count * width))
     rows.examples.append(contentsOf: repeatElement(example, count: range.count))
+    let (changes, ends) = (walk.changes, walk.ends)
     rows.numbers.withUnsafeMutableBufferPointer { numbers in
       sums.withUnsafeMutableBufferPointer { sums in
         contributions.withUnsafeBufferPointer { own in
@@ -151,7 +151,8 @@ struct UnitFronts: Sendable {
             if walk.beginsAnew[row] {
               for element in 0..<width { sums[element] = base[place + element] }
             }
-            for change in walk.changes(of: row) {
+            for index in (row == 0 ? 0 : ends[row - 1])..<ends[row] {
+              let change = changes[index]
               let isAdded = change >= 0
               let start = (units + Int(isAdded ? change : ~change)) * width
               if isAdded {

@@ -16,13 +16,16 @@ struct UnitGame: Game {
   init(_ base: MaskedGame, _ fronts: UnitFronts?) {
     self.base = base
     self.fronts = fronts
-    var silent = fronts?.nullUnits ?? []
-    var dead = Set(0..<base.playerCount)
-    for example in 0..<base.exampleCount {
-      dead.formIntersection(base.nullPlayers(ofExample: example))
+    if let fronts {
+      // What is 0 gives nothing.
+      nulls = fronts.nullUnits
+    } else {
+      var dead = Set(0..<base.playerCount)
+      for example in 0..<base.exampleCount {
+        dead.formIntersection(base.nullPlayers(ofExample: example))
+      }
+      nulls = dead.sorted()
     }
-    silent.formUnion(dead)
-    nulls = silent.sorted()
   }
 
   var playerCount: Int { base.playerCount }
