@@ -31,10 +31,13 @@ enum MomentFlags {
   ]
   static let declarations = [sizesOption.declaration] + shared
 
-  /// - Parameter sizes: the option that says how many sizes.
+  /// - Parameters:
+  ///   - sizes: the option that says how many sizes.
+  ///   - isShrinkage: whether sampled values are drawn towards those of the estimator, which are not checked then.
   /// - Throws: `usage` for options of another estimator.
   static func options(
-    _ arguments: Arguments, _ estimator: Estimator, sizes: Option<Int> = sizesOption
+    _ arguments: Arguments, _ estimator: Estimator, sizes: Option<Int> = sizesOption,
+    isShrinkage: Bool = false
   ) throws(CoalitionError) -> MomentOptions {
     func check(
       _ option: OptionDeclaration, _ owners: Estimator...
@@ -44,8 +47,15 @@ enum MomentFlags {
         .usage, "--\(option.name) is not for \(estimator.rawValue)",
         expected: "--estimator " + owners.map(\.rawValue).joined(separator: " or "))
     }
-    for option in [rankOption.declaration, checkOption.declaration, projectionFlag.declaration] {
+    try check(rankOption.declaration, .dasp, .momentGradient)
+    for option in [checkOption.declaration, projectionFlag.declaration] {
       try check(option, .dasp, .momentGradient)
+      if isShrinkage, arguments.isGiven(option) {
+        throw CoalitionError(
+          .usage,
+          "--\(option.name) does not go with --shrink: the samples check the values, and their sum is exact"
+        )
+      }
     }
     try check(sizes.declaration, .dasp)
     try check(nodesOption.declaration, .momentGradient)

@@ -48,16 +48,17 @@ struct ShapleyFlags: Sendable {
     "checkpoint-every", "S", "seconds between checkpoints", default: "10",
     as: positive("seconds above 0"))
 
-  /// What is planned and must not be taken for something else.
-  private static let plannedOptions = [
-    Option("shrink", "WHAT", "towards values by moments", as: .text).declaration
-  ]
+  static let shrinkOption = Option(
+    "shrink", "HOW",
+    "dasp or moment-gradient: draws sampled values towards those, as far as the samples leave it open which are right; or none",
+    default: "none", as: .text)
 
   static let estimation = OptionGroup(
     title: "Estimation",
     options: [
       estimatorOption.declaration, antitheticFlag.declaration, valueOption.declaration,
       groupsOption.declaration, interactionsOption.declaration, indexOption.declaration,
+      shrinkOption.declaration,
     ] + MomentFlags.declarations)
   static let stopping = OptionGroup(
     title:
@@ -66,8 +67,6 @@ struct ShapleyFlags: Sendable {
       evaluationsOption.declaration, samplesOption.declaration, toleranceOption.declaration,
       topOption.declaration, stabilityOption.declaration, timeOption.declaration,
     ])
-  static let planned = OptionGroup(
-    title: "Not there yet, and refused", options: plannedOptions)
   static let parts = OptionGroup(
     title: "Long runs",
     options: [
@@ -88,9 +87,6 @@ struct ShapleyFlags: Sendable {
     if checkpoint == nil, arguments.isGiven(Self.intervalOption.declaration) {
       throw CoalitionError(.usage, "--checkpoint-every needs --checkpoint FILE")
     }
-    if let option = Self.plannedOptions.first(where: { arguments.isGiven($0) }) {
-      throw CoalitionError(.usage, "--\(option.name) is not there yet: leave it out")
-    }
     options.seed = runtime.seed
     options.estimator = try Self.estimator(arguments)
     options.antithetic = arguments[Self.antitheticFlag]
@@ -99,7 +95,9 @@ struct ShapleyFlags: Sendable {
         .usage, "--antithetic is for orders of players", expected: "--estimator permutation",
         found: options.estimator.rawValue)
     }
-    options.moments = try MomentFlags.options(arguments, options.estimator)
+    options.shrinkage = try Self.shrinkage(arguments, options.estimator)
+    options.moments = try MomentFlags.options(
+      arguments, options.shrinkage ?? options.estimator, isShrinkage: options.shrinkage != nil)
     options.value = arguments[Self.valueOption] ?? .shapley
     if arguments[Self.interactionsOption] != nil {
       options.interactions = arguments[Self.indexOption] ?? .sii
@@ -142,6 +140,22 @@ struct ShapleyFlags: Sendable {
     throw CoalitionError(
       .usage, "--estimator: there is no estimator '\(name)'\(advice)",
       expected: names.joined(separator: ", "))
+  }
+
+  private static func shrinkage(
+    _ arguments: Arguments, _ estimator: Estimator
+  ) throws(CoalitionError) -> Estimator? {
+    guard let name = arguments[shrinkOption], name != "none" else { return nil }
+    guard let towards = Estimator(rawValue: name), towards.usesMoments else {
+      throw CoalitionError(
+        .usage, "--shrink: sampled values are not drawn towards '\(name)'",
+        expected: "dasp, moment-gradient or none")
+    }
+    guard estimator != .exact, !estimator.usesMoments else {
+      throw CoalitionError(
+        .usage, "--shrink is for sampled values", found: "--estimator \(estimator.rawValue)")
+    }
+    return towards
   }
 
   /// The parts of a run know nothing of each other.
@@ -195,6 +209,9 @@ struct ShapleyFlags: Sendable {
 // MARK: - In results
 
 extension ShapleyOptions {
+  /// The estimator by moments that takes part.
+  private var byMoments: Estimator? { estimator.usesMoments ? estimator : shrinkage }
+
   /// For `options` of a result: what was asked for, resolved.
   var record: [JSONValue.Member] {
     func integer(_ value: Int?) -> JSONValue { value.map { .integer($0) } ?? .null }
@@ -202,7 +219,8 @@ extension ShapleyOptions {
     return [
       .init("estimator", .string(estimator.rawValue)),
       .init("antithetic", .bool(antithetic)),
-      .init("moments", estimator.usesMoments ? .object(moments.record(estimator)) : .null),
+      .init("shrink", shrinkage.map { .string($0.rawValue) } ?? .null),
+      .init("moments", byMoments.map { .object(moments.record($0)) } ?? .null),
       .init("value", .string(value.rawValue)),
       .init("groups", groups.map { .array($0.map { .integer($0) }) } ?? .null),
       .init("interactions", interactions.map { .string($0.rawValue) } ?? .null),

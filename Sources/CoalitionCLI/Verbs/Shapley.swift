@@ -26,7 +26,7 @@ extension Command {
         options: [PlayerFlags.option.declaration, BaselineFlags.option.declaration]),
       GameFlags.group, ShapleyFlags.parts,
       OptionGroup(title: "Results", options: [ShapleyVerb.outputOption.declaration]),
-      RuntimeOptions.group, ShapleyFlags.planned,
+      RuntimeOptions.group,
     ],
     examples: [
       "coalition shapley model.onnx --input images.npy --players patch:4x4 --output values.npz",

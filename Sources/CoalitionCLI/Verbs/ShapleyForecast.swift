@@ -21,6 +21,13 @@ struct ShapleyForecast {
       ("examples", Numbers.grouped(examples)), ("players", Numbers.grouped(players)),
       ("estimator", run.estimator.rawValue + (run.choice.map { " (\($0))" } ?? "")),
     ]
+    if run.triesMoments {
+      rows.append(
+        (
+          "moments",
+          "tried on the first examples, and taken for all where they are no further off than the samples"
+        ))
+    }
     let limit = run.options.looksAtResults || run.options.seconds != nil ? "at most " : ""
     if let total = run.evaluationsForeseen {
       rows.append(

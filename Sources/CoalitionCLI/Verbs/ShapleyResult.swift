@@ -139,6 +139,7 @@ enum ShapleyResult {
       .init("replicates", alike(estimate.replicates.map { .integer($0) })),
       .init("stop-reason", alike(estimate.stops.map { .string($0?.rawValue ?? "unfinished") })),
       .init("moment-passes-per-example", .integer(estimate.momentPasses)),
+      .init("sample-weights", .array(estimate.sampleWeights.map { .number($0) })),
       .init("estimator", .string(estimate.estimator.rawValue)),
       .init("choice", estimate.choice.map { .string($0) } ?? .null),
       .init("bias", estimate.bias.map { .string($0) } ?? .null),
@@ -165,7 +166,7 @@ enum ShapleyResult {
           : "\(unknown) values are not known: the samples do not suffice")
     }
     let doubtful = estimate.relativeErrorEstimates.count { $0 > trustedError }
-    if doubtful > 0 {
+    if estimate.estimator.usesMoments, doubtful > 0 {
       let worst = Int((100 * (estimate.relativeErrorEstimates.max() ?? 0)).rounded())
       warnings.append(
         "values by moments are not to be trusted for \(doubtful) of "

@@ -52,8 +52,12 @@ struct ShapleySummary {
     heading.append("nobody \(Numbers.significant(estimate.emptyValues[row]))")
     heading.append("residual \(Numbers.significant(estimate.residuals[row], 2))")
     heading.append("\(Numbers.grouped(estimate.evaluations[example])) evaluations")
-    if let error = errorEstimate(estimate, row) {
+    if !estimate.errorEstimates.isEmpty {
+      let error = estimate.errorEstimate(example: example, target: target)
       heading.append("error of a value about \(Numbers.significant(error, 2))")
+    }
+    if !estimate.sampleWeights.isEmpty {
+      heading.append("weight of the samples \(Numbers.significant(estimate.sampleWeights[row], 2))")
     }
     if let stop = estimate.stops[example] { heading.append("stopped by \(stop.rawValue)") }
     return heading.joined(separator: ", ") + "\n" + largest(estimate, row)
@@ -67,11 +71,6 @@ struct ShapleySummary {
     return "\(named[2 * example]) minus \(named[2 * example + 1])"
   }
 
-  /// What a value by moments is foreseen to be off by; nil where sampling gives standard errors.
-  private func errorEstimate(_ estimate: ShapleyEstimate, _ row: Int) -> Double? {
-    estimate.errorEstimates.isEmpty ? nil : estimate.errorEstimates[row * estimate.playerCount]
-  }
-
   /// The largest values, whatever their sign; the first of equal ones first.
   private func largest(_ estimate: ShapleyEstimate, _ row: Int) -> String {
     let start = row * estimate.playerCount
@@ -80,8 +79,10 @@ struct ShapleySummary {
     let order = keys.indices.sorted { (keys[$1], $0) < (keys[$0], $1) }.prefix(top)
     return order.map { player in
       let value = values[player]
-      let error =
-        errorEstimate(estimate, row) == nil ? estimate.standardErrors[start + player] : 0
+      // Of values by moments there is one error for all.
+      let errors =
+        estimate.sampleWeights.isEmpty ? estimate.standardErrors : estimate.errorEstimates
+      let error = estimate.estimator.usesMoments ? 0 : errors[start + player]
       let sign = value < 0 ? "" : "+"
       let spread = error == 0 ? "" : error.isNaN ? " +- ?" : " +- \(Numbers.significant(error, 2))"
       return "  \(sign)\(Numbers.significant(value))\(spread)  player \(player)\n"

@@ -37,24 +37,25 @@ struct MomentCheck {
   func outcome(
     of values: ArraySlice<Double>, example: Int, _ run: RunOptions
   ) async throws(CoalitionError) -> Outcome {
-    let players = game.players.playerCount
-    let (squares, evaluations) = try await squares(of: values, example: example, run)
+    let candidates = candidates(values)
+    let (squares, evaluations) = try await squares(
+      of: values, candidates, example: example, run)
     // Null players, whose values are exact, are not among the checked ones.
-    let share = Double(candidates(values).count) / Double(players)
+    let share = Double(candidates.count) / Double(game.players.playerCount)
     let errors = squares.map { square in
       ((max(square.value, 0) + square.squaredError.squareRoot()) * share).squareRoot()
     }
     return Outcome(errors: errors, evaluations: evaluations)
   }
 
-  /// Unbiased estimates of the mean square error of the players that have values: [target].
+  /// Unbiased estimates of the mean square error of the players that have values, the candidates: [target].
   func squares(
-    of values: ArraySlice<Double>, example: Int, _ run: RunOptions
+    of values: ArraySlice<Double>, _ candidates: [Int], example: Int, _ run: RunOptions
   ) async throws(CoalitionError) -> (squares: [MeanSquare], evaluations: Int) {
     let players = game.players.playerCount
     let targets = game.targetCount
     var random = CounterRandom(seed: seed, purpose: .momentChecks, index: UInt64(example))
-    let checked = candidates(values).shuffled(using: &random).prefix(playerCount)
+    let checked = candidates.shuffled(using: &random).prefix(playerCount)
     guard !checked.isEmpty else {
       return ([MeanSquare](repeating: MeanSquare([]), count: targets), 0)
     }
@@ -97,7 +98,7 @@ struct MomentCheck {
   }
 
   /// Players that are no null players, which have the value 0 for certain.
-  private func candidates(_ values: ArraySlice<Double>) -> [Int] {
+  func candidates(_ values: ArraySlice<Double>) -> [Int] {
     let players = game.players.playerCount
     return (0..<players).filter { player in
       (0..<game.targetCount).contains { values[values.startIndex + $0 * players + player] != 0 }

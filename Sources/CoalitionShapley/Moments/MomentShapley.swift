@@ -40,58 +40,93 @@ struct MomentShapley: Sendable {
   }
 
   func result() async throws(CoalitionError) -> ShapleyEstimate {
-    let players = game.playerCount
-    let targets = game.targetCount
     let ends = try await game.endValues(options.run)
-    let check = MomentCheck(
-      game: game, playerCount: options.moments.checkedPlayers, seed: options.seed)
-    var estimate = ShapleyEstimate(
-      playerCount: players, targetCount: targets, estimator: options.estimator)
+    var estimate = begun()
+    try await append(0..<game.exampleCount, ends, to: &estimate)
+    return estimate
+  }
+
+  /// Of no examples yet.
+  func begun() -> ShapleyEstimate {
+    ShapleyEstimate(
+      playerCount: game.playerCount, targetCount: game.targetCount, estimator: options.estimator)
+  }
+
+  /// Passes of moments for an example.
+  var passes: Int { method.passes(players: game.playerCount) }
+
+  /// The values of some examples: [example][target][player].
+  func values(
+    _ examples: Range<Int>, _ ends: [[GameEnds]]
+  ) async throws(CoalitionError) -> [Double] {
+    let count = game.targetCount * game.playerCount
+    var values: [Double] = []
+    values.reserveCapacity(examples.count * count)
     let size = game.momentGroupSize(plan, method)
-    for first in stride(from: 0, to: game.exampleCount, by: size) {
-      let examples = first..<min(first + size, game.exampleCount)
-      var values = try await game.momentValues(method, plan, examples: examples, options.run)
+    for first in stride(from: examples.lowerBound, to: examples.upperBound, by: size) {
+      let group = first..<min(first + size, examples.upperBound)
+      values += try await game.momentValues(method, plan, examples: group, options.run)
+    }
+    if options.moments.isProjected {
       for (position, example) in examples.enumerated() {
-        let own = position * targets * players..<(position + 1) * targets * players
-        if options.moments.isProjected {
-          project(&values, own, ends[example])
-        }
-        var checked = MomentCheck.Outcome(
-          errors: [Double](repeating: .nan, count: targets), evaluations: 0)
-        if check.playerCount > 0 {
-          checked = try await check.outcome(of: values[own], example: example, options.run)
-        }
-        estimate.append(
-          Array(values[own]), errors: checked.errors, ends: ends[example],
-          evaluations: MomentOptions.endEvaluations + checked.evaluations,
-          passes: method.passes(players: players))
+        project(&values, position * count..<(position + 1) * count, ends[example])
       }
     }
-    return estimate
+    return values
+  }
+
+  /// Adds some examples, with their checks.
+  /// - Parameter evaluations: of one example, at most.
+  func append(
+    _ examples: Range<Int>, _ ends: [[GameEnds]], to estimate: inout ShapleyEstimate,
+    atMost evaluations: Int = .max
+  ) async throws(CoalitionError) {
+    let players = game.playerCount
+    let targets = game.targetCount
+    let values = try await values(examples, ends)
+    let affordable =
+      (evaluations - MomentOptions.endEvaluations) / MomentCheck.evaluations(players: 1)
+    let check = MomentCheck(
+      game: game, playerCount: min(options.moments.checkedPlayers, affordable), seed: options.seed)
+    for (position, example) in examples.enumerated() {
+      let own = position * targets * players..<(position + 1) * targets * players
+      var checked = MomentCheck.Outcome(
+        errors: [Double](repeating: .nan, count: targets), evaluations: 0)
+      if check.playerCount > 0 {
+        checked = try await check.outcome(of: values[own], example: example, options.run)
+      }
+      estimate.append(
+        Array(values[own]), errors: checked.errors, ends: ends[example],
+        evaluations: MomentOptions.endEvaluations + checked.evaluations, passes: passes)
+    }
+  }
+
+  /// What one pass takes, in plain forward passes.
+  func passCost() throws(CoalitionError) -> Double {
+    let arithmetic =
+      switch method {
+      case .sizes: plan.arithmetic.moments
+      // There and, for every score, back.
+      case .gradient: try plan.gradientOperations(seeds: game.targetCount)
+      }
+    return Double(arithmetic) / Double(max(plan.arithmetic.forward, 1))
   }
 
   func forecast(
     threads: Int
   ) throws(CoalitionError) -> (passes: Int, passCost: Double, evaluations: Int, memory: Int) {
-    let players = game.playerCount
     let examples = min(game.momentGroupSize(plan, method), game.exampleCount)
-    let passes = method.passes(players: players)
     let rows = game.momentRowByteCount(plan, method) * examples
-    let programs: Int
-    let arithmetic: Int
-    switch method {
-    case .sizes:
-      programs = try plan.programByteCount(examples: passes * examples, threads: threads)
-      arithmetic = plan.arithmetic.moments
-    case .gradient:
-      programs = try plan.gradientByteCount(
-        examples: passes * examples, seeds: game.targetCount, threads: threads)
-      // There and, for every score, back.
-      arithmetic = try plan.gradientOperations(seeds: game.targetCount)
-    }
+    let programs =
+      switch method {
+      case .sizes: try plan.programByteCount(examples: passes * examples, threads: threads)
+      case .gradient:
+        try plan.gradientByteCount(
+          examples: passes * examples, seeds: game.targetCount, threads: threads)
+      }
     return (
-      passes, Double(arithmetic) / Double(max(plan.arithmetic.forward, 1)),
-      options.moments.evaluations(players: players), rows + programs
+      passes, try passCost(), options.moments.evaluations(players: game.playerCount),
+      rows + programs
     )
   }
 

@@ -12,6 +12,8 @@ struct EstimatorChoice {
   let estimator: Estimator
   /// Why; nil when it was asked for.
   let reason: String?
+  /// What an evaluation costs the sampler that `auto` took, in full evaluations; nil where nothing was weighed up.
+  private(set) var evaluationCost: Double?
   let scheme: any SamplingScheme
 
   /// - Parameters:
@@ -27,7 +29,7 @@ struct EstimatorChoice {
       return
     }
     if options.estimator == .auto {
-      (estimator, reason) = Self.best(options, playerCount, targetCount, cost)
+      (estimator, reason, evaluationCost) = Self.best(options, playerCount, targetCount, cost)
     } else {
       (estimator, reason) = (options.estimator, nil)
     }
@@ -98,16 +100,16 @@ struct EstimatorChoice {
 
   private static func best(
     _ options: ShapleyOptions, _ players: Int, _ targets: Int, _ cost: () -> GameCost
-  ) -> (Estimator, String) {
+  ) -> (Estimator, String, evaluationCost: Double?) {
     let budget = min(
       options.evaluations ?? ShapleyOptions.defaultEvaluationsPerPlayer * players,
       options.samples ?? .max)
     if players <= 30, 1 << players <= budget {
-      return (.exact, "all \(1 << players) coalitions fit into \(budget) evaluations")
+      return (.exact, "all \(1 << players) coalitions fit into \(budget) evaluations", nil)
     }
     switch options.value {
-    case .owen: return (.permutation, "the sampler of Owen values")
-    case .banzhaf: return (.complementary, "the sampler of Banzhaf values")
+    case .owen: return (.permutation, "the sampler of Owen values", nil)
+    case .banzhaf: return (.complementary, "the sampler of Banzhaf values", nil)
     case .shapley: break
     }
     let cost = cost()
@@ -139,12 +141,13 @@ struct EstimatorChoice {
       return candidate.constant * candidate.constant * (candidate.cost + equations)
     }
     guard let best = possible.min(by: { worth($0) < worth($1) }) else {
-      return (.permutation, "the budget is too small for any other")
+      return (.permutation, "the budget is too small for any other", 1)
     }
     let share = Int((100 * worth(best).squareRoot()).rounded())
     return (
       best.estimator,
-      "its error is foreseen to be \(share) % of that of plain permutations for the same arithmetic"
+      "its error is foreseen to be \(share) % of that of plain permutations for the same arithmetic",
+      best.cost
     )
   }
 }

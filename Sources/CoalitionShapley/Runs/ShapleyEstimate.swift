@@ -10,9 +10,11 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
   public var values: [Double]
   /// [N, T, P]: 0 for exact values, NaN where there are too few samples, and for values by moments.
   public var standardErrors: [Double]
-  /// [N, T, P]: of values by moments, the root mean square error of the example's values as a small sample shows it;
-  /// NaN where it was not asked for. Else empty.
+  /// [N, T, P]: of values by moments, the root mean square error of the example's values as a small sample shows it, NaN where it
+  /// was not asked for; of values that are drawn towards them each value's own. Else empty.
   public var errorEstimates: [Double] = []
+  /// [N, T]: of values that are drawn towards those by moments, the weight of the samples. Else empty.
+  public var sampleWeights: [Double] = []
   /// Of values by moments: passes of moments through the model, for an example. Else 0.
   public var momentPasses = 0
   /// [N, T, P, P], symmetric with zeros on the diagonal, where they were asked for; else empty.
@@ -107,15 +109,25 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
     return standardErrors[start..<start + playerCount]
   }
 
-  /// Of values by moments: per example and target, [N, T], the estimated error in root mean squares of the values.
+  /// Per example and target, [N, T], the root mean square of the error estimates in that of the values.
   public var relativeErrorEstimates: [Double] {
     guard !errorEstimates.isEmpty else { return [] }
     return (0..<exampleCount * targetCount).map { row in
       let own = values[row * playerCount..<(row + 1) * playerCount]
       let scale = (own.reduce(0) { $0 + $1 * $1 } / Double(playerCount)).squareRoot()
-      let error = errorEstimates[row * playerCount]
+      let error = errorEstimate(ofRow: row)
       return error == 0 ? 0 : error / scale
     }
+  }
+
+  /// The root mean square of the error estimates of an example and target.
+  public func errorEstimate(example: Int, target: Int = 0) -> Double {
+    errorEstimate(ofRow: example * targetCount + target)
+  }
+
+  private func errorEstimate(ofRow row: Int) -> Double {
+    let own = errorEstimates[row * playerCount..<(row + 1) * playerCount]
+    return (own.reduce(0) { $0 + $1 * $1 } / Double(playerCount)).squareRoot()
   }
 
   /// The half width of the 95 % interval of every value, [N, T, P], by Student's distribution.

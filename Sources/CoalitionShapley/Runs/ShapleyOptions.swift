@@ -45,6 +45,9 @@ public struct ShapleyOptions: Sendable {
   public var seed: UInt64 = 0
   /// Of estimators that propagate moments.
   public var moments = MomentOptions()
+  /// Draws sampled values towards those of this estimator by moments, as far as the samples leave it open which are right:
+  /// nil for none.
+  public var shrinkage: Estimator?
   /// Interactions of two players, beside Shapley values: nil for none.
   public var interactions: InteractionIndex?
 
@@ -148,6 +151,9 @@ public struct ShapleyOptions: Sendable {
         estimator.rawValue)
     }
     guard shard != nil else { return }
+    try require(
+      shrinkage == nil, "the parts of a run are not drawn towards values by moments",
+      shrinkage?.rawValue ?? "none")
     try require(
       !looksAtResults && seconds == nil,
       "the parts of a run cannot stop by results or time: give samples or evaluations",

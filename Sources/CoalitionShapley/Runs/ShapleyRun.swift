@@ -34,6 +34,17 @@ public struct ShapleyRun: Sendable {
   private var seconds: Double
   /// Where the run was when its time ended: with more of it, it goes on from there.
   private var stateAtTime: ShapleyState?
+  /// What is done with moments: nil when nothing is, or nothing any more.
+  private var momentWork: MomentWork?
+  /// The estimate that came out of it.
+  private var concluded: ShapleyEstimate?
+
+  private enum MomentWork: Sendable {
+    /// As soon as some examples are sampled.
+    case trial(MomentTrial)
+    /// When all are.
+    case shrinkage(ShrunkValues)
+  }
 
   /// - Parameters:
   ///   - state: where a run of the same game and options has been stopped.
@@ -54,6 +65,11 @@ public struct ShapleyRun: Sendable {
     estimator = choice.estimator
     self.choice = choice.reason
     scheme = choice.scheme
+    if let shrinkage = resolved.shrinkage {
+      momentWork = .shrinkage(try ShrunkValues(game, resolved, towards: shrinkage))
+    } else if let trial = try MomentTrial(game, resolved, choice) {
+      momentWork = .trial(trial)
+    }
     rules = StopRules(resolved)
     let budget = try Self.budget(resolved, scheme)
     sampleBudget = budget?.samples
@@ -81,7 +97,10 @@ public struct ShapleyRun: Sendable {
   public var state: ShapleyState { stateAtTime ?? progress }
 
   /// Whether there is nothing left to do.
-  public var isDone: Bool { progress.isDone }
+  public var isDone: Bool { concluded != nil || momentWork == nil && progress.isDone }
+
+  /// Whether values by moments are tried on some examples, and may be taken for all.
+  public var triesMoments: Bool { if case .trial? = momentWork { true } else { false } }
 
   // MARK: Work
 
@@ -89,7 +108,8 @@ public struct ShapleyRun: Sendable {
   /// - Returns: whether there is more to do.
   public mutating func step() async throws(CoalitionError) -> Bool {
     if progress.ends.isEmpty { progress.ends = try await game.endValues(options.run) }
-    guard let active = startedExamples() else { return false }
+    if try await workOnMoments() { return !isDone }
+    guard let active = startedExamples() else { return !isDone }
     let clock = ContinuousClock()
     let start = clock.now
     if !isFollowed {
@@ -109,6 +129,20 @@ public struct ShapleyRun: Sendable {
     return !isDone
   }
 
+  /// Does what is to be done with moments when it is time to.
+  /// - Returns: whether it did.
+  private mutating func workOnMoments() async throws(CoalitionError) -> Bool {
+    switch momentWork {
+    case .trial(let trial) where trial.examples.allSatisfy(progress.isDone(example:)):
+      concluded = try await trial.estimate(beside: estimate, progress.ends)
+    case .shrinkage(let shrunk) where progress.isDone:
+      concluded = try await shrunk.estimate(from: estimate, progress.ends)
+    default: return false
+    }
+    momentWork = nil
+    return true
+  }
+
   /// The examples that are worked on; nil when none is left.
   private var activeExamples: [Int]? {
     let running = progress.examples.indices.filter {
@@ -118,7 +152,9 @@ public struct ShapleyRun: Sendable {
     let waiting = progress.examples.indices.filter {
       if case .waiting = progress.examples[$0] { true } else { false }
     }
-    return waiting.isEmpty ? nil : Array(waiting.prefix(groupSize))
+    var size = groupSize
+    if case .trial(let trial)? = momentWork { size = min(size, trial.examples.count) }
+    return waiting.isEmpty ? nil : Array(waiting.prefix(size))
   }
 
   /// The same, made to run.
@@ -296,6 +332,7 @@ public struct ShapleyRun: Sendable {
 
   /// The estimate so far: the results of examples that are done, and those of the last look at the others.
   public var estimate: ShapleyEstimate {
+    if let concluded { return concluded }
     var estimate = ShapleyEstimate(
       playerCount: game.playerCount, targetCount: game.targetCount, estimator: estimator,
       choice: choice, scheme: scheme)
@@ -308,7 +345,8 @@ public struct ShapleyRun: Sendable {
           replicates: result.replicates, interactions: result.interactions,
           interactionErrors: result.interactionErrors)
         look = (outcome, result.samples)
-        stop = result.stop
+        // What is done with moments may change the values.
+        stop = momentWork == nil ? result.stop : nil
       }
       let samples = look?.samples ?? 0
       estimate.append(

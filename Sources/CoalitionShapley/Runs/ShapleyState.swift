@@ -43,12 +43,12 @@ public struct ShapleyState: Sendable {
   /// All blocks of the run, or of its shard.
   var blocks: Range<Int>
 
-  var isDone: Bool {
-    examples.allSatisfy {
-      switch $0 {
-      case .waiting, .running: false
-      case .summed, .done: true
-      }
+  var isDone: Bool { examples.indices.allSatisfy(isDone(example:)) }
+
+  func isDone(example: Int) -> Bool {
+    switch examples[example] {
+    case .waiting, .running: false
+    case .summed, .done: true
     }
   }
 

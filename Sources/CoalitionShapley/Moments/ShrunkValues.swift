@@ -1,0 +1,68 @@
+// Sampled values drawn towards those by moments, as far as the samples leave open which are right.
+
+import CoalitionBase
+import CoalitionExplain
+
+struct ShrunkValues: Sendable {
+  private let moments: MomentShapley
+
+  /// - Throws: as `MomentShapley.init`, and `usage` for what is not sampled as a whole.
+  init(
+    _ game: any Game, _ options: ShapleyOptions, towards estimator: Estimator
+  ) throws(CoalitionError) {
+    guard estimator.usesMoments else {
+      throw CoalitionError(
+        .usage, "sampled values are drawn towards values by moments",
+        expected: "dasp or moment-gradient", found: estimator.rawValue)
+    }
+    guard options.estimator != .exact, !options.estimator.usesMoments else {
+      throw CoalitionError(
+        .usage, "sampled values are drawn towards others: these are not sampled",
+        found: options.estimator.rawValue)
+    }
+    var own = options.byMoments(estimator)
+    // The samples add up.
+    own.moments.isProjected = true
+    moments = try MomentShapley(game, own)
+  }
+
+  /// Every example and target has a weight of its own. Sums stay, and players that are known to add nothing keep 0.
+  func estimate(
+    from samples: ShapleyEstimate, _ ends: [[GameEnds]]
+  ) async throws(CoalitionError) -> ShapleyEstimate {
+    let others = try await moments.values(0..<samples.exampleCount, ends)
+    var estimate = samples
+    estimate.errorEstimates = samples.standardErrors
+    estimate.momentPasses = moments.passes
+    estimate.bias = "they are drawn towards values by \(moments.options.estimator.rawValue)"
+    let players = samples.playerCount
+    for start in stride(from: 0, to: others.count, by: players) {
+      let own = start..<start + players
+      let agreement = MomentAgreement(
+        samples.values[own], errors: samples.standardErrors[own], moments: others[own])
+      let weight = agreement.sampleWeight
+      estimate.sampleWeights.append(weight)
+      guard weight < 1 else { continue }
+      let rest = (1 - weight) * (1 - weight) * agreement.momentSquare
+      for place in own where others[place] != 0 || samples.standardErrors[place] != 0 {
+        let error = weight * samples.standardErrors[place]
+        estimate.values[place] = others[place] + weight * (samples.values[place] - others[place])
+        estimate.errorEstimates[place] = (error * error + rest).squareRoot()
+      }
+    }
+    return estimate
+  }
+}
+
+extension ShapleyOptions {
+  /// The same by moments, which no rule stops.
+  func byMoments(_ estimator: Estimator) -> ShapleyOptions {
+    var options = self
+    options.estimator = estimator
+    options.shrinkage = nil
+    (options.samples, options.evaluations, options.seconds) = (nil, nil, nil)
+    (options.tolerance, options.rankStability) = (nil, nil)
+    (options.top, options.lowest) = (nil, nil)
+    return options
+  }
+}
