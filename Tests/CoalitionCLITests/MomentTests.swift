@@ -37,6 +37,43 @@ import Testing
     }
   }
 
+  @Test("Samples drawn towards moments say how far, and are closer; a checkpoint changes nothing")
+  func drawnSamples() throws {
+    let common = model() + ["--players", "patch:7x7", "--evaluations", "300"]
+    let exact = try place.result(
+      model() + ["--players", "patch:7x7", "--estimator", "exact"]
+    ).doubles("values")
+    let samples = try place.result(common + ["--estimator", "permutation"])
+    let options = ["--estimator", "permutation", "--shrink", "moment-gradient", "--rank", "4"]
+    let drawn = try place.result(common + options)
+    #expect(drawn.names.contains("error_estimate") && !drawn.names.contains("standard_errors"))
+    #expect(drawn.metadata("options", "shrink") == "moment-gradient")
+    #expect(drawn.metadata("options", "moments", "rank") == 4)
+    guard case .array(let weights)? = drawn.metadata("result", "sample-weights") else {
+      Issue.record("no weights")
+      return
+    }
+    #expect(weights.count == (try drawn.doubles("output").count))
+    #expect(
+      relativeDifference(try drawn.doubles("values"), exact)
+        < relativeDifference(try samples.doubles("values"), exact))
+    let kept = try place.result(common + options + ["--checkpoint", "run.ckpt"])
+    #expect(try kept.doubles("values") == drawn.doubles("values"))
+  }
+
+  @Test("Given evaluations alone, auto takes moments where they are no further off")
+  func auto() throws {
+    let common = model() + ["--players", "patch:4x4"]
+    let few = try place.result(common + ["--evaluations", "600"])
+    #expect(few.metadata("result", "estimator") == "moment-gradient")
+    #expect(few.names.contains("error_estimate"))
+    #expect(try few.doubles("evaluations").allSatisfy { $0 <= 600 })
+    let many = try place.result(common + ["--tolerance", "0.1"])
+    #expect(many.names.contains("standard_errors"))
+    let forecast = try place.shapley(common + ["--evaluations", "600", "--dry-run"])
+    #expect(forecast.output.contains("tried on the first examples"))
+  }
+
   @Test("explain has both as methods, with players or by element, and all targets at once")
   func explaining() throws {
     let elements = try place.explained("mlp-relu", "moment-gradient", "--target", "all")

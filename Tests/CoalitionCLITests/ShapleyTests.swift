@@ -220,7 +220,9 @@ import Testing
     "Wrong usage ends with 64 and one sentence, and leaves no file",
     arguments: [
       (["--estimator", "permutaton"], "did you mean permutation?"),
-      (["--shrink", "dasp"], "--shrink is not there yet"),
+      (["--shrink", "toggle"], "dasp, moment-gradient or none"),
+      (["--shrink", "dasp", "--estimator", "exact"], "--shrink is for sampled values"),
+      (["--shrink", "dasp", "--project"], "--project does not go with --shrink"),
       (["--interactions", "3"], "2, for pairs"),
       (["--estimator", "toggle", "--antithetic"], "--antithetic"),
       (["--value", "owen"], "--groups"),
