@@ -293,6 +293,27 @@ import Testing
     #expect(try report.shape("conv2.kept")[0] % 2 == 0)
   }
 
+  @Test("A bound of the loss is that of repaired networks: more units go for it")
+  func repairedBound() throws {
+    func parameters(_ repair: [String]) throws -> Double {
+      let outcome = try coalition(
+        ["prune", Digits.model, "--metric", "layer-error"] + Self.data
+          + ["--reach", "loss=+50%", "--report", "r.json"] + repair)
+      #expect(outcome.code == 0, "\(outcome.error)")
+      let result = try Explained(place.path("r.json")).file.metadata["result"]
+      func number(_ state: String, _ name: String) -> Double {
+        switch result?[state]?[name] {
+        case .number(let number)?: number
+        case .integer(let number)?: Double(number)
+        default: .nan
+        }
+      }
+      #expect(number("after", "loss") <= 1.5 * number("before", "loss"))
+      return number("after", "parameters")
+    }
+    #expect(try parameters(["--repair", "least-squares,bias"]) < 0.9 * parameters([]))
+  }
+
   @Test("What cannot be done is said, and no file is left")
   func refusals() throws {
     func refused(_ arguments: [String], _ code: Int32, _ words: String) throws {
@@ -320,6 +341,12 @@ import Testing
     try refused(weight + ["--keep", "0.5", "--at-output"], 64, "of their own")
     let score = ["score", Digits.model]
     try refused(score + ["--metric", "weight", "--layer", "convx"], 64, "conv1")
+    try refused(
+      score + ["--metric", "taylor", "--layer", "conv2", "--per-example", "--output", "s.npy"]
+        + Self.data, 64, "several arrays")
+    try refused(
+      weight + ["--keep", "0.5", "--repair", "bn", "--input", Digits.images], 64,
+      "models with batch normalisations")
     try refused(
       score + ["--estimator", "moment-gradient", "--samples", "4"] + Self.data, 64,
       "estimators that sample")

@@ -84,6 +84,25 @@ func largestDifference(_ a: Tensor, _ b: Tensor) -> Double {
     #expect(try sizes(.paddedShortcut, "c2").sorted() == [1, 1, 1, 1, 2, 2, 2, 2])
   }
 
+  /// Files leave slashes in front of names out, and no two layers may meet there.
+  @Test func namesDiffer() throws {
+    var (graph, _) = Architecture.perceptron.build()
+    let layers = try UnitCoupling(try Model(graph)).layers
+    for (place, name) in zip(layers.indices, ["a", "/a", "//b"]) {
+      let index = try #require(
+        graph.nodes.firstIndex { $0.outputs.first == layers[place].output })
+      graph.nodes[index].name = name
+    }
+    let coupling = try UnitCoupling(try Model(graph))
+    #expect(
+      coupling.layers.map(\.name) == [layers[0].output, layers[1].output, "//b"]
+        + layers.dropFirst(3).map(\.name))
+    for index in coupling.layers.indices {
+      #expect(try coupling.layer(named: coupling.layers[index].name) == index)
+    }
+    #expect(throws: CoalitionError.self) { try coupling.layer(named: "a") }
+  }
+
   /// Random groups of a network, as many as its layers allow.
   private func choice(_ coupling: UnitCoupling, seed: Int) -> Set<Int> {
     var random = Seeded(seed)

@@ -2,7 +2,7 @@
 
 import CoalitionBase
 import CoalitionNet
-import CoalitionPrune
+@testable import CoalitionPrune
 import TestSupport
 import Testing
 
@@ -193,6 +193,55 @@ import Testing
     let whole = try await means(pruned.graph, pruned.rows)
     expectClose(try await means(repaired, pruned.rows), whole, within: 1e-5)
     #expect(try await pruned.error(repaired) < 0.7 * pruned.error(pruned.smaller))
+  }
+
+  /// New biases are the layers' own: no operator is added, nor a parameter where there was a bias.
+  @Test(arguments: [Architecture.vgg, .perceptron, .resnet, .sequence])
+  func folded(_ architecture: Architecture) async throws {
+    let pruned = try Pruned(architecture)
+    let repaired = try await pruned.repair.repaired(
+      pruned.smaller, by: [.leastSquares, .bias])
+    let coupling = try UnitCoupling(try Model(pruned.smaller))
+    func parameters(_ graph: Graph) throws -> Int { try ModelSummary(graph).parameters }
+    let added = try parameters(repaired) - parameters(pruned.smaller)
+    #expect(added >= 0)
+    #expect(added <= NetworkRepair.added(to: coupling, by: [.leastSquares, .bias]))
+    #expect(NetworkRepair.added(to: coupling, by: [.normalisation]) == 0)
+    // A matrix on the left, and rows of steps, have no place for a bias.
+    guard [.vgg, .resnet].contains(architecture) else { return }
+    #expect(repaired.nodes.count == pruned.smaller.nodes.count)
+    // What is pruned and repaired again has layers of the same names.
+    #expect(
+      try UnitCoupling(try Model(repaired)).layers.map(\.output) == coupling.layers.map(\.output))
+  }
+
+  /// beta scales a Gemm's own bias, which may be one number for all units.
+  @Test(arguments: [(Float(1), 4), (0.5, 4), (2, 1), (1, 0)])
+  func biasesOfGemm(_ beta: Float, _ biases: Int) async throws {
+    var graph = Graph(
+      nodes: [
+        Node(
+          "Gemm", name: "g", inputs: ["x", "w"] + (biases > 0 ? ["c"] : []), outputs: ["z"],
+          attributes: ["beta": .float(beta)]),
+        Node("Relu", inputs: ["z"], outputs: ["y"]),
+      ], inputs: [Port("x", shape: [.symbolic("N"), 3])], outputs: [Port("y", shape: nil)],
+      constants: [
+        "w": Tensor(
+          filling: [3, 4], with: .float32((0..<12).map { Float($0) / 10 - 0.4 })),
+        "c": Tensor(.float32((0..<biases).map { Float($0) + 0.5 })),
+      ])
+    if biases == 0 { graph.constants["c"] = nil }
+    let x = Tensor(filling: [2, 3], with: .float32([1, -2, 3, 0.5, 0.25, -1]))
+    func z(_ graph: Graph) async throws -> [Double] {
+      try await outputs(graph, x, of: "z").doubles
+    }
+    let layer = try UnitCoupling(try Model(graph)).layers[0]
+    let before = try await z(graph)
+    let nodes = graph.nodes.count
+    try graph.addBias([1, -2, 3, 0.5], to: layer, "bias")
+    #expect(graph.nodes.count == nodes)
+    let change = [1, -2, 3, 0.5, 1, -2, 3, 0.5]
+    expectClose(try await z(graph), zip(before, change).map { $0 + $1 }, within: 1e-5)
   }
 
   /// A second repair finds nothing left to do.

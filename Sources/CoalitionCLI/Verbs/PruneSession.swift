@@ -36,6 +36,8 @@ struct PruneSession {
   private(set) var scoring: JSONValue?
 
   private let excluded: Set<Int>
+  /// Whether units would have gone, had their errors left no doubt.
+  private var isDoubtful = false
   /// Groups that have been removed, by part.
   private var removed: [Int: Int] = [:]
 
@@ -49,6 +51,12 @@ struct PruneSession {
     whole = try UnitCoupling(subject.model, inputShapes: subject.arrays.shapes)
     coupling = whole
     kept = whole.layers.map { Array(0..<$0.unitCount) }
+    if flags.repairs.withoutTraining.contains(.normalisation),
+      !subject.model.graph.nodes.contains(where: { $0.operation == "BatchNormalization" })
+    {
+      throw CoalitionError(
+        .usage, "--repair bn is for models with batch normalisations: this one has none")
+    }
     excluded = Set(
       try ScoreSubject.layers(
         flags.excluded, whole, option: PruneFlags.excludeOption.declaration))
@@ -75,41 +83,56 @@ struct PruneSession {
       ranking.multiple = flags.multiple
       ranking.degreesOfFreedom = scores.values.map(\.degreesOfFreedom).min() ?? 0
       var groups = try await choice(ranking, round)
-      if flags.isConfident { groups = try await certain(groups, ranking, round) }
+      if flags.isConfident, !groups.isEmpty {
+        groups = try await certain(groups, ranking, round)
+        isDoubtful = groups.isEmpty
+      }
       if groups.isEmpty { continue }
       try await remove(groups, ranking)
       // Before the next round scores what is left.
       if !flags.repairs.withoutTraining.isEmpty { try await repair() }
     }
     guard rounds > 0 else {
+      if isDoubtful {
+        throw CoalitionError(
+          .invalidData,
+          "nothing would be removed, and no file was written: the errors leave every unit in doubt",
+          expected: "more examples or samples, or no --confident")
+      }
       throw CoalitionError(
         .invalidData, "nothing would be removed, and no file was written",
         expected: "units that can go by these options",
         found: "\(Numbers.grouped(kept.reduce(0) { $0 + $1.count })) units that stay")
     }
     if !flags.repairs.training.isEmpty { try await train() }
-    if !flags.repairs.isEmpty { try await checkLoss() }
+    if !flags.repairs.isEmpty { try await checkGoal() }
   }
 
-  /// Repairs and training change the loss that units were chosen by.
-  /// - Throws: `invalidData` when a loss that was to be kept is not.
-  private func checkLoss() async throws(CoalitionError) {
-    guard case .reach(let goal) = flags.amount, case .loss = goal else { return }
+  /// Repairs and training change what units were chosen by.
+  /// - Throws: `invalidData` when a goal that was met no longer is.
+  private func checkGoal() async throws(CoalitionError) {
+    guard case .reach(let goal) = flags.amount else { return }
+    if case .latency = goal { return }
     let found = try await goal.measure(
       model, examples: examples, latency: nil, inputShapes: subject.arrays.shapes)
     let limit = limit(goal, 1)
     guard found > limit else { return }
     throw CoalitionError(
-      .invalidData, "behind its repairs the smaller model loses more than allowed",
+      .invalidData, "behind its repairs the smaller model misses the goal",
       expected: "at most \(goal.text(limit))", found: goal.text(found))
   }
 
-  private mutating func repair() async throws(CoalitionError) {
+  private func repaired(
+    _ graph: Graph, kept: [[Int]]
+  ) async throws(CoalitionError) -> Graph {
     var repair = NetworkRepair(whole, kept: kept, inputs: subject.inputs)
     repair.plan = subject.plan
     repair.run = subject.execution.options
-    model = try subject.model.rebuilt(
-      try await repair.repaired(model.graph, by: flags.repairs.withoutTraining))
+    return try await repair.repaired(graph, by: flags.repairs.withoutTraining)
+  }
+
+  private mutating func repair() async throws(CoalitionError) {
+    model = try subject.model.rebuilt(try await repaired(model.graph, kept: kept))
     coupling = try UnitCoupling(model, inputShapes: subject.arrays.shapes)
   }
 
@@ -162,7 +185,7 @@ struct PruneSession {
     let goal = RemovalGoal.latency(share)
     throw CoalitionError(
       .invalidData,
-      "measured again, the smaller model is not so fast; a quieter machine, --round 16 or a lower share may help",
+      "measured again, the smaller model is not so fast; a quieter machine or a lower share may help",
       expected: "at most \(goal.text(share))", found: goal.text(seconds.other / seconds.own))
   }
 
@@ -232,10 +255,26 @@ struct PruneSession {
       return ranking.keeping(share, scope: flags.scope, progress: progress, before: removed)
     case .negative: return ranking.negative()
     case .reach(let goal):
-      let limit = limit(goal, progress)
+      var limit = limit(goal, progress)
+      if case .parameters = goal {
+        limit -= Double(NetworkRepair.added(to: coupling, by: flags.repairs.withoutTraining))
+      }
+      let repairs = !flags.repairs.withoutTraining.isEmpty
       return try await ranking.reaching(
         goal, limit: limit, scope: flags.scope, examples: examples, latency: latency,
-        inputShapes: subject.arrays.shapes)
+        inputShapes: subject.arrays.shapes
+      ) { [self] graph, groups async throws(CoalitionError) in
+        repairs ? try await repaired(graph, kept: kept(without: groups)) : graph
+      }
+    }
+  }
+
+  /// Per layer, the units of the whole model that are left when more groups go.
+  private func kept(without groups: Set<Int>) -> [[Int]] {
+    let gone = groups.flatMap { coupling.groups[$0].units }
+    return kept.indices.map { layer in
+      let units = Set(gone.filter { $0.layer == layer }.map(\.unit))
+      return kept[layer].enumerated().filter { !units.contains($0.offset) }.map(\.element)
     }
   }
 
@@ -293,11 +332,7 @@ struct PruneSession {
       coupling, removing: groups, inputs: subject.inputs, subject.plan, subject.execution.options)
     difference = max(difference, network.difference)
     for group in groups { removed[ranking.part(of: group), default: 0] += 1 }
-    let gone = groups.flatMap { coupling.groups[$0].units }
-    for layer in kept.indices {
-      let units = Set(gone.filter { $0.layer == layer }.map(\.unit))
-      kept[layer] = kept[layer].enumerated().filter { !units.contains($0.offset) }.map(\.element)
-    }
+    kept = kept(without: groups)
     model = try subject.model.rebuilt(network.graph)
     coupling = try UnitCoupling(model, inputShapes: subject.arrays.shapes)
     rounds += 1

@@ -64,6 +64,11 @@ struct ScoreVerb {
           .usage, "--per-example is for metrics that give examples scores of their own",
           found: flags.options.metric.rawValue)
       }
+      guard !(output ?? "").lowercased().hasSuffix(".npy") else {
+        throw CoalitionError(
+          .usage, "--per-example writes several arrays: give a name ending in .npz or .json",
+          node: output)
+      }
     }
     if let output {
       var read = FilesRead(arguments)
@@ -188,7 +193,8 @@ struct ScoreVerb {
       (layer.scores[$0], $0) < (layer.scores[$1], $1)
     }
     let foreseen =
-      layer.momentError.map { ", error of a score about \(Numbers.significant($0, 2))" } ?? ""
+      layer.momentError.map { ", error of an example's value about \(Numbers.significant($0, 2))" }
+      ?? ""
     let origin = layer.estimator.map { " by \($0.rawValue)" } ?? ""
     var text =
       "\(layer.layer.name), \(layer.scores.count) units\(origin)\(foreseen), the lowest first:\n"

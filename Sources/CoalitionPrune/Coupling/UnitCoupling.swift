@@ -93,9 +93,8 @@ public struct UnitCoupling: Sendable {
   /// The layer with a name: that of its node or of its output.
   /// - Throws: `usage` with the layers that there are.
   public func layer(named name: String) throws(CoalitionError) -> Int {
-    if let index = layers.firstIndex(where: { $0.name == name || $0.output == name }) {
-      return index
-    }
+    let found = layers.firstIndex { $0.name == name } ?? layers.firstIndex { $0.output == name }
+    if let found { return found }
     throw CoalitionError(
       .usage, "no convolution or dense layer has this name", node: name,
       expected: layers.map(\.name).joined(separator: ", "))

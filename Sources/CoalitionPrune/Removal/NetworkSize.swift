@@ -53,6 +53,7 @@ public struct LabelledExamples: Sendable {
     let output = try await model.scores(
       inputs, of: output, afterSoftmax: loss != .crossEntropy, plan, run)
     let (examples, count) = (output.shape[0], output.shape[1])
+    if loss == .crossEntropy, count < 2 { throw Loss.noClasses(self.output, found: count) }
     let labels = try UnitLabels(labels, examples: examples, scores: count)
     let (scores, targets) = (output.doubles, labels.targets.doubles)
     var sum = 0.0

@@ -17,16 +17,17 @@ public enum RemovalGoal: Sendable, Hashable {
 extension UnitRanking {
   /// The fewest groups, in the order of the scope, that bring parameters, multiply-adds or the time down to a number, or
   /// the most that keep the loss up to one (by bisection, which takes both to change with what is removed in one
-  /// direction; the network that it ends with is within the bound). Times are measured again at the end: more groups go
-  /// until three measurements in a row are within the bound.
+  /// direction; the network that it ends with is within the bound).
   /// - Parameters:
   ///   - limit: in parameters, multiply-adds, units of the loss, or as a share of the time of `latency`'s model.
   ///   - examples: for the loss.
   ///   - latency: for the time.
+  ///   - repair: what is done with a network before its loss is looked at, as it will be in the end.
   /// - Throws: `invalidData`, with the best that can be had, for a limit that cannot be met.
   public func reaching(
     _ goal: RemovalGoal, limit: Double, scope: RemovalScope, examples: LabelledExamples? = nil,
-    latency: NetworkLatency? = nil, inputShapes: [String: [Int]] = [:]
+    latency: NetworkLatency? = nil, inputShapes: [String: [Int]] = [:],
+    repair: ((Graph, Set<Int>) async throws(CoalitionError) -> Graph)? = nil
   ) async throws(CoalitionError) -> Set<Int> {
     let order = order(scope)
     func removing(_ groups: Set<Int>) throws(CoalitionError) -> Model {
@@ -35,8 +36,12 @@ extension UnitRanking {
     }
     func measure(count: Int) async throws(CoalitionError) -> (groups: Set<Int>, value: Double) {
       let groups = allowed(order, limit: count)
+      var model = try removing(groups)
+      if case .loss = goal, let repair, !groups.isEmpty {
+        model = try coupling.model.rebuilt(try await repair(model.graph, groups))
+      }
       let value = try await goal.measure(
-        try removing(groups), examples: examples, latency: latency, inputShapes: inputShapes)
+        model, examples: examples, latency: latency, inputShapes: inputShapes)
       return (groups, value)
     }
     func unreachable(_ best: Double) -> CoalitionError {
@@ -53,6 +58,9 @@ extension UnitRanking {
       }
       return kept
     }
+    if case .latency = goal, let latency {
+      return try await reaching(limit, order, latency, removing, unreachable)
+    }
     var (best, high) = (try await measure(count: order.count), order.count)
     guard best.value <= limit else { throw unreachable(best.value) }
     var low = -1
@@ -61,24 +69,47 @@ extension UnitRanking {
       let found = try await measure(count: middle)
       if found.value <= limit { (best, high) = (found, middle) } else { low = middle }
     }
-    guard case .latency = goal, let latency else { return best.groups }
-    // A search among noisy times ends with one that was measured too short: it is measured again, and more groups go
-    // until it holds.
-    var groups = best.groups
-    while true {
-      let share = try await latency.confirmedShare(of: try removing(groups), limit: limit)
-      if share <= limit { return groups }
-      let before = groups
-      while groups == before {
-        guard high < order.count else { throw unreachable(share) }
-        high = min(order.count, high + max(1, order.count / Self.steps))
-        groups = allowed(order, limit: high)
-      }
-    }
+    return best.groups
   }
 
-  /// In how many steps at most groups go on top of those that a search among times has found.
-  private static var steps: Int { 64 }
+  /// Times rise and fall with the number of units, as these fill vectors or not, so larger networks are tried before smaller ones: in steps of a
+  /// sixteenth of all groups, and from the first of these that is within the bound in halves back towards the one before. What is
+  /// taken was within the bound in three measurements in a row.
+  private func reaching(
+    _ limit: Double, _ order: [Int], _ latency: NetworkLatency,
+    _ removing: (Set<Int>) throws(CoalitionError) -> Model,
+    _ unreachable: (Double) -> CoalitionError
+  ) async throws(CoalitionError) -> Set<Int> {
+    var (best, low) = (Double.infinity, 0)
+    func confirmed(_ groups: Set<Int>) async throws(CoalitionError) -> Bool {
+      let share = try await latency.confirmedShare(of: try removing(groups), limit: limit)
+      best = min(best, share)
+      return share <= limit
+    }
+    var before: Set<Int>?
+    for step in 0...Self.steps {
+      let count = order.count * step / Self.steps
+      var found = allowed(order, limit: count)
+      if found == before { continue }
+      before = found
+      guard try await confirmed(found) else {
+        low = count
+        continue
+      }
+      var high = count
+      while high - low > 1, step > 0 {
+        let middle = (low + high) / 2
+        let groups = allowed(order, limit: middle)
+        let isFast = try await confirmed(groups)
+        if isFast { (found, high) = (groups, middle) } else { low = middle }
+      }
+      return found
+    }
+    throw unreachable(best)
+  }
+
+  /// Of a search among times, from all groups to none.
+  private static var steps: Int { 16 }
 }
 
 extension RemovalGoal {

@@ -60,6 +60,17 @@ public struct NetworkRepair: Sendable {
     return graph.withoutDeadNodes()
   }
 
+  /// Parameters that repairs may add to a model at most: biases of layers without.
+  public static func added(to coupling: UnitCoupling, by repairs: Set<Repair>) -> Int {
+    guard repairs.contains(.leastSquares) || repairs.contains(.bias) else { return 0 }
+    let graph = coupling.model.graph
+    return coupling.layers.reduce(0) { sum, layer in
+      let node = graph.nodes.first { $0.outputs.first == layer.output }
+      let hasBias = node?.operation != "MatMul" && node?.input(2) != nil
+      return sum + (hasBias ? 0 : layer.unitCount)
+    }
+  }
+
   func onExamples(_ graph: Graph) throws(CoalitionError) -> ModelOnExamples {
     ModelOnExamples(
       model: try whole.model.rebuilt(graph), inputs: inputs, plan: plan, run: run)
@@ -174,15 +185,7 @@ extension Graph {
     let type = nodes[index].inputs.compactMap { constants[$0]?.elementType }.first ?? .float32
     let prefix = "\(layer.output)/repaired-"
     let name = prefix + reason
-    if nodes[index].operation == "Conv" {
-      let old = nodes[index].input(2).flatMap { constants[$0]?.doubles }
-      if old != nil || nodes[index].input(2) == nil {
-        let sum = change.enumerated().map { unit, number in (old?[unit] ?? 0) + number }
-        constants[name] = Tensor(.float64(sum)).converted(to: type)
-        nodes[index].inputs = Array(nodes[index].inputs.prefix(2)) + [name]
-        return
-      }
-    }
+    if try foldBias(change, into: index, of: layer, name: name, type) { return }
     if nodes[index].operation == "Add", let earlier = nodes[index].input(1),
       earlier.hasPrefix(prefix), let old = constants[earlier]
     {
@@ -196,5 +199,41 @@ extension Graph {
     let unbiased = "\(layer.output)/before-\(reason)"
     nodes[index].outputs[0] = unbiased
     nodes.insert(Node("Add", inputs: [unbiased, name], outputs: [layer.output]), at: index + 1)
+  }
+
+  /// Makes the change a part of the layer's own bias; a product of matrices becomes a Gemm.
+  /// - Returns: false where the layer has no place for a bias, or one that is computed.
+  private mutating func foldBias(
+    _ change: [Double], into index: Int, of layer: HiddenLayer, name: String, _ type: ElementType
+  ) throws(CoalitionError) -> Bool {
+    var node = nodes[index]
+    var (scale, shape) = (1.0, [change.count])
+    switch node.operation {
+    case "Conv": break
+    case "Gemm" where layer.axis == 1:
+      if case .float(let beta)? = node.attributes["beta"] { scale = Double(beta) }
+    case "MatMul" where layer.rank == 2 && layer.axis == 1 && layer.weight == node.input(1):
+      node.operation = "Gemm"
+    default: return false
+    }
+    var old: [Double] = []
+    if let bias = node.input(2) {
+      guard let constant = constants[bias] else { return false }
+      // One number serves all units; rows of their own, one for each example, are no bias.
+      guard constant.count == change.count || constant.count == 1, scale != 0 else { return false }
+      old = constant.doubles
+      if constant.count == change.count { shape = constant.shape }
+      guard shape.last == change.count else { return false }
+    } else {
+      node.attributes["beta"] = nil
+      scale = 1
+    }
+    let sum = change.enumerated().map { unit, number in
+      (old.isEmpty ? 0 : old[old.count == 1 ? 0 : unit]) + number / scale
+    }
+    constants[name] = try Tensor(shape: shape, elements: .float64(sum)).converted(to: type)
+    node.inputs = Array(node.inputs.prefix(2)) + [name]
+    nodes[index] = node
+    return true
   }
 }

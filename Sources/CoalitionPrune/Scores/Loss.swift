@@ -22,6 +22,16 @@ public enum UnitPayoff: String, Sendable, Hashable, CaseIterable {
   case score
 }
 
+extension Loss {
+  /// Of a model that has no scores for cross-entropy.
+  static func noClasses(_ scores: String?, found: Int) -> CoalitionError {
+    CoalitionError(
+      .unsupported,
+      "the model gives no scores of classes: choose --loss squared-error or absolute-error",
+      node: scores, expected: "two classes or more, before a softmax", found: "\(found)")
+  }
+}
+
 /// Labels as targets of every score.
 public struct UnitLabels: Sendable {
   /// [N, C].

@@ -37,10 +37,7 @@ package struct PayoffGraph: Sendable {
     if isEntropy, payoff != .score || count > 1 {
       let maker = analysis.graph.nodes.first { $0.input(0) == scores }
       guard count > 1, maker?.operation != "Sigmoid" else {
-        throw CoalitionError(
-          .unsupported,
-          "the model gives no scores of classes: choose --loss squared-error or absolute-error",
-          node: scores, expected: "two classes or more, before a softmax", found: "\(count)")
+        throw Loss.noClasses(scores, found: count)
       }
     }
     var graph = analysis.graph
