@@ -26,8 +26,10 @@ package final class MomentPlan: Sendable {
   /// whole model forward.
   package let arithmetic: (moments: Int, forward: Int)
 
-  /// The nodes at which random values are taken for normal ones.
-  package var approximateNodes: [String] { mode.template.approximateLabels }
+  /// The nodes at which moments are no exact ones, in execution order.
+  package var approximations: [(label: String, kind: MomentApproximation)] {
+    mode.template.approximations
+  }
 
   let mode: MomentMode
   private let routines = Mutex<[Kind: Routine]>([:])
