@@ -62,18 +62,33 @@ extension Explainer {
       cut.model, target: scores, sources: sources.map(\.name), rank: rank, forward.options)
   }
 
-  /// The nodes at which methods that propagate moments take values for normal ones.
+  /// The nodes at which methods that propagate moments take values for normal ones, or less than that.
   /// - Throws: as `momentPlan`.
   package func momentDoubts() throws(CoalitionError) -> [SupportDoubt] {
-    let labels = Set(try momentPlan(rank: 0).approximateNodes)
-    return cut.model.graph.nodes.filter { labels.contains($0.label) }.map {
-      SupportDoubt(
-        node: $0.label, operation: $0.operation, reason: "values are taken for normal ones")
+    let approximations = try momentPlan(rank: 0).approximations
+    return cut.model.graph.nodes.compactMap { node in
+      approximations.first { $0.label == node.label }.map {
+        SupportDoubt(
+          node: node.label, operation: node.operation, reason: $0.kind.reason,
+          isByNature: $0.kind == .normal)
+      }
     }
   }
 
   /// The program that explains one score by a method.
   package func reversePlan(_ method: GradientMethod) throws(CoalitionError) -> ReversePlan {
     try plan(request(method))
+  }
+}
+
+extension MomentApproximation {
+  fileprivate var reason: String {
+    switch self {
+    case .normal: "values are taken for normal ones"
+    case .tangent: "its tangent at the mean stands for the function"
+    case .reciprocalTangent: "its tangent at the mean stands for the divisor's reciprocal"
+    case .softmaxOfMean:
+      "its mean is the softmax of the mean, which is too sharp where scores are wide"
+    }
   }
 }

@@ -88,6 +88,53 @@ import Testing
     }
   }
 
+  /// Functions that only their tangents stand for, and a softmax inside: not the relu, of which normal values have moments.
+  @Test("Where moments are less than those of normal values, the node is named")
+  func tangents() throws {
+    func weights(_ shape: [Int]) -> Tensor {
+      let count = shape.reduce(1, *)
+      return Tensor(
+        filling: shape, with: .float32((0..<count).map { Float($0 % 7) / 7 - 0.4 }))
+    }
+    let graph = Graph(
+      nodes: [
+        Node("MatMul", name: "first", inputs: ["x", "a"], outputs: ["z"]),
+        Node("Relu", name: "act", inputs: ["z"], outputs: ["r"]),
+        Node("Sqrt", name: "root", inputs: ["r"], outputs: ["q"]),
+        Node("Add", name: "shift", inputs: ["q", "one"], outputs: ["p"]),
+        Node("Div", name: "ratio", inputs: ["r", "p"], outputs: ["d"]),
+        Node("Div", name: "half", inputs: ["d", "two"], outputs: ["h"]),
+        Node("Softmax", name: "share", inputs: ["h"], outputs: ["s"]),
+        Node("MatMul", name: "last", inputs: ["s", "b"], outputs: ["y"]),
+      ],
+      inputs: [Port("x", shape: ["N", 5])], outputs: [Port("y", shape: nil)],
+      constants: [
+        "a": weights([5, 4]), "b": weights([4, 2]), "one": Tensor(scalar: 1),
+        "two": Tensor(scalar: 2),
+      ],
+      opsets: ["": 17])
+    let model = try place.write(graph)
+    let text = try place.coalition("inspect", model)
+    let outcome = try place.coalition("inspect", model, "--json")
+    let json = try JSONValue(parsing: Array(outcome.output.utf8))
+    for method in ["dasp", "moment-gradient"] {
+      let reasons = [
+        "root (Sqrt): its tangent at the mean stands for the function",
+        "ratio (Div): its tangent at the mean stands for the divisor's reciprocal",
+        "share (Softmax): its mean is the softmax of the mean, which is too sharp where scores are wide",
+      ]
+      for reason in reasons {
+        #expect(text.output.contains("  \(method): \(reason)\n"), "\(text.output)")
+      }
+      #expect(json["methods"]?[method] == .array(reasons.map { .string($0) }))
+      for (operation, support) in [
+        ("Relu", "approximate"), ("Softmax", "approximate"), ("MatMul", "exact"), ("Add", "exact"),
+      ] {
+        #expect(json["support"]?[method]?[operation]?.text == support, "\(operation)")
+      }
+    }
+  }
+
   @Test("The type of an output that the file leaves out is that of the plan")
   func openType() throws {
     var graph = Graph.relu()

@@ -63,4 +63,35 @@ import Testing
     let refused = try explain("--max-memory", "\(Int(wide / 50))", "--output", "none.npz")
     #expect(refused.code == 69 && refused.error.contains("--max-memory"), "\(refused.error)")
   }
+
+  @Test(
+    "Values by moments take less where less is allowed, and are refused before anything is made",
+    arguments: ["dasp", "moment-gradient"])
+  func moments(_ estimator: String) throws {
+    func shapley(_ options: String...) throws -> Outcome {
+      try place.shapley(
+        [
+          Fixtures.model("mlp-relu"), "--input", Fixtures.input("mlp-relu"), "--players",
+          "patch:7x7", "--estimator", estimator, "--checked-players", "0", "--threads", "2",
+        ] + options)
+    }
+    let wide = try foreseen(try shapley("--dry-run"))
+    let limit = ["--max-memory", "\(Int(wide * 0.7))"]
+    let forecast = try shapley(limit[0], limit[1], "--dry-run")
+    #expect(forecast.code == 0, "\(forecast.error)")
+    #expect(try foreseen(forecast) < wide * 0.71)
+    let whole = try shapley("--quiet", "--output", "wide.npz")
+    let narrow = try shapley(limit[0], limit[1], "--quiet", "--output", "narrow.npz")
+    #expect(whole.code == 0 && narrow.code == 0, "\(narrow.error)")
+    let (a, b) = (try Explained(place.path("wide.npz")), try Explained(place.path("narrow.npz")))
+    #expect(try a.tensor("values") == b.tensor("values"))
+    for dryRun in [["--dry-run"], ["--output", "none.npz"]] {
+      let refused = try place.shapley(
+        [
+          Fixtures.model("mlp-relu"), "--input", Fixtures.input("mlp-relu"), "--estimator",
+          estimator, "--max-memory", "\(Int(wide / 4))",
+        ] + dryRun)
+      #expect(refused.code == 69 && refused.error.contains("--max-memory"), "\(refused.error)")
+    }
+  }
 }

@@ -48,7 +48,8 @@ import Testing
     let x = random.numbers(players)
     let game = try await momentGame(graph, [x])
     let plan = try game.momentPlan(rank: rank)
-    let subjects = try await MomentSubjects(game, plan, examples: 0..<1, RunOptions())
+    let memory = try game.momentMemory(plan, .sizes(1), threads: 1, within: .max)
+    let subjects = try await MomentSubjects(game, plan, examples: 0..<1, memory, RunOptions())
     let basis = try await CovarianceBasis(
       subjects, rank: rank, isCentred: isCentred, RunOptions())
     // The contributions: [player][unit].

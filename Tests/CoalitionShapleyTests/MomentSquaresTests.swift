@@ -73,9 +73,13 @@ import Testing
     let game = try await momentGame(
       graph, (0..<2).map { _ in random.numbers(shape.reduce(1, *)) }, players: players)
     let plan = try game.momentPlan(rank: 0)
-    let subjects = try await MomentSubjects(game, plan, examples: 0..<2, RunOptions())
-    #expect(!subjects.ownsElements)
-    #expect((subjects.own != nil) == hasOwnChannels)
+    let memory = try game.momentMemory(plan, .sizes(1), threads: 1, within: .max)
+    let subjects = try await MomentSubjects(game, plan, examples: 0..<2, memory, RunOptions())
+    switch subjects.squaredContributions {
+    case .elements: Issue.record("players are several elements")
+    case .own: #expect(hasOwnChannels)
+    case .classes: #expect(!hasOwnChannels)
+    }
     let members = subjects.activeMembers
     #expect(members.count == 2 * game.players.playerCount)
     // By a row for every player.

@@ -30,20 +30,13 @@ struct MethodSupport {
       do throws(CoalitionError) {
         let work = try method.byDefault.work
         var doubts: [SupportDoubt] = []
-        // Approximations that a method consists of are no reasons to name.
-        var isByNature = false
         for explainer in explainers {
           let explainer = try explainer.get()
           try work.check(explainer)
           doubts += work.doubts(explainer)
-          if work.usesMoments {
-            isByNature = true
-            doubts += try explainer.momentDoubts()
-          }
+          if work.usesMoments { doubts += try explainer.momentDoubts() }
         }
-        var support = MethodSupport(name: method.name, operations, doubts)
-        if isByNature { support.reasons = [] }
-        return support
+        return MethodSupport(name: method.name, operations, doubts)
       } catch {
         return MethodSupport(name: method.name, operations, unsupported: error)
       }
@@ -57,7 +50,7 @@ struct MethodSupport {
       uniqueKeysWithValues: operations.map {
         ($0, approximate.contains($0) ? .approximate : .exact)
       })
-    for doubt in doubts {
+    for doubt in doubts where !doubt.isByNature {
       let reason = "\(doubt.node) (\(doubt.operation)): \(doubt.reason)"
       if !reasons.contains(reason) { reasons.append(reason) }
     }

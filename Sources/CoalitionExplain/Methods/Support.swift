@@ -39,6 +39,8 @@ package struct SupportDoubt: Sendable, Hashable {
   package let operation: String
   /// What is done there, as a clause.
   package let reason: String
+  /// Whether the method consists of such approximations: no reason to name the node.
+  package var isByNature = false
 }
 
 /// The table.

@@ -34,30 +34,38 @@ struct CoalitionSizes: Sendable {
 }
 
 extension MomentSubjects {
-  /// The values of all players by coalition sizes: [subject][player][element of the target].
+  /// The values of all players by coalition sizes: [subject][player][score].
+  /// - Parameter scores: of an example, each by elements of the target.
   func values(
-    by sizes: CoalitionSizes, _ run: RunOptions
+    by sizes: CoalitionSizes, scores: (Int) -> [[ScoreWeight]], _ run: RunOptions
   ) async throws(CoalitionError) -> [Double] {
     let width = plan.target.count
     var basis: CovarianceBasis?
     if plan.rank > 0 {
       basis = try await CovarianceBasis(self, rank: plan.rank, isCentred: true, run)
     }
-    var values = [Double](repeating: 0, count: count * playerCount * width)
+    let scores = exampleOf.map(scores)
+    let scoreCount = scores.first?.count ?? 0
+    var values = [Double](repeating: 0, count: count * playerCount * scoreCount)
     let lanes = 2 * sizes.sizes.count
-    for chunk in chunks(of: activeMembers, atMost: max(1, (1 << 14) / lanes)) {
+    let chunks = chunks(
+      of: activeMembers, besides: plan.meanByteCount(coalitions: lanes),
+      atMost: max(1, (1 << 14) / lanes))
+    for chunk in chunks {
       let means = try await plan.means(
         try await work(Array(chunk), sizes.sizes, basis, run), run
       ).doubles
       for (index, member) in chunk.enumerated() {
-        let place = (member.subject * playerCount + member.player) * width
-        for element in 0..<width {
-          var sum = 0.0
-          for (size, weight) in sizes.weights.enumerated() {
-            let without = (index * lanes + 2 * size) * width + element
-            sum += weight * (means[without + width] - means[without])
+        let place = (member.subject * playerCount + member.player) * scoreCount
+        for (score, elements) in scores[member.subject].enumerated() {
+          values[place + score] = elements.reduce(0.0) { total, element in
+            var sum = 0.0
+            for (size, weight) in sizes.weights.enumerated() {
+              let without = (index * lanes + 2 * size) * width + element.index
+              sum += weight * (means[without + width] - means[without])
+            }
+            return total + element.weight * sum
           }
-          values[place + element] = sum
         }
       }
     }

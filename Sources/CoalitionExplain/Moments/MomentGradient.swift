@@ -20,7 +20,7 @@ extension MomentSubjects {
   ///   - nodes: of the quadrature.
   ///   - seeds: per score rows of weights over the target's elements, and per example its row.
   func gradientValues(
-    nodes: Int, seeds: [(rows: Tensor, rowOf: [Int32])], _ run: RunOptions
+    nodes: Int, seeds: [MomentPlan.Seed], _ run: RunOptions
   ) async throws(CoalitionError) -> [Double] {
     var basis: CovarianceBasis?
     if plan.rank > 0 {
@@ -43,14 +43,20 @@ extension MomentSubjects {
         summation.slopes += [1 - 2 * t, (1 - 2 * t) / (2 * spread.squareRoot())]
       }
     }
-    let rows = seeds.map { seed in
-      (rows: seed.rows, rowOf: work.subjectOf.map { seed.rowOf[exampleOf[Int($0)]] })
-    }
-    let gradients = try await plan.gradients(work, summation, seeds: rows, run)
     var values = [Double](repeating: 0, count: count * playerCount * seeds.count)
-    for (seed, gradient) in gradients.enumerated() {
-      let sums = try await integrated(gradient, basis, run)
-      for (place, sum) in sums.enumerated() { values[place * seeds.count + seed] = sum }
+    for first in stride(from: 0, to: seeds.count, by: memory.seeds) {
+      let part = seeds[first..<min(first + memory.seeds, seeds.count)].map { seed in
+        (rows: seed.rows, rowOf: work.subjectOf.map { seed.rowOf[exampleOf[Int($0)]] })
+      }
+      let sumBytes = plan.gradientByteCount(seeds: part.count)
+      let gradients = try await plan.gradients(
+        work, summation, seeds: part, sumLimit: memory.chunkByteCount - sumBytes, run)
+      for (seed, gradient) in gradients.enumerated() {
+        let sums = try await integrated(gradient, basis, run)
+        for (place, sum) in sums.enumerated() {
+          values[place * seeds.count + first + seed] = sum
+        }
+      }
     }
     return values
   }

@@ -36,11 +36,7 @@ extension MomentSubjects {
   }
 
   /// The sum of c_g^2 in double, from a row per class: at every position it is one player's c_g.
-  func squaresOfPlayers(_ run: RunOptions) async throws(CoalitionError) -> [Tensor] {
-    if let own {
-      let rows = try changeRows(Array(0..<count))
-      return [try await plan.squares(of: own, rows, count: count, held: heldRows(1), run)]
-    }
+  func squaresOfClasses(_ run: RunOptions) async throws(CoalitionError) -> [Tensor] {
     var sums = plan.frontCounts.map { [Double](repeating: 0, count: count * $0) }
     for chunk in chunks(of: activeClasses) {
       let rows = try await contributions(Array(chunk), run)
@@ -66,9 +62,10 @@ extension MomentSubjects {
   func squareSums(
     of signals: [Tensor], _ run: RunOptions
   ) async throws(CoalitionError) -> [Double] {
-    if ownsElements { return try await playerSums(of: signals, run, by: .squares) }
     var sums = [Double](repeating: 0, count: count * playerCount)
-    if let own {
+    switch squaredContributions {
+    case .elements: return try await playerSums(of: signals, run, by: .squares)
+    case .own(let own):
       let found = try await plan.squareSums(
         of: own, try changeRows(Array(0..<count)), signals: signals[0], count: count,
         held: heldRows(1), run
@@ -78,6 +75,7 @@ extension MomentSubjects {
         sums[subject * playerCount + Int(own.players[index])] = sum
       }
       return sums
+    case .classes: break
     }
     let numbers = signals.map(\.doubles)
     for chunk in chunks(of: activeClasses) {
@@ -112,25 +110,45 @@ extension MomentSubjects {
     return sums
   }
 
-  /// The contributions of members whose players have channels of their own, [members, count]; nil where those of all
-  /// players take much memory.
+  /// The contributions of members whose players have channels of their own, [members, count].
   func contributions(
     _ members: [Member], _ own: OwnChannels, _ run: RunOptions
-  ) async throws(CoalitionError) -> Tensor? {
+  ) async throws(CoalitionError) -> Tensor {
     let width = plan.frontCounts[0]
-    let subjects = Set(members.map(\.subject)).sorted()
-    let all = subjects.count * own.players.count
-    guard all * width * plan.precision.byteCount <= 128 << 20 else { return nil }
-    let found = try await plan.contributions(
-      of: own, try changeRows(subjects), count: subjects.count,
-      held: MomentPlan.Held(rows: held, rowOf: subjects.map { Int32(exampleOf[$0]) }), run)
-    var places: [Member: Int] = [:]
-    for (row, subject) in subjects.enumerated() {
-      for (index, player) in own.players.enumerated() {
-        places[Member(subject: subject, player: Int(player))] = row * own.players.count + index
+    // A member differs from its baseline, so its player has channels.
+    var places: [Int: Int] = [:]
+    for (index, player) in own.players.enumerated() { places[Int(player)] = index }
+    var found: [Tensor] = []
+    var rowOf = [Int](repeating: 0, count: members.count)
+    var rowCount = 0
+    for part in plan.parts(of: own) {
+      var ofSubject: [Int: [Int]] = [:]
+      for (index, member) in members.enumerated() {
+        if let place = places[member.player], part.contains(place) {
+          ofSubject[member.subject, default: []].append(index)
+        }
+      }
+      let subjects = ofSubject.keys.sorted()
+      let bytes = 2 * part.count * width * plan.precision.byteCount
+      let size = max(1, memory.chunkByteCount / max(bytes, 1))
+      for first in stride(from: 0, to: subjects.count, by: size) {
+        let some = Array(subjects[first..<min(first + size, subjects.count)])
+        let all = try await plan.contributions(
+          of: own, part: part, try changeRows(some), count: some.count,
+          held: MomentPlan.Held(rows: held, rowOf: some.map { Int32(exampleOf[$0]) }), run)
+        var picked: [Int] = []
+        for (row, subject) in some.enumerated() {
+          for index in ofSubject[subject] ?? [] {
+            rowOf[index] = rowCount + picked.count
+            picked.append(
+              row * part.count + (places[members[index].player] ?? 0) - part.lowerBound)
+          }
+        }
+        found.append(
+          try all.reshaped(to: [some.count * part.count, width]).rows(picked))
+        rowCount += picked.count
       }
     }
-    // A member differs from the baseline, so its player has channels.
-    return try found.reshaped(to: [all, width]).rows(members.map { places[$0] ?? 0 })
+    return try Tensor.joining(found).reshaped(to: [rowCount, width]).rows(rowOf)
   }
 }

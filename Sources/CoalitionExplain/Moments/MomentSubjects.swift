@@ -11,6 +11,7 @@ import CoalitionNet
 /// Subjects whose rows are held together.
 struct MomentSubjects: Sendable {
   let plan: MomentPlan
+  let memory: MomentMemory
   let playerSet: PlayerSet
   /// Per subject its example.
   let exampleOf: [Int]
@@ -23,11 +24,9 @@ struct MomentSubjects: Sendable {
   private(set) var base: [Tensor] = []
   private(set) var sum: [Tensor] = []
   private(set) var squares: [Tensor] = []
-  /// Where `ownsElements` is not so, per example (or of all alike): a number for every player; players of one number
-  /// reach no position together.
+  let squaredContributions: SquaredContributions
+  /// By classes, per example (or of all alike): a number for every player; players of one number reach no position together.
   private(set) var classes: [[Int32]] = []
-  /// Where players have channels of their own in front of the front: that takes no classes.
-  private(set) var own: OwnChannels?
 
   var count: Int { exampleOf.count }
   var playerCount: Int { playerSet.playerCount }
@@ -35,15 +34,16 @@ struct MomentSubjects: Sendable {
   /// - Parameters:
   ///   - examples: of the game, each with every row of its baseline.
   init(
-    _ game: MaskedGame, _ plan: MomentPlan, examples: Range<Int>, _ run: RunOptions
+    _ game: MaskedGame, _ plan: MomentPlan, examples: Range<Int>, _ memory: MomentMemory,
+    _ run: RunOptions
   ) async throws(CoalitionError) {
     self.plan = plan
+    self.memory = memory
     playerSet = game.players
     let rows = game.subject
     exampleOf = examples.flatMap { [Int](repeating: $0, count: rows.baselines) }
-    maps = plan.sources.compactMap { source in
-      game.players.names.firstIndex(of: source.name).map { game.players.maps[$0] }
-    }
+    maps = game.maps(of: plan)
+    squaredContributions = SquaredContributions(game, plan)
     var held: [String: Tensor] = [:]
     var bases: [String: Tensor] = [:]
     for (index, input) in plan.inputs.enumerated() {
@@ -54,13 +54,14 @@ struct MomentSubjects: Sendable {
         continue
       }
       let width = input.count
-      let (x, b) = (rows.inputs[index].doubles, baseline.doubles)
+      let x = try rows.inputs[index].rows(Array(examples)).doubles
+      let b = baseline.doubles
       var base: [Double] = []
       var change: [Double] = []
       base.reserveCapacity(exampleOf.count * width)
       change.reserveCapacity(exampleOf.count * width)
       for (subject, example) in exampleOf.enumerated() {
-        let own = example * width
+        let own = (example - examples.lowerBound) * width
         let row = subject % rows.baselines * width
         for (element, player) in zip(0..., maps[source].ids(ofExample: example)) {
           let present = x[own + element]
@@ -76,28 +77,24 @@ struct MomentSubjects: Sendable {
     self.held = held
     base = try await plan.fronts(.values, of: bases, count: count, held: heldRows(1), run)
     sum = try await fronts(.changes, of: changes, run)
-    if ownsElements {
+    switch squaredContributions {
+    case .elements:
       squares = try await fronts(
         .squares, of: changes.map { $0.map { $0 * $0 } }, run)
-    } else {
+    case .own(let own):
+      squares = [
+        try await plan.squares(
+          of: own, try changeRows(Array(0..<count)), count: count, held: heldRows(1), run)
+      ]
+    case .classes:
       let divisions = maps.compactMap(\.exampleCount).first ?? 1
-      if divisions == 1 { own = plan.ownChannels(ids(ofExample: 0)) }
-      if own == nil {
-        let wanted = divisions > 1 ? Set(examples) : [0]
-        classes = (0..<divisions).map { example in
-          wanted.contains(example)
-            ? plan.apartClasses(ids(ofExample: example), playerCount: playerCount) : []
-        }
+      let wanted = divisions > 1 ? Set(examples) : [0]
+      classes = (0..<divisions).map { example in
+        wanted.contains(example)
+          ? plan.apartClasses(plan.ids(maps, ofExample: example), playerCount: playerCount) : []
       }
-      squares = try await squaresOfPlayers(run)
+      squares = try await squaresOfClasses(run)
     }
-  }
-
-  /// Whether squared contributions of all players come from one pass: each is a single element.
-  var ownsElements: Bool {
-    let examples = maps.compactMap(\.exampleCount).first ?? 1
-    return plan.hasSingleWays
-      && (0..<examples).allSatisfy { playerSet.sizes(ofExample: $0).allSatisfy { $0 <= 1 } }
   }
 
   /// Rows of held inputs for `times` rows of every subject.
@@ -105,15 +102,6 @@ struct MomentSubjects: Sendable {
     MomentPlan.Held(
       rows: held,
       rowOf: exampleOf.flatMap { [Int32](repeating: Int32($0), count: times) })
-  }
-
-  /// Per source the players of its elements.
-  private func ids(ofExample example: Int) -> [String: [Int32]] {
-    var ids: [String: [Int32]] = [:]
-    for (source, map) in zip(plan.sources, maps) {
-      ids[source.name] = Array(map.ids(ofExample: example))
-    }
-    return ids
   }
 
   /// The changes of some subjects, per source.
@@ -157,17 +145,13 @@ struct MomentSubjects: Sendable {
     return isActive.indices.filter { isActive[$0] }
   }
 
-  /// Bytes of the contributions of one player.
-  var contributionByteCount: Int {
-    (plan.frontCounts.reduce(0, +) + plan.sources.reduce(0) { $0 + 2 * $1.count })
-      * plan.precision.byteCount
-  }
-
   /// Contributions c_g of single players, per front [members, count].
   func contributions(
     _ members: [Member], _ run: RunOptions
   ) async throws(CoalitionError) -> [Tensor] {
-    if let own, let rows = try await contributions(members, own, run) { return [rows] }
+    if case .own(let own) = squaredContributions {
+      return [try await contributions(members, own, run)]
+    }
     return try await contributions(members, { $0.player == $1 }, run)
   }
 
@@ -198,8 +182,12 @@ struct MomentSubjects: Sendable {
   }
 
   /// Parts in chunks whose contributions take bounded memory.
-  func chunks<Part: SubjectPart>(of parts: [Part], atMost limit: Int = .max) -> [ArraySlice<Part>] {
-    let size = max(1, min(limit, (64 << 20) / max(contributionByteCount, 1)))
+  /// - Parameter bytes: what a part takes besides.
+  func chunks<Part: SubjectPart>(
+    of parts: [Part], besides bytes: Int = 0, atMost limit: Int = .max
+  ) -> [ArraySlice<Part>] {
+    let each = max(plan.contributionByteCount + bytes, 1)
+    let size = max(1, min(limit, memory.chunkByteCount / each))
     return stride(from: 0, to: parts.count, by: size).map {
       parts[$0..<min($0 + size, parts.count)]
     }

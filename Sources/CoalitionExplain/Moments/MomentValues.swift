@@ -19,6 +19,12 @@ package enum MomentMethod: Sendable, Hashable {
   }
 }
 
+/// An element of the output, and what it counts in a score.
+struct ScoreWeight {
+  let index: Int
+  let weight: Double
+}
+
 extension MaskedGame {
   /// The moment programs of the game's model.
   /// - Throws: as `MomentPlan.init`.
@@ -26,48 +32,35 @@ extension MaskedGame {
     try masked.plan.momentPlan(target: masked.output.name, sources: players.names, rank: rank)
   }
 
-  /// Bytes of the rows of one example.
-  package func momentRowByteCount(_ plan: MomentPlan, _ method: MomentMethod) -> Int {
-    let rows = plan.frontCounts.reduce(0, +) * (4 + plan.rank)
-    let inputs = plan.sources.reduce(0) { $0 + $1.count } * (3 + plan.rank)
-    var bytes = (rows + inputs) * 8 * subject.baselines
-    if case .gradient = method { bytes *= 2 }
-    return bytes
-  }
-
-  /// Examples that are worked on together, so that their rows take bounded memory.
-  package func momentGroupSize(_ plan: MomentPlan, _ method: MomentMethod) -> Int {
-    max(1, min((256 << 20) / max(momentRowByteCount(plan, method), 1), 1024))
-  }
-
   /// The values of the players of some examples: [example][target][player].
   package func momentValues(
-    _ method: MomentMethod, _ plan: MomentPlan, examples: Range<Int>, _ run: RunOptions
+    _ method: MomentMethod, _ plan: MomentPlan, examples: Range<Int>, _ memory: MomentMemory,
+    _ run: RunOptions
   ) async throws(CoalitionError) -> [Double] {
-    let subjects = try await MomentSubjects(self, plan, examples: examples, run)
+    var run = run
+    run.memoryLimit = memory.programLimit
+    let subjects = try await MomentSubjects(self, plan, examples: examples, memory, run)
     let players = players.playerCount
-    let width: Int
-    let values: [Double]
-    switch method {
-    case .sizes(let count):
-      width = plan.target.count
-      values = try await subjects.values(by: CoalitionSizes(count, players: players), run)
-    case .gradient(let nodes):
-      let seeds = try gradientSeeds(of: plan.target.count)
-      width = seeds.count
-      values = try await subjects.gradientValues(nodes: nodes, seeds: seeds, run)
-    }
+    let values =
+      switch method {
+      case .sizes(let count):
+        try await subjects.values(
+          by: CoalitionSizes(count, players: players),
+          scores: { example in (0..<self.targetCount).map { self.weights(ofTarget: $0, example) } },
+          run)
+      case .gradient(let nodes):
+        try await subjects.gradientValues(
+          nodes: nodes, seeds: try gradientSeeds(of: plan.target.count), run)
+      }
     var result: [Double] = []
     result.reserveCapacity(examples.count * targetCount * players)
     let baselines = subject.baselines
-    for (position, example) in examples.enumerated() {
+    for position in 0..<examples.count {
       for target in 0..<targetCount {
-        let picks = weights(ofTarget: target, example, method)
         for player in 0..<players {
-          var sum = 0.0
-          for baseline in 0..<baselines {
-            let start = ((position * baselines + baseline) * players + player) * width
-            for pick in picks { sum += pick.weight * values[start + pick.index] }
+          let sum = (0..<baselines).reduce(0.0) { sum, baseline in
+            let row = (position * baselines + baseline) * players + player
+            return sum + values[row * targetCount + target]
           }
           result.append(sum / Double(baselines))
         }
@@ -76,27 +69,26 @@ extension MaskedGame {
     return result
   }
 
-  /// Which of the computed numbers make up a target's value: elements of the output, or seeds.
-  private func weights(
-    ofTarget target: Int, _ example: Int, _ method: MomentMethod
-  ) -> [(index: Int, weight: Double)] {
-    if case .gradient = method { return [(target, 1)] }
+  /// The elements of the output that make up a target's score.
+  private func weights(ofTarget target: Int, _ example: Int) -> [ScoreWeight] {
     let own = targets[example]
-    return isDifference ? [(own[0], 1), (own[1], -1)] : [(own[target], 1)]
+    return isDifference
+      ? [ScoreWeight(index: own[0], weight: 1), ScoreWeight(index: own[1], weight: -1)]
+      : [ScoreWeight(index: own[target], weight: 1)]
   }
 
   /// Per target, rows of weights over the output: one for each example.
   private func gradientSeeds(
     of width: Int
-  ) throws(CoalitionError) -> [(rows: Tensor, rowOf: [Int32])] {
-    var seeds: [(rows: Tensor, rowOf: [Int32])] = []
+  ) throws(CoalitionError) -> [MomentPlan.Seed] {
+    var seeds: [MomentPlan.Seed] = []
     for target in 0..<targetCount {
       // Examples that are explained alike share a row.
-      var rows: [[(index: Int, weight: Double)]] = []
+      var rows: [[ScoreWeight]] = []
       var known: [[Int]: Int32] = [:]
       var rowOf: [Int32] = []
       for example in 0..<exampleCount {
-        let picks = weights(ofTarget: target, example, .sizes(0))
+        let picks = weights(ofTarget: target, example)
         let key = picks.map(\.index)
         let row = known[key] ?? Int32(rows.count)
         if known[key] == nil {

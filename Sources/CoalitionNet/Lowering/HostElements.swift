@@ -39,7 +39,7 @@ extension Tensor {
   }
 
   /// The elements of several tensors one after the other, converted to the type of the first.
-  static func joining(_ tensors: [Tensor]) -> Tensor {
+  package static func joining(_ tensors: [Tensor]) -> Tensor {
     guard let first = tensors.first else { return Tensor(.float32([])) }
     let type = first.elementType
     let elements: Elements =

@@ -33,14 +33,17 @@ extension MomentPlan {
     }
   }
 
+  /// Rows of weights over the target's elements, and per example its row.
+  package typealias Seed = (rows: Tensor, rowOf: [Int32])
+
   /// - Parameters:
-  ///   - seeds: rows of weights over the target's elements, and per example its row.
   ///   - largestTile: bytes of a tile of 16 lanes, beyond which tiles leave every cache: one lane at a time takes a
-  ///     sixteenth of the memory then, and no more time.
+  ///     sixteenth of the memory then, and no more time. So it does where memory is short; the sums are the same.
+  ///   - sumLimit: bytes of the sums that are made in one call; those of one example, or of a tile, may be more.
   /// - Returns: per seed.
   package func gradients(
-    _ work: Work, _ summation: Summation, seeds: [(rows: Tensor, rowOf: [Int32])],
-    largestTile: Int = MomentPlan.largestTile, _ options: RunOptions
+    _ work: Work, _ summation: Summation, seeds: [Seed],
+    largestTile: Int = MomentPlan.largestTile, sumLimit: Int = .max, _ options: RunOptions
   ) async throws(CoalitionError) -> [FrontGradients] {
     var rows = try slots(work, seeds: seeds.count)
     rows[mode.slots.slopes] = SlotRows(Tensor(.float64(summation.slopes)), precision)
@@ -48,40 +51,47 @@ extension MomentPlan {
       rows[mode.slots.seed(index)] = SlotRows(seed.rows, precision, rowOf: seed.rowOf)
     }
     let routine = try routine(.gradient(seeds: seeds.count))
-    let threads = try Plan.threads(options.threads)
     // Per seed, front and part.
     let sizes = seeds.flatMap { _ in frontCounts.flatMap { [$0, $0, rank * $0] } }
-    let isNarrow = routine.arenaByteCount(lanes: 16) > largestTile
-    // The sums of single examples have one order for all lanes, and the network alone decides for them.
-    let length = isNarrow ? 1 : summation.segmentLength
+    let sumRows = max(1, sumLimit / max(8 * sizes.reduce(0, +), 1))
     var options = options
-    if !isNarrow, (options.lanes ?? 1) == 1 {
-      options.lanes = max(
-        16,
-        routine.chooseLanes(
-          examples: work.examples, threads: threads,
-          room: options.memoryLimit - routine.constantByteCount))
-    } else if options.lanes == nil {
-      options.lanes = 1
-    }
-    let groups = (summation.groupOf.last ?? -1) + 1
-    var sums = sizes.map { [Double](repeating: 0, count: groups * $0) }
-    let step = length > 1 ? work.examples : Self.batch(8 * sizes.reduce(0, +), threads: threads)
-    for first in stride(from: 0, to: work.examples, by: max(step, 1)) {
+    let threads = try Plan.threads(options.threads)
+    let lanes =
+      options.lanes
+      ?? gradientLanes(
+        routine, examples: work.examples, threads: threads, within: options.memoryLimit,
+        largestTile: largestTile, hasRoom: sumRows >= 16 / summation.segmentLength)
+    options.lanes = lanes
+    // Segments lie within a tile; one lane gives examples one by one, which are summed here.
+    let length = lanes == 1 ? 1 : summation.segmentLength
+    let (examples, overflow) = sumRows.multipliedReportingOverflow(by: length)
+    let step = overflow ? .max : max(examples / lanes * lanes, lanes)
+    var sums = GradientSums(summation, sizes: sizes)
+    for first in stride(from: 0, to: work.examples, by: min(step, max(work.examples, 1))) {
       let range = first..<min(first + step, work.examples)
       let segments = Segments(Array(summation.groupOf[range]), length: length)
       var call = ProgramCall(
         inputs: rows.map { $0.rows(of: range) },
         outputs: sizes.map { SlotResult(sums: $0 * segments.count) }, examples: range.count)
       call.segments = segments.segmentOf
-      call.weights = Array(summation.weights[range])
+      call.weights =
+        lanes == 1
+        ? [Double](repeating: 1, count: range.count) : Array(summation.weights[range])
       let elements = try await run(routine, call, options)
-      for (slot, size) in sizes.enumerated() {
-        try segments.add(elements[slot], size: size, to: &sums[slot])
+      if lanes == 1 {
+        try sums.add(examples: range, elements)
+      } else {
+        try sums.add(segments, elements)
       }
     }
+    return try fronts(of: sums.finished(), seeds: seeds.count, groups: sums.groups)
+  }
+
+  private func fronts(
+    of sums: [[Double]], seeds: Int, groups: Int
+  ) throws(CoalitionError) -> [FrontGradients] {
     var results: [FrontGradients] = []
-    for seed in seeds.indices {
+    for seed in 0..<seeds {
       var gradients = FrontGradients(mean: [], variance: [], factors: [])
       for (front, count) in frontCounts.enumerated() {
         func part(_ part: Int, _ shape: [Int]) throws(CoalitionError) -> Tensor {
@@ -97,24 +107,97 @@ extension MomentPlan {
     return results
   }
 
-  /// Bytes that a run takes, besides rows of the work.
-  package func gradientByteCount(
-    examples: Int, seeds: Int, threads: Int
-  ) throws(CoalitionError) -> Int {
-    let routine = try routine(.gradient(seeds: seeds))
-    let sums = seeds * frontCounts.reduce(0, +) * (2 + rank) * 8
-    if routine.arenaByteCount(lanes: 16) > Self.largestTile {
-      let rows = min(examples, Self.batch(sums, threads: threads)) * sums
-      return rows + routine.programByteCount(examples: 1, threads: threads, within: .max)
+  /// Bytes of the sums of one segment.
+  package func gradientByteCount(seeds: Int) -> Int {
+    [seeds, frontCounts.reduce(0, +), 2 + rank, 8].reduce(1) {
+      let (product, overflow) = $0.multipliedReportingOverflow(by: $1)
+      return overflow ? .max : product
     }
-    return routine.programByteCount(examples: examples, threads: threads, within: .max, least: 16)
-      + (examples + 15) / 16 * sums
+  }
+
+  /// Lanes of a run of gradients. Results are the same for every choice.
+  /// - Parameters:
+  ///   - limit: bytes of packed constants and arenas.
+  ///   - hasRoom: whether there is memory for the sums of 16 examples.
+  func gradientLanes(
+    _ routine: Routine, examples: Int, threads: Int, within limit: Int,
+    largestTile: Int = MomentPlan.largestTile, hasRoom: Bool = true
+  ) -> Int {
+    let room = limit - routine.constantByteCount
+    let tile = routine.arenaByteCount(lanes: 16)
+    guard hasRoom, tile <= largestTile, tile <= room / threads else { return 1 }
+    return max(16, routine.chooseLanes(examples: examples, threads: threads, room: room))
   }
 
   package static var largestTile: Int { 256 << 20 }
+}
 
-  /// Examples whose sums, of so many bytes, are held at a time.
-  private static func batch(_ bytes: Int, threads: Int) -> Int {
-    max(threads, (128 << 20) / max(bytes, 1))
+/// Sums of the gradients of all calls of a run, per result [groups, size]: of every segment one chain of fused
+/// multiply-adds in the order of the examples (csrc/ops/sum.c makes the same), and these added up in their order.
+private struct GradientSums {
+  let summation: MomentPlan.Summation
+  let sizes: [Int]
+  private var sums: [[Double]]
+  /// Of the segment that is not over yet.
+  private var chains: [[Double]] = []
+  private var group: Int?
+
+  var groups: Int { (summation.groupOf.last ?? -1) + 1 }
+
+  init(_ summation: MomentPlan.Summation, sizes: [Int]) {
+    self.summation = summation
+    self.sizes = sizes
+    let groups = (summation.groupOf.last ?? -1) + 1
+    sums = sizes.map { [Double](repeating: 0, count: groups * $0) }
+  }
+
+  /// Adds whole segments.
+  mutating func add(
+    _ segments: Segments, _ elements: [Tensor.Elements]
+  ) throws(CoalitionError) {
+    for (slot, size) in sizes.enumerated() {
+      try segments.add(elements[slot], size: size, to: &sums[slot])
+    }
+  }
+
+  /// Adds gradients of single examples, without weights.
+  mutating func add(
+    examples: Range<Int>, _ elements: [Tensor.Elements]
+  ) throws(CoalitionError) {
+    for example in examples {
+      let own = summation.groupOf[example]
+      if example % summation.segmentLength == 0 || own != group { endSegment(next: own) }
+      for (slot, size) in sizes.enumerated() {
+        guard case .float64(let rows) = elements[slot] else {
+          throw CoalitionError(.internalFault, "sums are in double precision")
+        }
+        let start = (example - examples.lowerBound) * size
+        let weight = summation.weights[example]
+        chains[slot].withUnsafeMutableBufferPointer { chain in
+          for place in chain.indices {
+            chain[place].addProduct(weight, rows[start + place])
+          }
+        }
+      }
+    }
+  }
+
+  private mutating func endSegment(next: Int?) {
+    if let group {
+      for (slot, size) in sizes.enumerated() {
+        for place in 0..<size {
+          sums[slot][group * size + place] += chains[slot][place]
+          chains[slot][place] = 0
+        }
+      }
+    } else {
+      chains = sizes.map { [Double](repeating: 0, count: $0) }
+    }
+    group = next
+  }
+
+  mutating func finished() -> [[Double]] {
+    if group != nil { endSegment(next: nil) }
+    return sums
   }
 }

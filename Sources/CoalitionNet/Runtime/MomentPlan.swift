@@ -8,6 +8,9 @@ import Synchronization
 
 /// The moment programs of a model at one rank. Immutable and safe to share; programs are made when they are first
 /// needed.
+///
+/// The memory limit of its runs is that of packed constants and arenas alone: rows and results lie beside each other in runs
+/// of several calls, and who makes these counts them (CoalitionExplain, MomentMemory).
 package final class MomentPlan: Sendable {
   package let model: Model
   package let precision: Precision
@@ -26,8 +29,10 @@ package final class MomentPlan: Sendable {
   /// whole model forward.
   package let arithmetic: (moments: Int, forward: Int)
 
-  /// The nodes at which random values are taken for normal ones.
-  package var approximateNodes: [String] { mode.template.approximateLabels }
+  /// The nodes at which moments are no exact ones, in execution order.
+  package var approximations: [(label: String, kind: MomentApproximation)] {
+    mode.template.approximations
+  }
 
   let mode: MomentMode
   private let routines = Mutex<[Kind: Routine]>([:])
@@ -76,9 +81,9 @@ package final class MomentPlan: Sendable {
     steps.filter { $0 is ConvolutionStep }.map(\.operations).saturatingSum
   }
 
-  /// Operations of the passes of moments and, once for every score, of the signals back, for one example.
-  package func gradientOperations(seeds: Int) throws(CoalitionError) -> Int {
-    Self.affineOperations(try routine(.gradient(seeds: seeds)).draft.steps)
+  /// Operations of a pass of moments and of the signals back from one score, for one example.
+  package func gradientOperations() throws(CoalitionError) -> Int {
+    Self.affineOperations(try routine(.gradient(seeds: 1)).draft.steps)
   }
 
   func routine(_ kind: Kind) throws(CoalitionError) -> Routine {
@@ -106,6 +111,8 @@ package final class MomentPlan: Sendable {
   func run(
     _ routine: Routine, _ call: ProgramCall, _ options: RunOptions
   ) async throws(CoalitionError) -> [Tensor.Elements] {
+    var options = options
+    options.memoryLimit = [options.memoryLimit, call.byteCount].saturatingSum
     do throws(CoalitionError) {
       return try await routine.run(call, options)
     } catch  where error.code == .notFinite {
@@ -129,9 +136,60 @@ package final class MomentPlan: Sendable {
     return try routine.listing(lanes: lanes, steps: Array(routine.draft.steps.indices))
   }
 
-  /// Bytes that a run of the moments of so many examples takes, besides rows.
-  package func programByteCount(examples: Int, threads: Int) throws(CoalitionError) -> Int {
-    try routine(.moments).programByteCount(examples: examples, threads: threads, within: .max)
+  /// What a method runs.
+  package struct Use: Sendable {
+    /// Scores that signals are sent back from together; nil: none are.
+    package var seeds: Int?
+    /// Whether squared contributions of single elements come from one pass.
+    package var ownsElements: Bool
+    package var own: OwnChannels?
+
+    package init(seeds: Int?, ownsElements: Bool, own: OwnChannels?) {
+      self.seeds = seeds
+      self.ownsElements = ownsElements
+      self.own = own
+    }
+  }
+
+  /// Bytes of packed constants and arenas of the largest program, in runs over so many examples.
+  /// - Parameter limit: bytes that they may take; the smallest tile may still need more.
+  package func programByteCount(
+    _ use: Use, examples: Int, threads: Int, within limit: Int
+  ) throws(CoalitionError) -> Int {
+    var kinds: [Kind] = [.values, .changes]
+    if use.seeds != nil || rank > 0 { kinds.append(.transposedChanges) }
+    if use.ownsElements {
+      kinds += use.seeds == nil ? [.squares] : [.squares, .transposedSquares]
+    }
+    if let own = use.own {
+      kinds.append(.own(own, .squares))
+      if use.seeds == nil {
+        kinds += parts(of: own).prefix(1).map { .own(own, .each($0)) }
+      } else {
+        kinds.append(.own(own, .squareSums))
+      }
+    }
+    kinds.append(use.seeds.map { .gradient(seeds: $0) } ?? .moments)
+    var most = 0
+    for kind in kinds {
+      let routine = try routine(kind)
+      let lanes =
+        switch kind {
+        case .own: 1
+        case .gradient:
+          gradientLanes(routine, examples: examples, threads: threads, within: limit)
+        default:
+          routine.chooseLanes(
+            examples: examples, threads: threads,
+            room: max(limit - routine.constantByteCount, 0))
+        }
+      let arenas = routine.arenaByteCount(lanes: lanes).multipliedReportingOverflow(by: threads)
+      let bytes = [
+        routine.constantByteCount, arenas.overflow ? .max : arenas.partialValue,
+      ].saturatingSum
+      most = max(most, bytes)
+    }
+    return most
   }
 
   // MARK: In front of the fronts

@@ -39,12 +39,18 @@ extension MomentPlan {
       .own(own, .squareSums), rows, signals, [own.players.count], count, held, options)
   }
 
-  /// The contributions of the players that have channels: [R, players, count].
+  /// Ranges of the players that have channels, so that the contributions of a range stay in the cache.
+  package func parts(of own: OwnChannels) -> [Range<Int>] {
+    own.parts(width: frontCounts[0])
+  }
+
+  /// The contributions of one of the parts of the players that have channels: [R, part, count].
   package func contributions(
-    of own: OwnChannels, _ rows: [String: Tensor], count: Int, held: Held, _ options: RunOptions
+    of own: OwnChannels, part: Range<Int>, _ rows: [String: Tensor], count: Int, held: Held,
+    _ options: RunOptions
   ) async throws(CoalitionError) -> Tensor {
     try await run(
-      .own(own, .each), rows, nil, [own.players.count, frontCounts[0]], count, held, options)
+      .own(own, .each(part)), rows, nil, [part.count, frontCounts[0]], count, held, options)
   }
 
   private func run(

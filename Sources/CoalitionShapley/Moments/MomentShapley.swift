@@ -62,10 +62,10 @@ struct MomentShapley: Sendable {
     let count = game.targetCount * game.playerCount
     var values: [Double] = []
     values.reserveCapacity(examples.count * count)
-    let size = game.momentGroupSize(plan, method)
-    for first in stride(from: examples.lowerBound, to: examples.upperBound, by: size) {
-      let group = first..<min(first + size, examples.upperBound)
-      values += try await game.momentValues(method, plan, examples: group, options.run)
+    let memory = try memory(threads: Plan.threads(options.run.threads))
+    for first in stride(from: examples.lowerBound, to: examples.upperBound, by: memory.examples) {
+      let group = first..<min(first + memory.examples, examples.upperBound)
+      values += try await game.momentValues(method, plan, examples: group, memory, options.run)
     }
     if options.moments.isProjected {
       for (position, example) in examples.enumerated() {
@@ -101,32 +101,33 @@ struct MomentShapley: Sendable {
     }
   }
 
-  /// What one pass takes, in plain forward passes.
-  func passCost() throws(CoalitionError) -> Double {
-    let arithmetic =
-      switch method {
-      case .sizes: plan.arithmetic.moments
-      // There and, for every score, back.
-      case .gradient: try plan.gradientOperations(seeds: game.targetCount)
-      }
-    return Double(arithmetic) / Double(max(plan.arithmetic.forward, 1))
+  /// What the run takes of the memory limit, and how it keeps to it.
+  /// - Throws: `memoryLimit` where not even one example has room.
+  private func memory(threads: Int) throws(CoalitionError) -> MomentMemory {
+    try game.momentMemory(plan, method, threads: threads, within: options.run.memoryLimit)
   }
 
+  /// What one pass takes, in plain forward passes.
+  /// - Throws: as `memory`.
+  func passCost() throws(CoalitionError) -> Double {
+    var arithmetic = Double(plan.arithmetic.moments)
+    if case .gradient = method {
+      // There once for every program, and back from every score.
+      let seeds = try memory(threads: Plan.threads(options.run.threads)).seeds
+      let programs = (game.targetCount + seeds - 1) / seeds
+      let back = Double(try plan.gradientOperations()) - arithmetic
+      arithmetic = Double(programs) * arithmetic + Double(game.targetCount) * back
+    }
+    return arithmetic / Double(max(plan.arithmetic.forward, 1))
+  }
+
+  /// - Throws: as the run: `memoryLimit` where not even one example has room.
   func forecast(
     threads: Int
   ) throws(CoalitionError) -> (passes: Int, passCost: Double, evaluations: Int, memory: Int) {
-    let examples = min(game.momentGroupSize(plan, method), game.exampleCount)
-    let rows = game.momentRowByteCount(plan, method) * examples
-    let programs =
-      switch method {
-      case .sizes: try plan.programByteCount(examples: passes * examples, threads: threads)
-      case .gradient:
-        try plan.gradientByteCount(
-          examples: passes * examples, seeds: game.targetCount, threads: threads)
-      }
-    return (
+    (
       passes, try passCost(), options.moments.evaluations(players: game.playerCount),
-      rows + programs
+      try memory(threads: threads).byteCount
     )
   }
 

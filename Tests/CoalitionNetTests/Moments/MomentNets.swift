@@ -4,26 +4,43 @@ import CoalitionBase
 import CoalitionNet
 import TestSupport
 
-/// A network of one input and one front.
+/// A network, of one input and one front unless it says otherwise.
 struct MomentNet: Sendable, CustomStringConvertible {
   var name: String
   var graph: Graph
-  /// The front, a value of the graph.
-  var front: String
+  /// The fronts, values of the graph.
+  var fronts: [String]
+  /// Per input of the graph.
+  var shapes: [[Int]]
   /// What moments of its functions may be off by, relative to the values.
   var tolerance: Double
   var description: String { name }
+  var elementCount: Int { shapes.reduce(0) { $0 + $1.reduce(1, *) } }
 
   init(
     _ name: String, _ size: [Int], tolerance: Double = 3e-5,
     build: (inout DeltaLayers, String) -> (front: String, output: String)
   ) {
-    var layers = DeltaLayers(seed: name.utf8.count)
-    let input = layers.net.input(size)
-    let (front, output) = build(&layers, input)
-    layers.net.output(output)
-    (self.name, graph, self.front, self.tolerance) = (name, layers.net.graph, front, tolerance)
+    self.init(name, inputs: [size], tolerance: tolerance) { net, x in
+      let (front, output) = build(&net, x[0])
+      return ([front], output)
+    }
   }
+
+  init(
+    _ name: String, inputs: [[Int]], tolerance: Double = 3e-5,
+    build: (inout DeltaLayers, [String]) -> (fronts: [String], output: String)
+  ) {
+    var layers = DeltaLayers(seed: name.utf8.count)
+    let names = inputs.map { layers.net.input($0) }
+    let (fronts, output) = build(&layers, names)
+    layers.net.output(output)
+    (self.name, graph, self.fronts) = (name, layers.net.graph, fronts)
+    (shapes, self.tolerance) = (inputs, tolerance)
+  }
+
+  /// Those whose covariance is small enough to be carried whole.
+  static let small = all.filter { $0.elementCount <= 16 }
 
   static let all = [
     MomentNet("dense, relu", [6]) { net, x in
@@ -106,6 +123,38 @@ struct MomentNet: Sendable, CustomStringConvertible {
       let front = net.dense(x, 6, 7)
       let share = net.net.add("LogSoftmax", [net.dense(net.add("Relu", front), 7, 5)])
       return (front, net.dense(net.add("Relu", net.dense(share, 5, 6)), 6, 2))
+    },
+    MomentNet("a square, and products of two layers", inputs: [[6]], tolerance: 1e-3) { net, x in
+      let front = net.dense(x[0], 6, 7)
+      let inner = net.add("Relu", front)
+      let (a, b) = (net.dense(inner, 7, 5), net.dense(inner, 7, 5))
+      let square = net.net.add("Mul", [a, a])
+      let product = net.net.add("Mul", [a, b])
+      let both = net.net.add("Concat", [square, product], ["axis": .int(1)])
+      return ([front], net.dense(net.add("Relu", net.dense(both, 10, 6)), 6, 2))
+    },
+    MomentNet("two fronts: squared, and multiplied", inputs: [[6]], tolerance: 1e-3) { net, x in
+      let (a, b) = (net.dense(x[0], 6, 5), net.dense(x[0], 6, 5))
+      let square = net.net.add("Mul", [a, a])
+      let product = net.net.add("Mul", [a, b])
+      let sum = net.net.add("Add", [square, product])
+      return ([a, b], net.dense(net.add("Relu", net.dense(sum, 5, 6)), 6, 2))
+    },
+    MomentNet("two inputs, a front each, that meet", inputs: [[4], [2, 3]], tolerance: 2e-3) {
+      net, x in
+      let a = net.dense(x[0], 4, 6)
+      let b = net.dense(net.add("Flatten", x[1]), 6, 6)
+      let (left, right) = (net.add("Relu", a), net.add("Sigmoid", b))
+      let product = net.net.add("Mul", [net.dense(left, 6, 5), net.dense(right, 6, 5)])
+      let sum = net.net.add("Add", [left, right])
+      let both = net.net.add("Concat", [product, sum], ["axis": .int(1)])
+      return ([a, b], net.dense(net.add("Relu", net.dense(both, 11, 5)), 5, 2))
+    },
+    MomentNet("one front of two inputs, and one of both joined", inputs: [[4], [3]]) { net, x in
+      let sum = net.net.add("Add", [net.dense(x[0], 4, 6), net.dense(x[1], 3, 6)])
+      let joined = net.dense(net.net.add("Concat", x, ["axis": .int(1)]), 7, 6)
+      let larger = net.net.add("Max", [net.add("Relu", sum), net.add("Relu", joined)])
+      return ([sum, joined], net.dense(larger, 6, 2))
     },
   ]
 }

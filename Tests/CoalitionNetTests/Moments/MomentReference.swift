@@ -74,6 +74,8 @@ struct MomentReference {
     case "MaxPool": random[output] = maxPool(node)
     case "Softmax": random[output] = softmax(node)
     case "LogSoftmax": random[output] = logSoftmax(node)
+    case "Mul" where node.inputs[0] == node.inputs[1]:
+      if let source = random[node.inputs[0]] { random[output] = square(source) }
     case "Mul" where names.count == 2:
       if let a = random[node.inputs[0]], let b = random[node.inputs[1]] {
         random[output] = product(a, b)
@@ -218,6 +220,21 @@ struct MomentReference {
         explained += value * value
       }
       result.rest[place] = variance - explained
+    }
+    return result
+  }
+
+  /// z^2 of a normal variable: E z^2 = m^2 + s, Var z^2 = 4 m^2 s + 2 s^2, E 2 z = 2 m.
+  private func square(_ z: RandomGrid) -> RandomGrid {
+    var result = z
+    for (place, s) in z.total.enumerated() {
+      let m = z.mean.values[place]
+      let explained = z.factors.reduce(0) { $0 + $1[place] * $1[place] }
+      result.mean.values[place] = m * m + s
+      result.rest[place] = 4 * m * m * s + 2 * s * s - 4 * m * m * explained
+      for factor in z.factors.indices {
+        result.factors[factor][place] = 2 * m * z.factors[factor][place]
+      }
     }
     return result
   }

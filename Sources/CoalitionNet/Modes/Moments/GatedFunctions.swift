@@ -11,9 +11,9 @@ struct GatedFunctions {
   /// The only step that writes a whole buffer, by buffer.
   private var writers: [Int: any Step] = [:]
 
-  /// The steps with every gated product as a function, without the gates that nobody else reads.
+  /// The steps with every gated product as a function; gates stay, whether somebody else reads them or not.
   static func joined(
-    _ steps: [(step: any Step, label: String)], target: View, _ lowering: inout Lowering
+    _ steps: [(step: any Step, label: String)], _ lowering: inout Lowering
   ) -> [(step: any Step, label: String)] {
     var gates = GatedFunctions()
     var parts: [Int: Int] = [:]
@@ -21,7 +21,7 @@ struct GatedFunctions {
     for (step, _) in steps {
       if let buffer = step.writes?.buffer, parts[buffer] == 1 { gates.writers[buffer] = step }
     }
-    let joined = steps.flatMap { step, label -> [(step: any Step, label: String)] in
+    return steps.flatMap { step, label -> [(step: any Step, label: String)] in
       guard let product = step as? BinaryStep, product.function == .multiply,
         let count = product.plainCount,
         let found = gates.gate(product.left, product.right, count, lowering)
@@ -37,17 +37,6 @@ struct GatedFunctions {
       scaling.nest.strides[2] = scaling.nest.sizes.map { _ in 0 }
       return [(gated, label), (scaling, label)]
     }
-    let before = Set(steps.flatMap { $0.step.reads.compactMap(\.buffer) })
-    var read = Set([target.operand.buffer].compactMap { $0 })
-    var kept: [(step: any Step, label: String)] = []
-    for entry in joined.reversed() {
-      if let buffer = entry.step.writes?.buffer, before.contains(buffer), !read.contains(buffer) {
-        continue
-      }
-      read.formUnion(entry.step.reads.compactMap(\.buffer))
-      kept.append(entry)
-    }
-    return kept.reversed()
   }
 
   /// What `factor` times `gate` is: scale times a function of one value.

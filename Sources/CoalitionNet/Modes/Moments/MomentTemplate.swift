@@ -17,12 +17,24 @@ struct Front: Sendable {
   let label: String
 }
 
+/// What moments behind a step are made from.
+package enum MomentApproximation: Sendable {
+  /// Normal variables with the moments of what the step reads.
+  case normal
+  /// The tangent of a function at the mean.
+  case tangent
+  /// That of the reciprocal of a random divisor.
+  case reciprocalTangent
+  /// The softmax of the mean, and its derivative there.
+  case softmaxOfMean
+}
+
 /// The steps of a forward pass, and how each buffer depends on the sources.
 struct MomentTemplate {
   let lowering: Lowering
   let sources: [(slot: Int, view: View)]
-  /// Steps with their labels, inputs included.
-  let steps: [(step: any Step, label: String)]
+  /// Steps with their labels, inputs included, that the target depends on.
+  private(set) var steps: [(step: any Step, label: String)]
   /// Buffers that depend on a source.
   private(set) var varying: Set<Int>
   /// Buffers of which some step makes no affine map of the sources.
@@ -49,9 +61,11 @@ struct MomentTemplate {
     self.target = try lowering.view(of: target)
     self.sources = sources
     steps = GatedFunctions.joined(
-      Array(zip(lowering.draft.steps, lowering.draft.labels)), target: self.target, &lowering)
+      Array(zip(lowering.draft.steps, lowering.draft.labels)), &lowering)
     varying = Set(sources.compactMap(\.view.operand.buffer))
     self.lowering = lowering
+    // Gates that have become functions are read no more.
+    steps = self.steps(for: [self.target.operand.buffer].compactMap { $0 })
     classify()
     guard let place = self.target.operand.buffer, varying.contains(place) else {
       throw CoalitionError(
@@ -94,16 +108,32 @@ struct MomentTemplate {
     }
   }
 
-  /// The labels of steps whose random inputs have moments by a rule that takes them for normal.
-  var approximateLabels: [String] {
-    var labels: [String] = []
+  /// What is taken for the values at steps that are not affine in random ones, in execution order; of several steps with
+  /// a label the coarsest.
+  var approximations: [(label: String, kind: MomentApproximation)] {
+    var found: [(label: String, kind: MomentApproximation)] = []
     for (step, label) in steps {
       guard let output = step.writes?.buffer, random.contains(output),
-        !((step as? any AffineStep)?.isAffine(varies) ?? false), !labels.contains(label)
+        !((step as? any AffineStep)?.isAffine(varies) ?? false)
       else { continue }
-      labels.append(label)
+      let kind = approximation(of: step)
+      if let place = found.firstIndex(where: { $0.label == label }) {
+        if found[place].kind == .normal { found[place].kind = kind }
+      } else {
+        found.append((label, kind))
+      }
     }
-    return labels
+    return found
+  }
+
+  private func approximation(of step: any Step) -> MomentApproximation {
+    switch step {
+    case let step as PointwiseStep where step.function.hasTangentMoments: .tangent
+    case let step as BinaryStep where step.function == .divide && varies(step.right):
+      .reciprocalTangent
+    case let step as SoftmaxStep where !step.isLogarithm: .softmaxOfMean
+    default: .normal
+    }
   }
 
   /// The steps that `buffers` depend on, in order.

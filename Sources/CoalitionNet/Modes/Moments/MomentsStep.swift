@@ -96,13 +96,22 @@ struct MomentSlopeStep: Step {
 }
 
 extension Function {
+  /// Whether its moments are those of the tangent at the mean (csrc/simd/moments.h, "points").
+  var hasTangentMoments: Bool {
+    switch ln_function_id(rawValue: UInt32(id)) {
+    case LN_FUNCTION_log, LN_FUNCTION_sqrt, LN_FUNCTION_reciprocal, LN_FUNCTION_truncate,
+      LN_FUNCTION_stabilize:
+      true
+    default: false
+    }
+  }
+
   /// About how many floating-point operations the moments of one value take: tails of the normal distribution, or a
   /// quadrature.
   fileprivate var momentOperations: Int {
     switch ln_function_id(rawValue: UInt32(id)) {
-    case LN_FUNCTION_identity, LN_FUNCTION_negative, LN_FUNCTION_square, LN_FUNCTION_truncate,
-      LN_FUNCTION_stabilize, LN_FUNCTION_reciprocal, LN_FUNCTION_sqrt, LN_FUNCTION_log:
-      10
+    case _ where hasTangentMoments: 10
+    case LN_FUNCTION_identity, LN_FUNCTION_negative, LN_FUNCTION_square: 10
     case LN_FUNCTION_relu, LN_FUNCTION_leaky_relu, LN_FUNCTION_absolute, LN_FUNCTION_exp: 80
     default: 1000
     }

@@ -34,6 +34,17 @@ package struct OwnChannels: Hashable, Sendable {
       return nil
     }
   }
+
+  /// Positions of the contributions of a part of the players.
+  private static let partSize = 1 << 18
+
+  /// Parts of the players whose contributions at a front of so many positions stay in the cache.
+  func parts(width: Int) -> [Range<Int>] {
+    let size = max(1, Self.partSize / max(width, 1))
+    return stride(from: 0, to: players.count, by: size).map {
+      $0..<min($0 + size, players.count)
+    }
+  }
 }
 
 /// What is made of the contributions.
@@ -42,8 +53,8 @@ enum OwnResult: Hashable {
   case squares
   /// c_g^2 . v for signals v at the front, in the slot of the transposed programs: [player].
   case squareSums
-  /// [player][front]
-  case each
+  /// The contributions of a part of the players, [player][front].
+  case each(Range<Int>)
 }
 
 extension MomentTemplate {
@@ -60,9 +71,6 @@ extension MomentTemplate {
 }
 
 extension MomentMode {
-  /// Positions of the contributions of a part of the players.
-  private static let partSize = 1 << 18
-
   /// From rows of the source.
   func ownDraft(_ own: OwnChannels, _ result: OwnResult) throws(CoalitionError) -> Draft {
     guard let layer = template.ownLayer, let front = template.fronts.first,
@@ -76,8 +84,7 @@ extension MomentMode {
     else {
       throw CoalitionError(.internalFault, "no changes reach the layer", node: front.label)
     }
-    let parts = stride(from: 0, to: own.players.count, by: max(1, Self.partSize / front.count))
-      .map { $0..<min($0 + max(1, Self.partSize / front.count), own.players.count) }
+    let parts = own.parts(width: front.count)
     let channels = layer.geometry.outChannels
     let places = front.count / channels
     func contributions(
@@ -122,15 +129,8 @@ extension MomentMode {
           to: try lowering.sliced(
             values, AxisSlice(axis: 0, first: part.lowerBound, count: part.count)))
       }
-    case .each:
-      let shape = [own.players.count, places, channels]
-      values = View(lowering.buffer(try ValueInfo.checkedCount(shape)), shape: shape)
-      for part in parts {
-        try lowering.copy(
-          try contributions(part, &lowering).transposed([1, 0, 2]),
-          to: try lowering.sliced(
-            values, AxisSlice(axis: 0, first: part.lowerBound, count: part.count)))
-      }
+    case .each(let part):
+      values = try contributions(part, &lowering).transposed([1, 0, 2])
     }
     try lowering.output(front.label, values, slot: 0)
     return lowering.draft.withoutDeadSteps()
