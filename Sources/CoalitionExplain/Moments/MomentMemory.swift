@@ -19,7 +19,7 @@ package struct MomentMemory: Sendable {
   package let byteCount: Int
 
   /// More scores in one program spare a few passes of moments, and make the program longer.
-  private static let mostSeeds = 16
+  package static let mostSeeds = 16
   private static let mostExamples = 1024
   /// Rows that are worth holding, and chunks worth making.
   private static let comfortable = 256 << 20

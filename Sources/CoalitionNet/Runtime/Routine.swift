@@ -12,6 +12,8 @@ package final class Routine: Sendable {
   private let store: ConstantStore
   /// Floating-point operations of one example.
   private let operations: Int
+  /// Of packed constants.
+  let constantByteCount: Int
   private let programs = Mutex<[Int: Program]>([:])
   /// By number of lanes.
   private let arenaByteCounts = Mutex<[Int: Int]>([:])
@@ -22,6 +24,7 @@ package final class Routine: Sendable {
     self.store = store
     arena = ArenaPlan(draft)
     operations = draft.steps.map(\.operations).saturatingSum
+    constantByteCount = draft.constants.map { ConstantBlock.byteCount($0, precision) }.saturatingSum
   }
 
   /// Operations of a call that is over before another thread would have begun it: some 20 microseconds.
@@ -104,14 +107,19 @@ package final class Routine: Sendable {
   func chooseLanes(examples: Int, threads: Int, room: Int = .max) -> Int {
     // The narrow form wastes nothing on a few examples; a tile costs about as much as so many of them.
     if examples <= 8 { return 1 }
-    // Wider tiles use each weight more often, until their values leave the second-level cache.
+    // Wider tiles use each weight more often, until their values leave the second-level cache: a tile costs some four lanes.
+    // But threads wait for the one that has a tile more.
     let comfortable = 1 << 20
+    func cost(_ lanes: Int) -> Double {
+      let tiles = (examples - 1) / lanes + 1
+      return Double((tiles - 1) / threads + 1) * Double(lanes + 4)
+    }
     var lanes = 16
-    for wider in [32, 64] where examples >= wider * threads {
+    for wider in [32, 48, 64] where examples / threads >= wider && cost(wider) <= cost(lanes) {
       if arenaByteCount(lanes: wider) <= comfortable { lanes = wider }
     }
     while lanes > 1, arenaByteCount(lanes: lanes) > room / threads {
-      lanes = lanes > 16 ? lanes / 2 : 1
+      lanes = lanes > 16 ? lanes - 16 : 1
     }
     return lanes
   }
@@ -132,9 +140,5 @@ package final class Routine: Sendable {
     let bytes = Program.arenaByteCount(draft, arena, lanes: lanes, precision: precision)
     arenaByteCounts.withLock { $0[lanes] = bytes }
     return bytes
-  }
-
-  var constantByteCount: Int {
-    draft.constants.reduce(0) { $0 + ConstantBlock.byteCount($1, precision) }
   }
 }

@@ -107,13 +107,17 @@ struct MomentShapley: Sendable {
     try game.momentMemory(plan, method, threads: threads, within: options.run.memoryLimit)
   }
 
-  /// What one pass takes, in plain forward passes.
-  /// - Throws: as `memory`.
+  /// - Throws: `memoryLimit` where not even one example has room.
+  func checkMemory() throws(CoalitionError) {
+    _ = try memory(threads: Plan.threads(options.run.threads))
+  }
+
+  /// What one pass takes, in plain forward passes, where memory is not short.
   func passCost() throws(CoalitionError) -> Double {
     var arithmetic = Double(plan.arithmetic.moments)
     if case .gradient = method {
       // There once for every program, and back from every score.
-      let seeds = try memory(threads: Plan.threads(options.run.threads)).seeds
+      let seeds = MomentMemory.mostSeeds
       let programs = (game.targetCount + seeds - 1) / seeds
       let back = Double(try plan.gradientOperations()) - arithmetic
       arithmetic = Double(programs) * arithmetic + Double(game.targetCount) * back

@@ -30,6 +30,7 @@ struct MomentTrial: Sendable {
     let arithmetic: Double
     do throws(CoalitionError) {
       moments = try MomentShapley(game, options.byMoments(.momentGradient))
+      try moments.checkMemory()
       arithmetic = try moments.passCost() * Double(moments.passes)
     } catch {
       guard [.unsupported, .memoryLimit].contains(error.code) else { throw error }
