@@ -48,6 +48,7 @@ import Testing
     let drawn = try place.result(common + options)
     #expect(drawn.names.contains("error_estimate") && !drawn.names.contains("standard_errors"))
     #expect(drawn.metadata("options", "shrink") == "moment-gradient")
+    #expect(drawn.metadata("result", "stop-reason") == "evaluations")
     #expect(drawn.metadata("options", "moments", "rank") == 4)
     guard case .array(let weights)? = drawn.metadata("result", "sample-weights") else {
       Issue.record("no weights")

@@ -222,6 +222,22 @@ import Testing
     (.gatedTail, "c1"),
   ]) func sumsOfContributions(_ architecture: Architecture, _ name: String) async throws {
     let (graph, builder) = architecture.build()
+    try await expectSums(graph, builder, name)
+  }
+
+  /// A product with the rows of maps that are as wide as there are channels reads one row, not all of an example.
+  @Test func sumsOfRows() async throws {
+    var net = NetBuilder(input: [3, 8, 8])
+    var x = net.relu(net.conv("x", 8, name: "c"))
+    x = net.node(
+      "MatMul", [x, net.constant("rows", [8, 3], -0.6...0.6)], shape: [8, 8, 3], name: "rows")
+    let graph = net.finished(net.dense(net.flatten(net.relu(x)), 5, name: "fc"))
+    try await expectSums(graph, net, "c")
+  }
+
+  private func expectSums(
+    _ graph: Graph, _ builder: NetBuilder, _ name: String
+  ) async throws {
     let coupling = try UnitCoupling(try Model(graph))
     let layer = try coupling.layer(named: name)
     let classes = try await outputs(graph, builder.rows(1)).count

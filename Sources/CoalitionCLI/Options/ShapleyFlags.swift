@@ -155,6 +155,12 @@ struct ShapleyFlags: Sendable {
       throw CoalitionError(
         .usage, "--shrink is for sampled values", found: "--estimator \(estimator.rawValue)")
     }
+    let isShapley = arguments[valueOption] ?? .shapley == .shapley
+    guard isShapley, arguments[interactionsOption] == nil, arguments[shardOption] == nil else {
+      throw CoalitionError(
+        .usage, "--shrink is for Shapley values of a whole run",
+        expected: "no --value, --interactions or --shard")
+    }
     return towards
   }
 

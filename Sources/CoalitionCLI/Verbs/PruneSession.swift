@@ -122,13 +122,17 @@ struct PruneSession {
       expected: "at most \(goal.text(limit))", found: goal.text(found))
   }
 
-  private func repaired(
-    _ graph: Graph, kept: [[Int]]
-  ) async throws(CoalitionError) -> Graph {
+  private func repair(kept: [[Int]]) -> NetworkRepair {
     var repair = NetworkRepair(whole, kept: kept, inputs: subject.inputs)
     repair.plan = subject.plan
     repair.run = subject.execution.options
-    return try await repair.repaired(graph, by: flags.repairs.withoutTraining)
+    return repair
+  }
+
+  private func repaired(
+    _ graph: Graph, kept: [[Int]]
+  ) async throws(CoalitionError) -> Graph {
+    try await repair(kept: kept).repaired(graph, by: flags.repairs.withoutTraining)
   }
 
   private mutating func repair() async throws(CoalitionError) {
@@ -255,17 +259,18 @@ struct PruneSession {
       return ranking.keeping(share, scope: flags.scope, progress: progress, before: removed)
     case .negative: return ranking.negative()
     case .reach(let goal):
-      var limit = limit(goal, progress)
-      if case .parameters = goal {
-        limit -= Double(NetworkRepair.added(to: coupling, by: flags.repairs.withoutTraining))
-      }
+      let limit = limit(goal, progress)
       let repairs = !flags.repairs.withoutTraining.isEmpty
       return try await ranking.reaching(
         goal, limit: limit, scope: flags.scope, examples: examples, latency: latency,
-        inputShapes: subject.arrays.shapes
-      ) { [self] graph, groups async throws(CoalitionError) in
-        repairs ? try await repaired(graph, kept: kept(without: groups)) : graph
-      }
+        inputShapes: subject.arrays.shapes,
+        growth: { [self] graph, groups throws(CoalitionError) in
+          try repair(kept: kept(without: groups))
+            .parametersAdded(to: graph, by: flags.repairs.withoutTraining)
+        },
+        repair: { [self] graph, groups async throws(CoalitionError) in
+          repairs ? try await repaired(graph, kept: kept(without: groups)) : graph
+        })
     }
   }
 

@@ -21,11 +21,17 @@ struct ShapleyForecast {
       ("examples", Numbers.grouped(examples)), ("players", Numbers.grouped(players)),
       ("estimator", run.estimator.rawValue + (run.choice.map { " (\($0))" } ?? "")),
     ]
-    if run.triesMoments {
+    let moments = try run.momentForecast(threads: threads)
+    if let moments {
+      let what =
+        run.triesMoments
+        ? "tried on the first examples, and taken for all where they are no further off than the samples"
+        : "what values are drawn towards"
       rows.append(
         (
           "moments",
-          "tried on the first examples, and taken for all where they are no further off than the samples"
+          "\(what): \(Numbers.grouped(moments.passes)) passes for an example, each of "
+            + "\(Numbers.significant(moments.passCost, 2)) plain forward passes"
         ))
     }
     let limit = run.options.looksAtResults || run.options.seconds != nil ? "at most " : ""
@@ -42,7 +48,7 @@ struct ShapleyForecast {
     rows.append(
       (
         "memory",
-        "\(Numbers.bytes(held + run.sumByteCount)) of \(Numbers.bytes(memoryLimit)) allowed"
+        "\(Numbers.bytes(held + max(run.sumByteCount, moments?.memory ?? 0))) of \(Numbers.bytes(memoryLimit)) allowed"
       ))
     rows.append(("threads", "\(threads)"))
     rows.append(("instruction set", instructionSet.rawValue))

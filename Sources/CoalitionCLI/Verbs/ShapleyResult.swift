@@ -167,11 +167,13 @@ enum ShapleyResult {
     }
     let doubtful = estimate.relativeErrorEstimates.count { $0 > trustedError }
     if estimate.estimator.usesMoments, doubtful > 0 {
-      let worst = Int((100 * (estimate.relativeErrorEstimates.max() ?? 0)).rounded())
+      let worst = Int(min(100 * (estimate.relativeErrorEstimates.max() ?? 0), 1e6).rounded())
+      let advice =
+        estimate.choice == nil ? "sample instead (--estimator auto)" : "give more --evaluations"
       warnings.append(
         "values by moments are not to be trusted for \(doubtful) of "
           + "\(estimate.relativeErrorEstimates.count) explained scores: a small sample says that they are off by up to "
-          + "\(worst) % of their size; sample instead (--estimator auto)")
+          + "\(worst) % of their size; \(advice)")
     }
     if let bias = estimate.bias {
       warnings.append("\(estimate.estimator.rawValue) estimates are biased: \(bias)")

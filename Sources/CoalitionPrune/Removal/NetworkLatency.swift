@@ -16,6 +16,7 @@ public struct NetworkLatency: Sendable {
   private static let turnSeconds = 0.002
   /// How often as many turns are taken where the shortest are not alike, as on a busy machine.
   private static let patience = 8
+  private static let patienceTime = Duration.seconds(1)
   /// How often a network that is to be fast enough is measured.
   static let confirmations = 3
 
@@ -29,7 +30,9 @@ public struct NetworkLatency: Sendable {
     self.init { other throws(CoalitionError) in
       var own = try Subject(model, inputs, plan)
       var smaller = try Subject(other, inputs, plan)
-      for _ in 0..<Self.patience {
+      let clock = ContinuousClock()
+      let start = clock.now
+      for _ in 0..<Self.patience where clock.now - start < Self.patienceTime {
         for _ in 0..<Self.turns {
           try await own.turn(run, seconds: Self.turnSeconds)
           try await smaller.turn(run, seconds: Self.turnSeconds)

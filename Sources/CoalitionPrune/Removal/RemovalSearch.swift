@@ -22,11 +22,13 @@ extension UnitRanking {
   ///   - limit: in parameters, multiply-adds, units of the loss, or as a share of the time of `latency`'s model.
   ///   - examples: for the loss.
   ///   - latency: for the time.
+  ///   - growth: parameters that a network has in the end besides its own, for those that are removed.
   ///   - repair: what is done with a network before its loss is looked at, as it will be in the end.
   /// - Throws: `invalidData`, with the best that can be had, for a limit that cannot be met.
   public func reaching(
     _ goal: RemovalGoal, limit: Double, scope: RemovalScope, examples: LabelledExamples? = nil,
     latency: NetworkLatency? = nil, inputShapes: [String: [Int]] = [:],
+    growth: ((Graph, Set<Int>) throws(CoalitionError) -> Int)? = nil,
     repair: ((Graph, Set<Int>) async throws(CoalitionError) -> Graph)? = nil
   ) async throws(CoalitionError) -> Set<Int> {
     let order = order(scope)
@@ -40,8 +42,11 @@ extension UnitRanking {
       if case .loss = goal, let repair, !groups.isEmpty {
         model = try coupling.model.rebuilt(try await repair(model.graph, groups))
       }
-      let value = try await goal.measure(
+      var value = try await goal.measure(
         model, examples: examples, latency: latency, inputShapes: inputShapes)
+      if case .parameters = goal, let growth, !groups.isEmpty {
+        value += Double(try growth(model.graph, groups))
+      }
       return (groups, value)
     }
     func unreachable(_ best: Double) -> CoalitionError {

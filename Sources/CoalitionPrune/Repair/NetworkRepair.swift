@@ -60,14 +60,19 @@ public struct NetworkRepair: Sendable {
     return graph.withoutDeadNodes()
   }
 
-  /// Parameters that repairs may add to a model at most: biases of layers without.
-  public static func added(to coupling: UnitCoupling, by repairs: Set<Repair>) -> Int {
+  /// Parameters that repairs add to a smaller model at most: biases of layers without, from the first one on that has lost inputs.
+  public func parametersAdded(
+    to smaller: Graph, by repairs: Set<Repair>
+  ) throws(CoalitionError) -> Int {
     guard repairs.contains(.leastSquares) || repairs.contains(.bias) else { return 0 }
-    let graph = coupling.model.graph
-    return coupling.layers.reduce(0) { sum, layer in
-      let node = graph.nodes.first { $0.outputs.first == layer.output }
-      let hasBias = node?.operation != "MatMul" && node?.input(2) != nil
-      return sum + (hasBias ? 0 : layer.unitCount)
+    let coupling = try UnitCoupling(
+      try whole.model.rebuilt(smaller), inputShapes: plan.inputShapes)
+    return movedLayers(coupling).reduce(0) { sum, index in
+      let layer = coupling.layers[index]
+      let node = smaller.nodes.first { $0.outputs.first == layer.output }
+      let bias = node?.operation == "MatMul" ? nil : node?.input(2)
+      let hasBias = bias.map { (smaller.constants[$0]?.count ?? 0) > 1 } ?? false
+      return sum + (hasBias || layer.unitCount == 1 && bias != nil ? 0 : layer.unitCount)
     }
   }
 

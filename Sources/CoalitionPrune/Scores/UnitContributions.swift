@@ -22,7 +22,8 @@ struct UnitContributions: Sendable {
 
   /// Nil where something else than operators on single channels, one convolution without groups or dense layer, constant terms and batch
   /// normalisations lies between the units and the front.
-  init?(_ tail: LayerTail, front: Plan.Value) throws(CoalitionError) {
+  /// - Parameter limit: bytes that weights may take.
+  init?(_ tail: LayerTail, front: Plan.Value, within limit: Int) throws(CoalitionError) {
     let graph = tail.cut.model.graph
     guard tail.axis == 0, let port = graph.inputs.first(where: { $0.name == tail.units }) else {
       return nil
@@ -48,11 +49,18 @@ struct UnitContributions: Sendable {
           return nil
         }
       case "Conv", "Gemm", "MatMul":
+        // Once as they are, once packed.
+        guard let bytes = node.input(1).flatMap({ graph.constants[$0]?.byteCount }),
+          bytes <= limit / 2
+        else { return nil }
         let layer =
           node.operation == "Conv"
           ? isReshaped ? nil : Self.convolution(node, graph.constants, units: tail.unitCount)
           : Self.dense(node, graph.constants, units: tail.unitCount)
-        guard scales == nil, let layer else { return nil }
+        guard scales == nil, let layer, front.count % max(layer.outputs, 1) == 0,
+          // Of a dense layer that reads more than one row of an example, there are several outputs for every unit.
+          node.operation == "Conv" || front.count == layer.outputs
+        else { return nil }
         part.add(layer, to: kept, units: tail.unitCount)
         scales = [Float](repeating: 1, count: layer.outputs)
       case _ where Self.idle.contains(node.operation): break
@@ -73,6 +81,7 @@ struct UnitContributions: Sendable {
     var options = tail.plan.options
     options.outputs = []
     plan = try Plan(try Model(part), options)
+    // One output for each unit and element of the front: a dense layer has read all of an example's elements.
     guard plan.outputs.count == 1, plan.outputs[0].count == tail.unitCount * front.count else {
       return nil
     }

@@ -65,7 +65,10 @@ struct UnitFronts: Sendable {
     for front in fronts {
       games.append(try tail.game(rows, output: front.name, elements: front.count))
     }
-    let grouped = fronts.count == 1 ? try UnitContributions(tail, front: fronts[0]) : nil
+    let grouped =
+      fronts.count == 1
+      ? try UnitContributions(
+        tail, front: fronts[0], within: run.memoryLimit / Self.contributionShare) : nil
     var nobody = Coalitions(playerCount: unitCount)
     nobody.appendEmpty()
     let groupSize = max(1, Self.groupLimit / (2 * perExample.partialValue))

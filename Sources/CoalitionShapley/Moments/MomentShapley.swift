@@ -6,7 +6,7 @@ import CoalitionNet
 
 struct MomentShapley: Sendable {
   let game: MaskedGame
-  let options: ShapleyOptions
+  private(set) var options: ShapleyOptions
   let method: MomentMethod
   let plan: MomentPlan
 
@@ -107,9 +107,15 @@ struct MomentShapley: Sendable {
     try game.momentMemory(plan, method, threads: threads, within: options.run.memoryLimit)
   }
 
+  /// The same in one thread where memory has no room for the arenas of all.
   /// - Throws: `memoryLimit` where not even one example has room.
-  func checkMemory() throws(CoalitionError) {
-    _ = try memory(threads: Plan.threads(options.run.threads))
+  func fittingThreads() throws(CoalitionError) -> MomentShapley {
+    let threads = try Plan.threads(options.run.threads)
+    if (try? memory(threads: threads)) != nil { return self }
+    _ = try memory(threads: 1)
+    var fitting = self
+    fitting.options.run.threads = 1
+    return fitting
   }
 
   /// What one pass takes, in plain forward passes, where memory is not short.

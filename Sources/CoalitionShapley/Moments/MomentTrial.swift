@@ -12,7 +12,7 @@ struct MomentTrial: Sendable {
   /// Examples that are tried.
   private static let few = 4
 
-  private let moments: MomentShapley
+  let moments: MomentShapley
   /// Of one example, for what is sampled of the others: their checks.
   private let budget: Int
   let examples: Range<Int>
@@ -29,8 +29,8 @@ struct MomentTrial: Sendable {
     else { return nil }
     let arithmetic: Double
     do throws(CoalitionError) {
-      moments = try MomentShapley(game, options.byMoments(.momentGradient))
-      try moments.checkMemory()
+      // In one thread where there is no room for more: what is tried does not depend on their number.
+      moments = try MomentShapley(game, options.byMoments(.momentGradient)).fittingThreads()
       arithmetic = try moments.passCost() * Double(moments.passes)
     } catch {
       guard [.unsupported, .memoryLimit].contains(error.code) else { throw error }
@@ -41,10 +41,20 @@ struct MomentTrial: Sendable {
     examples = 0..<min(Self.few, game.exampleCount)
   }
 
-  /// The values by moments of all examples: nil where samples are the more exact.
+  /// The values by moments of all examples: nil where samples are the more exact, and where moments leave the numbers that there are.
   /// - Parameter samples: of the examples that are tried, whose budget is used up.
   func estimate(
     beside samples: ShapleyEstimate, _ ends: [[GameEnds]]
+  ) async throws(CoalitionError) -> ShapleyEstimate? {
+    do throws(CoalitionError) {
+      return try await compared(samples, ends)
+    } catch  where error.code == .notFinite {
+      return nil
+    }
+  }
+
+  private func compared(
+    _ samples: ShapleyEstimate, _ ends: [[GameEnds]]
   ) async throws(CoalitionError) -> ShapleyEstimate? {
     let values = try await moments.values(examples, ends)
     let (players, targets) = (samples.playerCount, samples.targetCount)
@@ -57,7 +67,7 @@ struct MomentTrial: Sendable {
       ($0.0 + $1.momentSquare.squareRoot(), $0.1 + $1.sampled.squareRoot())
     }
     // False for numbers that are not known.
-    guard own <= others else { return nil }
+    guard own <= others, others.isFinite else { return nil }
     var estimate = moments.begun()
     for example in examples {
       let rows = example * targets..<(example + 1) * targets
@@ -66,9 +76,10 @@ struct MomentTrial: Sendable {
         errors: agreements[rows].map { $0.momentSquare.squareRoot() }, ends: ends[example],
         evaluations: samples.evaluations[example], passes: moments.passes)
     }
+    let share = others > 0 ? Int((100 * own / others).rounded()) : 100
     estimate.choice =
-      "where both were tried, its error is at most \(Int((100 * own / max(others, .leastNormalMagnitude)).rounded())) % of that of "
-      + "\(budget) evaluations by \(samples.estimator.rawValue)"
+      "where both were tried, its error is at most \(share) % of that of \(budget) evaluations by "
+      + samples.estimator.rawValue
     try await moments.append(
       examples.upperBound..<moments.game.exampleCount, ends, to: &estimate, atMost: budget)
     return estimate

@@ -4,7 +4,7 @@ import CoalitionBase
 import CoalitionExplain
 
 struct ShrunkValues: Sendable {
-  private let moments: MomentShapley
+  let moments: MomentShapley
 
   /// - Throws: as `MomentShapley.init`, and `usage` for what is not sampled as a whole.
   init(
@@ -23,18 +23,26 @@ struct ShrunkValues: Sendable {
     var own = options.byMoments(estimator)
     // The samples add up.
     own.moments.isProjected = true
-    moments = try MomentShapley(game, own)
+    moments = try MomentShapley(game, own).fittingThreads()
   }
 
   /// Every example and target has a weight of its own. Sums stay, and players that are known to add nothing keep 0.
   func estimate(
     from samples: ShapleyEstimate, _ ends: [[GameEnds]]
   ) async throws(CoalitionError) -> ShapleyEstimate {
-    let others = try await moments.values(0..<samples.exampleCount, ends)
     var estimate = samples
     estimate.errorEstimates = samples.standardErrors
     estimate.momentPasses = moments.passes
-    estimate.bias = "they are drawn towards values by \(moments.options.estimator.rawValue)"
+    let others: [Double]
+    do throws(CoalitionError) {
+      others = try await moments.values(0..<samples.exampleCount, ends)
+    } catch {
+      // Moments may leave the numbers that there are where samples do not.
+      guard error.code == .notFinite else { throw error }
+      estimate.sampleWeights = [Double](
+        repeating: 1, count: samples.exampleCount * samples.targetCount)
+      return estimate
+    }
     let players = samples.playerCount
     for start in stride(from: 0, to: others.count, by: players) {
       let own = start..<start + players
@@ -49,6 +57,10 @@ struct ShrunkValues: Sendable {
         estimate.values[place] = others[place] + weight * (samples.values[place] - others[place])
         estimate.errorEstimates[place] = (error * error + rest).squareRoot()
       }
+    }
+    if estimate.sampleWeights.contains(where: { $0 < 1 }) {
+      let own = "they are drawn towards values by \(moments.options.estimator.rawValue)"
+      estimate.bias = [samples.bias, own].compactMap { $0 }.joined(separator: "; ")
     }
     return estimate
   }

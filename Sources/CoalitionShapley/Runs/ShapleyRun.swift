@@ -65,7 +65,7 @@ public struct ShapleyRun: Sendable {
     estimator = choice.estimator
     self.choice = choice.reason
     scheme = choice.scheme
-    if let shrinkage = resolved.shrinkage {
+    if let shrinkage = resolved.shrinkage, resolved.estimator != .auto || estimator != .exact {
       momentWork = .shrinkage(try ShrunkValues(game, resolved, towards: shrinkage))
     } else if let trial = try MomentTrial(game, resolved, choice) {
       momentWork = .trial(trial)
@@ -134,13 +134,28 @@ public struct ShapleyRun: Sendable {
   private mutating func workOnMoments() async throws(CoalitionError) -> Bool {
     switch momentWork {
     case .trial(let trial) where trial.examples.allSatisfy(progress.isDone(example:)):
-      concluded = try await trial.estimate(beside: estimate, progress.ends)
+      concluded = try await trial.estimate(beside: samplesSoFar, progress.ends)
     case .shrinkage(let shrunk) where progress.isDone:
-      concluded = try await shrunk.estimate(from: estimate, progress.ends)
+      concluded = try await shrunk.estimate(from: samplesSoFar, progress.ends)
     default: return false
     }
     momentWork = nil
     return true
+  }
+
+  /// What work with moments would take: passes for an example, forward passes for one of them, memory; nil where there is none.
+  package func momentForecast(
+    threads: Int
+  ) throws(CoalitionError) -> (passes: Int, passCost: Double, memory: Int)? {
+    let moments =
+      switch momentWork {
+      case .trial(let trial): trial.moments
+      case .shrinkage(let shrunk): shrunk.moments
+      case nil: nil as MomentShapley?
+      }
+    guard let moments else { return nil }
+    let forecast = try moments.forecast(threads: threads)
+    return (forecast.passes, forecast.passCost, forecast.memory)
   }
 
   /// The examples that are worked on; nil when none is left.
@@ -333,6 +348,15 @@ public struct ShapleyRun: Sendable {
   /// The estimate so far: the results of examples that are done, and those of the last look at the others.
   public var estimate: ShapleyEstimate {
     if let concluded { return concluded }
+    var samples = samplesSoFar
+    // What is done with moments may change the values.
+    if momentWork != nil {
+      for example in samples.stops.indices { samples.stops[example] = nil }
+    }
+    return samples
+  }
+
+  private var samplesSoFar: ShapleyEstimate {
     var estimate = ShapleyEstimate(
       playerCount: game.playerCount, targetCount: game.targetCount, estimator: estimator,
       choice: choice, scheme: scheme)
@@ -345,8 +369,7 @@ public struct ShapleyRun: Sendable {
           replicates: result.replicates, interactions: result.interactions,
           interactionErrors: result.interactionErrors)
         look = (outcome, result.samples)
-        // What is done with moments may change the values.
-        stop = momentWork == nil ? result.stop : nil
+        stop = result.stop
       }
       let samples = look?.samples ?? 0
       estimate.append(
