@@ -32,16 +32,16 @@ final class TrainingEngine: OwnEngine {
       labels: Tensor(.int64((0..<rows.shape[0]).map { Int64($0 % classes) })))
   }
 
-  private func trained(
+  private func trainer(
     _ examples: LabelledExamples, epochs: Int, threads: Int
-  ) async throws -> TrainedModel {
+  ) throws -> Trainer {
     var training = TrainingOptions()
     training.optimizer = .sgd(momentum: 0.9)
     training.learningRate = 0.01
     training.batch = batch
     training.epochs = epochs
     training.run = options.run(threads: threads)
-    return try await Trainer(model, examples, training).trained()
+    return try Trainer(model, examples, training)
   }
 
   /// A forward pass, and two as large for the gradients of values and of weights.
@@ -51,7 +51,8 @@ final class TrainingEngine: OwnEngine {
 
   func rate(threads: Int, seconds: Double) async throws -> Double {
     try await unitsPerSecond(seconds) {
-      _ = try await trained(examples, epochs: 1, threads: threads)
+      let trainer = try trainer(examples, epochs: 1, threads: threads)
+      _ = try await trainer.run(try trainer.session(), epoch: 1)
       return Self.batches * batch
     }
   }
@@ -69,8 +70,9 @@ final class TrainingEngine: OwnEngine {
 
   func checkOutputs() async throws -> [Double] {
     let rows = try Examples.check(network.inputShape)
-    let after = try await trained(
-      try Self.labelled(rows, plan), epochs: Self.checkSteps, threads: 1)
+    let after = try await trainer(
+      try Self.labelled(rows, plan), epochs: Self.checkSteps, threads: 1
+    ).trained()
     let results = try await Plan(try Model(after.graph)).run([plan.inputs[0].name: rows])
     return results[plan.outputs[0].name]?.doubles ?? []
   }

@@ -76,6 +76,12 @@ struct ArchitectureLayer: Sendable, Hashable {
       }
     }
 
+    /// `wordCount` for people.
+    var wordsExpected: String {
+      let count = ["nothing", "one word", "two words"][wordCount]
+      return "\(count) behind \(rawValue)"
+    }
+
     /// Words that a number follows.
     var named: [String] {
       switch self {
@@ -109,7 +115,7 @@ struct ArchitectureLayer: Sendable, Hashable {
         throw CoalitionError(
           .usage, "the layer is not written as it should be", node: text,
           expected: kind.named.isEmpty
-            ? "\(kind.wordCount) words behind \(kind.rawValue)"
+            ? kind.wordsExpected
             : kind.named.map { "\($0) N" }.joined(separator: ", "),
           found: "'\(name)'")
       }
@@ -119,7 +125,7 @@ struct ArchitectureLayer: Sendable, Hashable {
     guard own.count == kind.wordCount else {
       throw CoalitionError(
         .usage, "the layer says too little", node: text,
-        expected: "\(kind.wordCount) words behind \(kind.rawValue)", found: "\(own.count)")
+        expected: kind.wordsExpected, found: "\(own.count)")
     }
   }
 

@@ -61,7 +61,8 @@ public struct Teacher: Sendable {
       guard let labels else {
         throw CoalitionError(.usage, "a teacher that shares the targets needs labels")
       }
-      let own = try UnitLabels(labels, examples: examples, scores: count).targets.doubles
+      let own = try UnitLabels(labels, examples: examples, scores: count, for: loss)
+        .targets.doubles
       for place in targets.indices {
         targets[place] = share * targets[place] + (1 - share) * own[place]
       }

@@ -23,7 +23,7 @@ public struct Trainer: Sendable {
   private let base: Graph
   private let payoff: PayoffGraph
   private let exampleCount: Int
-  /// Of the examples, and of those that are measured.
+  /// Over the examples that are measured: those of the validation, or without any those that are trained on.
   private let constantLoss: Double
   private let rows: [String: TrainingRows]
 
@@ -48,12 +48,13 @@ public struct Trainer: Sendable {
     payoff = try PayoffGraph(
       prepared, analysis, output: options.output, loss: options.loss, payoff: .loss)
     let labels = try UnitLabels(
-      examples.labels, examples: exampleCount, scores: payoff.scoreCount)
+      examples.labels, examples: exampleCount, scores: payoff.scoreCount, for: options.loss)
     let constant = ConstantGuess(labels.targets, options.loss)
     // Looked at now, and not after the first epoch.
     if let validation {
       let measured = try UnitLabels(
-        validation.labels, examples: try plan.check(validation.inputs), scores: payoff.scoreCount)
+        validation.labels, examples: try plan.check(validation.inputs), scores: payoff.scoreCount,
+        for: options.loss, name: "validation labels")
       constantLoss = constant.loss(of: measured.targets)
     } else {
       constantLoss = constant.loss(of: labels.targets)
@@ -101,15 +102,17 @@ public struct Trainer: Sendable {
   }
 
   /// Trains.
-  /// - Parameter report: called after each epoch.
-  /// - Throws: `notFinite` when the loss or a weight no longer is and no epoch before had a validation loss,
+  /// - Parameter report: called with the model as it came, and after each epoch.
+  /// - Throws: `notFinite` when the loss or a weight no longer is and no epoch with a validation loss had ended,
   ///   `memoryLimit`, `cancelled` when the task is.
   public func trained(
     report: @Sendable (TrainingEpoch) -> Void = { _ in }
   ) async throws(CoalitionError) -> TrainedModel {
     let session = try session()
-    var history: [TrainingEpoch] = []
-    var best: (epoch: Int, loss: Double, graph: Graph)?
+    let start = try await measureStart()
+    var history = [start]
+    report(start)
+    var best = start.validationLoss.map { (epoch: 0, loss: $0, graph: base) }
     var stoppedEarly = false
     var divergence: CoalitionError?
     for epoch in 1...options.epochs {
@@ -127,7 +130,8 @@ public struct Trainer: Sendable {
           epoch: epoch, loss: loss, validationLoss: measured?.loss,
           validationAccuracy: measured?.accuracy)
       } catch {
-        guard error.code == .notFinite, best != nil else { throw error }
+        if error.code == .cancelled { throw cancelled(in: epoch) }
+        guard error.code == .notFinite, best != nil, epoch > 1 else { throw error }
         divergence = error
         break
       }
@@ -144,18 +148,41 @@ public struct Trainer: Sendable {
       (last, loss) = (best.graph, best.loss)
     } else {
       (last, loss) = (try graph(session), history[history.count - 1].loss)
-      // What batches found may lie behind by an epoch: before a model is called useless it is measured itself.
-      if loss >= constantLoss { loss = try await measure(last, examples).loss }
+      // What batches found may lie behind by an epoch, and dropouts add to it: before a model is called useless or worse
+      // than it came it is measured itself.
+      if loss >= constantLoss || loss > start.loss { loss = try await measure(last, examples).loss }
     }
     return TrainedModel(
       graph: last, history: history,
-      epoch: best?.epoch ?? history.count, stoppedEarly: stoppedEarly, loss: loss,
+      epoch: best?.epoch ?? options.epochs, stoppedEarly: stoppedEarly, loss: loss,
       constantLoss: constantLoss, divergence: divergence,
       parameterCount: session.parameterCount)
   }
 
+  /// The model as it came, as epoch 0.
+  private func measureStart() async throws(CoalitionError) -> TrainingEpoch {
+    do throws(CoalitionError) {
+      var measured: (loss: Double, accuracy: Double?)?
+      if let validation { measured = try await measure(base, validation) }
+      return TrainingEpoch(
+        epoch: 0, loss: try await measure(base, examples).loss, validationLoss: measured?.loss,
+        validationAccuracy: measured?.accuracy)
+    } catch {
+      guard error.code == .cancelled else { throw error }
+      throw cancelled(in: 1)
+    }
+  }
+
+  private func cancelled(in epoch: Int) -> CoalitionError {
+    let place =
+      epoch == 1
+      ? "before epoch 1 of \(options.epochs) had ended"
+      : "after epoch \(epoch - 1) of \(options.epochs)"
+    return CoalitionError(.cancelled, "cancelled \(place)")
+  }
+
   /// One epoch: the mean loss of its examples.
-  private func run(
+  package func run(
     _ session: TrainingSession, epoch: Int
   ) async throws(CoalitionError) -> Double {
     var order = Array(0..<exampleCount)
@@ -192,6 +219,7 @@ public struct Trainer: Sendable {
     return graph
   }
 
+  /// The mean loss and accuracy of a model in the form that it is written in: dropouts drop nothing.
   /// - Throws: `notFinite` when the loss is not.
   private func measure(
     _ graph: Graph, _ measured: LabelledExamples
@@ -206,7 +234,10 @@ public struct Trainer: Sendable {
     let found = try await examples.measure(try model.rebuilt(graph))
     guard found.loss.isFinite else {
       throw CoalitionError(
-        .notFinite, "the loss is no longer finite: a smaller learning rate may help",
+        .notFinite,
+        graph == base
+          ? "the loss is not finite before the first step"
+          : "the loss is no longer finite: a smaller learning rate may help",
         found: "\(found.loss)")
     }
     return found

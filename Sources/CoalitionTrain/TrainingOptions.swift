@@ -57,9 +57,9 @@ public struct TrainingOptions: Sendable {
 
 /// What an epoch brought.
 public struct TrainingEpoch: Sendable, Hashable {
-  /// Counted from 1.
+  /// Counted from 1; 0 is the model as it came, before the first step.
   public let epoch: Int
-  /// The mean over the examples, each as its batch found it.
+  /// The mean over the examples, each as its batch found it; in epoch 0 as the model gives it, without dropouts.
   public let loss: Double
   /// Of the validation examples; nil without any.
   public let validationLoss: Double?
@@ -70,14 +70,18 @@ public struct TrainingEpoch: Sendable, Hashable {
 /// A model that was trained.
 public struct TrainedModel: Sendable {
   public let graph: Graph
+  /// By epoch, from 0 on: the model as it came.
   public let history: [TrainingEpoch]
-  /// The epoch whose weights the graph has: that of the lowest validation loss, or the last one.
+  /// The epoch whose weights the graph has: that of the lowest validation loss, 0 among them, or without validation examples
+  /// the last one.
   public let epoch: Int
   /// Whether training ended because the validation loss did not become lower.
   public let stoppedEarly: Bool
   /// The mean loss of the model as it is: over the validation examples, or without any over those it was trained on, as
-  /// its last epoch's batches found it.
+  /// its last epoch's batches found it, or where that is more than `startLoss` as the model gives it.
   public let loss: Double
+  /// The same of the model as it came.
+  public var startLoss: Double { history[0].validationLoss ?? history[0].loss }
   /// The same of the best scores that do not look at the example: a model that is no better has learned nothing.
   public let constantLoss: Double
   /// What ended training when numbers were no longer finite: the graph is that of an earlier epoch.

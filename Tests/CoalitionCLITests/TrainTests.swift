@@ -31,7 +31,7 @@ import Testing
     #expect(outcome.output.contains("a.onnx: ") && outcome.output.contains("parameters"))
     let history = try Explained(place.path("h.json"))
     let losses = try history.doubles("loss")
-    #expect(losses.count == 30 && losses[29] < losses[0] / 4)
+    #expect(losses.count == 31 && losses[30] < losses[0] / 4)
     #expect(history.metadata("verb") == "train")
     #expect(history.metadata("options", "optimizer") == "adam")
     let again = try coalition(options + ["--output", "b.onnx", "--threads", "1"])
@@ -55,7 +55,7 @@ import Testing
     #expect(outcome.output.isEmpty && outcome.error.isEmpty)
     let history = try Explained(place.path("c.npz"))
     let losses = try history.doubles("validation_loss")
-    #expect(losses.count <= 40 && !losses.isEmpty)
+    #expect(losses.count <= 41 && losses.count > 1)
     let before = try ONNX.read(contentsOf: Digits.model)
     let after = try ONNX.read(contentsOf: place.path("c.onnx"))
     #expect(before.inputs == after.inputs && before.outputs == after.outputs)
@@ -93,7 +93,8 @@ import Testing
       Issue.record("no warnings")
       return
     }
-    #expect(warnings.count == 1)
+    let useless = warnings.compactMap(\.text).filter { $0.contains("no better than the same") }
+    #expect(useless.count == 1)
     let good = try coalition(
       ["train"] + Self.small + Self.data + ["--epochs", "30", "--output", "a.onnx"])
     #expect(good.code == 0 && good.error.isEmpty, "\(good.error)")

@@ -50,7 +50,7 @@ struct Execution: Sendable {
     _ total: Int, _ unit: String,
     _ body: (WorkCount) async throws(CoalitionError) -> Value
   ) async throws(CoalitionError) -> (value: Value, seconds: Double) {
-    let count = WorkCount()
+    let count = WorkCount(total: total)
     return try await reported(total, unit, { count.done }) { () throws(CoalitionError) in
       try await body(count)
     }

@@ -25,9 +25,10 @@ struct TrainFlags: Sendable {
   static let validationOption = Option(
     "validation", "FILE or SHARE",
     "examples that are only measured, or a share of --input that is kept apart for it; the weights of the epoch with "
-      + "their lowest loss are kept", as: .text)
+      + "their lowest loss are kept, those of the model as it came among them", as: .text)
   static let validationLabelsOption = Option(
-    "validation-labels", "FILE", "the labels of a --validation FILE", as: .text)
+    "validation-labels", "FILE",
+    "the labels of a --validation FILE; prune --repair distill needs none", as: .text)
   static let patienceOption = Option(
     "patience", "N", "stops when the validation loss has not fallen for so many epochs",
     as: .integer(1...1_000_000))
@@ -41,10 +42,11 @@ struct TrainFlags: Sendable {
   enum Validation: Sendable {
     case none
     case share(Double)
-    case file(String, labels: String)
+    /// Without labels where a teacher says what they would.
+    case file(String, labels: String?)
 
-    /// - Throws: `usage` for a file without labels, or labels without a file.
-    init(_ arguments: Arguments) throws(CoalitionError) {
+    /// - Throws: `usage` for a file without labels that needs some, or labels without a file.
+    init(_ arguments: Arguments, needsLabels: Bool) throws(CoalitionError) {
       let labels = arguments[validationLabelsOption]
       guard let text = arguments[validationOption] else {
         guard labels == nil else {
@@ -63,12 +65,15 @@ struct TrainFlags: Sendable {
           throw CoalitionError(.usage, "--validation-labels are of a file, not of a share")
         }
         self = .share(share)
-      } else if let labels {
-        self = .file(text, labels: labels)
       } else {
-        throw CoalitionError(
-          .usage, "--validation is a file: give its labels with --validation-labels", node: text)
+        guard labels != nil || !needsLabels else { throw Self.unlabelled(text) }
+        self = .file(text, labels: labels)
       }
+    }
+
+    static func unlabelled(_ path: String) -> CoalitionError {
+      CoalitionError(
+        .usage, "--validation is a file: give its labels with --validation-labels", node: path)
     }
   }
 
@@ -77,7 +82,10 @@ struct TrainFlags: Sendable {
   let validation: Validation
   private let rule: Rule
 
-  init(_ arguments: Arguments, _ runtime: RuntimeOptions) throws(CoalitionError) {
+  /// - Parameter needsLabels: whether examples without labels are of no use.
+  init(
+    _ arguments: Arguments, _ runtime: RuntimeOptions, needsLabels: Bool = true
+  ) throws(CoalitionError) {
     var options = TrainingOptions()
     rule = arguments[Self.optimizerOption] ?? .adam
     let momentum = arguments[Self.momentumOption]
@@ -98,7 +106,7 @@ struct TrainFlags: Sendable {
     options.epochs = arguments[Self.epochsOption] ?? options.epochs
     options.patience = arguments[Self.patienceOption]
     options.seed = runtime.seed
-    validation = try Validation(arguments)
+    validation = try Validation(arguments, needsLabels: needsLabels)
     if options.patience != nil, case .none = validation {
       throw CoalitionError(.usage, "--patience looks at a validation loss: give --validation")
     }
@@ -108,33 +116,43 @@ struct TrainFlags: Sendable {
   /// The files that are read besides the examples.
   var files: [(option: String, path: String)] {
     guard case .file(let path, let labels) = validation else { return [] }
-    return [("--validation", path), ("--validation-labels", labels)]
+    return [("--validation", path)] + (labels.map { [("--validation-labels", $0)] } ?? [])
   }
 
   /// Examples to train on, and those that are only measured.
+  /// - Parameters:
+  ///   - all: with what is trained towards.
+  ///   - labels: of the same examples, what a share of them is measured by; nil: what is trained towards.
+  ///   - model: its inputs.
+  ///   - teacher: gives examples of a file the targets that no labels give.
   func examples(
-    _ inputs: [String: Tensor], _ labels: Tensor, _ arrays: InputArrays, _ model: [Plan.Value],
-    memoryLimit: Int
-  ) throws(CoalitionError) -> (training: LabelledExamples, validation: LabelledExamples?) {
-    let all = LabelledExamples(inputs: inputs, labels: labels)
+    _ all: LabelledExamples, measuredBy labels: Tensor? = nil, _ arrays: InputArrays,
+    _ model: [Plan.Value], memoryLimit: Int,
+    teacher: (([String: Tensor]) async throws(CoalitionError) -> Tensor)? = nil
+  ) async throws(CoalitionError) -> (training: LabelledExamples, validation: LabelledExamples?) {
     switch validation {
     case .none: return (all, nil)
     case .share(let share):
       let (part, rest) = try all.split(share: share, seed: options.seed)
-      return (rest, part)
+      guard let labels else { return (rest, part) }
+      let measured = LabelledExamples(inputs: all.inputs, labels: labels, loss: all.loss)
+      return (rest, try measured.split(share: share, seed: options.seed).part)
     case .file(let path, let labels):
       guard let input = model.first, model.count == 1 else {
         throw CoalitionError(
           .usage, "a model of several inputs takes a share of --input for --validation",
           expected: "--validation SHARE")
       }
-      let rows = try arrays.more(path, of: input, memoryLimit: memoryLimit)
-      return (
-        all,
-        LabelledExamples(
-          inputs: [input.name: rows],
-          labels: try ArrayFile.load(labels, options: .init(memoryLimit: memoryLimit)))
-      )
+      let inputs = [input.name: try arrays.more(path, of: input, memoryLimit: memoryLimit)]
+      let targets: Tensor
+      if let labels {
+        targets = try ArrayFile.load(labels, options: .init(memoryLimit: memoryLimit))
+      } else if let teacher {
+        targets = try await teacher(inputs)
+      } else {
+        throw Validation.unlabelled(path)
+      }
+      return (all, LabelledExamples(inputs: inputs, labels: targets, loss: all.loss))
     }
   }
 
@@ -149,7 +167,9 @@ struct TrainFlags: Sendable {
     case .file(let path, let labels):
       kept = .object([
         "sha256": try FileDigest.of(path, limit: limit).map { .string($0) } ?? .null,
-        "labels-sha256": try FileDigest.of(labels, limit: limit).map { .string($0) } ?? .null,
+        "labels-sha256": try labels.flatMap { labels throws(CoalitionError) in
+          try FileDigest.of(labels, limit: limit)
+        }.map { .string($0) } ?? .null,
       ])
     }
     return [
@@ -160,24 +180,5 @@ struct TrainFlags: Sendable {
       .init("validation", kept),
       .init("patience", options.patience.map { .integer($0) } ?? .null),
     ]
-  }
-}
-
-extension TrainedModel {
-  /// What a user should know of the model.
-  var warnings: [String] {
-    var warnings: [String] = []
-    if let divergence {
-      warnings.append(
-        "training ended in epoch \(history.count + 1), and the weights are those of epoch \(epoch): "
-          + divergence.message)
-    }
-    if loss >= constantLoss {
-      warnings.append(
-        "with a loss of \(Numbers.significant(loss)) the model is no better than the same scores for every example, "
-          + "which have \(Numbers.significant(constantLoss)): another --learning-rate, more --epochs or inputs of another "
-          + "--scale may help")
-    }
-    return warnings
   }
 }

@@ -10,6 +10,9 @@ enum ProgressStyle: String, Sendable, CaseIterable {
   /// A line of JSON each time.
   case json
   case none
+
+  /// What it comes to: nobody watches but at a terminal.
+  var shown: ProgressStyle { self == .auto && !Terminal.isErrorInteractive ? .none : self }
 }
 
 /// Reports how far a run has come, from its start until `stop`. People are not told of short runs.
@@ -22,7 +25,7 @@ struct ProgressReport: Sendable {
   init(
     of total: Int, unit: String, style: ProgressStyle, count: @escaping @Sendable () -> Int
   ) {
-    guard style != .none, style != .auto || Terminal.isErrorInteractive else {
+    guard style.shown != .none else {
       task = nil
       return
     }
@@ -64,7 +67,10 @@ struct ProgressReport: Sendable {
 
 /// What is done of work that is not counted by the engine.
 final class WorkCount: Sendable {
+  let total: Int
   private let count = Mutex(0)
+
+  init(total: Int) { self.total = total }
 
   func add(_ more: Int) { count.withLock { $0 += more } }
   var done: Int { count.withLock { $0 } }

@@ -12,6 +12,11 @@ enum Numbers {
     return text
   }
 
+  /// 1 layer, 1,000 layers.
+  static func counted(_ value: Int, _ noun: String) -> String {
+    "\(grouped(value)) \(noun)\(value == 1 ? "" : "s")"
+  }
+
   /// With so many digits behind the point.
   static func fixed(_ value: Double, _ digits: Int) -> String {
     guard value.isFinite else { return "\(value)" }

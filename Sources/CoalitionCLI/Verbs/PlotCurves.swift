@@ -99,7 +99,7 @@ struct PlotCurves {
     }
   }
 
-  /// A curve per array, over the epochs from 1 on.
+  /// A curve per array, over the epochs from 0, the model as it came, on.
   private static func losses(
     _ names: [String], _ source: PlotSource
   ) throws(CoalitionError) -> [LineChart.Series] {
@@ -108,7 +108,7 @@ struct PlotCurves {
       let losses = try source.row(name, of: "epochs")
       series.append(
         LineChart.Series(
-          name.replacing("_", with: " "), x: losses.indices.map { Double($0 + 1) }, y: losses))
+          name.replacing("_", with: " "), x: losses.indices.map { Double($0) }, y: losses))
     }
     return series
   }

@@ -143,7 +143,7 @@ struct PlotSource {
       return .layers(layers.filter(has))
     }
     let verb = result.metadata["verb"]?.text
-    if verb == "train", has("loss") {
+    if verb == "train" || verb == "prune", has("loss") {
       return .history(["loss", "validation_loss"].filter(has))
     }
     guard let first = numeric.first else {

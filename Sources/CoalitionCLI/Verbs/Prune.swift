@@ -31,7 +31,7 @@ extension Command {
         + "The smaller model is compared with the one in which nobody reads the removed units, on the first 16 examples or "
         + "else on random numbers, before it is written. No layer is emptied; when nothing would be removed, that is an error.",
       "With --input, the report says how far the smaller model agrees with the whole one; with --labels, also the loss and "
-        + "accuracy before and after.",
+        + "accuracy before and after; with --validation, those of the examples that are only measured, too.",
     ]
   ) { arguments throws(CoalitionError) in
     let verb = try PruneVerb(arguments)
@@ -51,8 +51,8 @@ struct PruneVerb {
     runtime = RuntimeOptions(arguments)
     flags = try PruneFlags(arguments, runtime)
     score = try ScoreFlags(arguments, runtime)
-    training = try TrainFlags(arguments, runtime)
     let trains = flags.repairs.training
+    training = try TrainFlags(arguments, runtime, needsLabels: trains != [.distill])
     if trains.isEmpty, let given = TrainFlags.declarations.first(where: arguments.isGiven) {
       throw CoalitionError(.usage, "--\(given.name) is for --repair finetune and distill")
     }
@@ -95,6 +95,7 @@ struct PruneVerb {
         try FileDigest.of(path, limit: runtime.memoryLimit)
       }
       var session = try PruneSession(subject, flags, score, training, labels: labels)
+      try await session.prepareTraining()
       // First, as it finds labels that do not fit.
       let before = try await PruneReport.State(session.whole, session)
       let total = flags.rounds * session.scoredLayers.reduce(0) { $0 + session.units($1) }

@@ -7,30 +7,40 @@ import CoalitionData
 struct PruneReport {
   /// A network at one end of the work.
   struct State {
+    /// Over some examples.
+    typealias Measured = (loss: Double, accuracy: Double?)
+
     let size: NetworkSize
-    let loss: Double?
-    let accuracy: Double?
+    /// Over the examples; nil without labels.
+    let own: Measured?
+    /// Over those that are only measured; nil without any.
+    let validation: Measured?
 
     init(
       _ coupling: UnitCoupling, _ session: PruneSession
     ) async throws(CoalitionError) {
       size = try NetworkSize(
         coupling.model.graph, coupling, inputShapes: session.subject.arrays.shapes)
-      let measured = try await session.examples.asyncMap { examples throws(CoalitionError) in
+      own = try await session.examples.asyncMap { examples throws(CoalitionError) in
         try await examples.measure(coupling.model)
       }
-      (loss, accuracy) = (measured?.loss, measured?.accuracy)
+      validation = try await session.tuning?.validation.asyncMap {
+        examples throws(CoalitionError) in
+        try await examples.measure(coupling.model)
+      }
     }
 
     /// - Parameter seconds: of one example.
     func record(seconds: Double) -> JSONValue {
-      .object([
+      func number(_ value: Double?) -> JSONValue { value.map { .number($0) } ?? .null }
+      return .object([
         .init("units", .integer(size.units.values.reduce(0, +))),
         .init("parameters", .integer(size.parameters)),
         .init("multiply-adds", .integer(size.multiplyAdds)),
         .init("latency-seconds", .number(seconds)),
-        .init("loss", loss.map { .number($0) } ?? .null),
-        .init("accuracy", accuracy.map { .number($0) } ?? .null),
+        .init("loss", number(own?.loss)), .init("accuracy", number(own?.accuracy)),
+        .init("validation-loss", number(validation?.loss)),
+        .init("validation-accuracy", number(validation?.accuracy)),
       ])
     }
   }
@@ -61,6 +71,9 @@ struct PruneReport {
       try await session.model.scores(subject.inputs, of: output, subject.plan, run))
   }
 
+  /// Whether loss, accuracy and agreement are of the examples that repairs were fitted to.
+  private var isFitted: Bool { !session.flags.repairs.isEmpty }
+
   /// - Parameter record: without `result`.
   func file(_ record: ResultRecord) throws(CoalitionError) -> ResultFile {
     var record = record
@@ -85,6 +98,8 @@ struct PruneReport {
         "same-largest-score", agreement?.largestScore.map { .number($0) } ?? .null),
       .init(
         "relative-difference", agreement.map { .number($0.relativeDifference) } ?? .null),
+      .init("after-is-fitted", .bool(isFitted)),
+      .init("training", session.tuning?.trained.map { .object($0.record) } ?? .null),
       .init("difference-from-masked", .number(session.difference)),
       .init("evaluations-per-example", .integer(session.evaluations)),
     ]
@@ -93,6 +108,7 @@ struct PruneReport {
       try result.append(
         "\(ScoreResult.name(layer.name)).kept", Tensor(.int32(units.map { Int32($0) })))
     }
+    try session.tuning?.trained?.appendHistory(to: &result)
     return result
   }
 
@@ -111,13 +127,17 @@ struct PruneReport {
     table.add(
       "time of one example", Numbers.seconds(seconds.own), Numbers.seconds(seconds.other),
       Numbers.fixed(100 * seconds.other / seconds.own, 1) + " %")
-    if let old = before.loss, let new = after.loss {
-      table.add("loss", Numbers.significant(old), Numbers.significant(new))
+    func measured(_ name: String, _ old: State.Measured?, _ new: State.Measured?) {
+      if let old, let new {
+        table.add("\(name)loss", Numbers.significant(old.loss), Numbers.significant(new.loss))
+      }
+      if let old = old?.accuracy, let new = new?.accuracy {
+        table.add(
+          "\(name)accuracy", Numbers.fixed(100 * old, 2) + " %", Numbers.fixed(100 * new, 2) + " %")
+      }
     }
-    if let old = before.accuracy, let new = after.accuracy {
-      table.add(
-        "accuracy", Numbers.fixed(100 * old, 2) + " %", Numbers.fixed(100 * new, 2) + " %")
-    }
+    measured("", before.own, after.own)
+    measured("validation ", before.validation, after.validation)
     if let agreement {
       if let share = agreement.largestScore {
         table.add("same largest score", "", Numbers.fixed(100 * share, 2) + " %")
@@ -125,9 +145,16 @@ struct PruneReport {
       table.add(
         "difference of scores", "", Numbers.fixed(100 * agreement.relativeDifference, 1) + " %")
     }
+    var notes = ""
+    if let trained = session.tuning?.trained {
+      notes += "trained: weights as of epoch \(trained.epoch) of \(trained.history.count - 1)\n"
+    }
+    if isFitted, after.validation == nil {
+      notes += "after: measured on the examples that the repairs were fitted to\n"
+    }
     let name = output.map { "\($0): " } ?? ""
     let repairs = session.flags.repairs.isEmpty ? "" : "before it was repaired, "
-    return table.text
+    return table.text + notes
       + "\(name)\(repairs)equals the masked network to \(Numbers.significant(session.difference, 2)), "
       + "in \(Numbers.seconds(took))\n"
   }

@@ -13,6 +13,8 @@ struct PruneSession {
   private let labels: Tensor?
   /// nil without labels.
   let examples: LabelledExamples?
+  /// nil without a repair that trains.
+  private(set) var tuning: PruneTraining?
   /// What is left.
   private(set) var model: Model
   private(set) var coupling: UnitCoupling
@@ -104,7 +106,7 @@ struct PruneSession {
         expected: "units that can go by these options",
         found: "\(Numbers.grouped(kept.reduce(0) { $0 + $1.count })) units that stay")
     }
-    if !flags.repairs.training.isEmpty { try await train() }
+    try await train(count)
     if !flags.repairs.isEmpty { try await checkGoal() }
   }
 
@@ -140,30 +142,16 @@ struct PruneSession {
     coupling = try UnitCoupling(model, inputShapes: subject.arrays.shapes)
   }
 
-  private mutating func train() async throws(CoalitionError) {
-    var targets = labels
-    if flags.repairs.training.contains(.distill) {
-      let share = flags.repairs.training.contains(.finetune) ? 0.5 : 1
-      targets = try await Teacher(whole.model, share: share).targets(
-        subject.inputs, labels: labels, of: score.options.output, loss: score.options.loss,
-        subject.plan,
-        subject.execution.options)
-    }
-    guard let targets else {
-      throw CoalitionError(.usage, "--repair finetune needs --input and --labels")
-    }
-    var options = training.options
-    options.loss = score.options.loss
-    options.output = score.options.output
-    options.plan = subject.plan
-    options.run = subject.execution.options
-    let examples = try training.examples(
-      subject.inputs, targets, subject.arrays, try Plan(model, subject.plan).inputs,
-      memoryLimit: subject.plan.memoryLimit)
-    let trained = try await Trainer(
-      model, examples.training, validation: examples.validation, options
-    ).trained()
-    warnings += trained.warnings
+  /// Before the work, as it finds examples and labels that do not fit.
+  mutating func prepareTraining() async throws(CoalitionError) {
+    guard !flags.repairs.training.isEmpty else { return }
+    tuning = try await PruneTraining(
+      flags.repairs.training, training, subject, score, labels: labels)
+  }
+
+  private mutating func train(_ count: WorkCount) async throws(CoalitionError) {
+    guard let trained = try await tuning?.train(model, count) else { return }
+    warnings += tuning?.warnings ?? []
     model = try subject.model.rebuilt(trained.graph)
     coupling = try UnitCoupling(model, inputShapes: subject.arrays.shapes)
   }

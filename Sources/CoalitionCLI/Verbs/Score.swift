@@ -141,14 +141,14 @@ struct ScoreVerb {
   ) throws(CoalitionError) {
     let units = scores.reduce(0) { $0 + $1.scores.count }
     let line =
-      "\(flags.options.metric.rawValue) scores of \(Numbers.grouped(units)) units in "
-      + "\(scores.count) layers"
+      "\(flags.options.metric.rawValue) scores of \(Numbers.counted(units, "unit")) in "
+      + Numbers.counted(scores.count, "layer")
     let unmet = scores.filter { $0.stop == .evaluations }.count
     var warnings: [String] = []
     if unmet > 0, flags.options.sampling.looksAtResults {
       let limit = ShapleyOptions.defaultEvaluationsPerPlayer
       warnings.append(
-        "in \(unmet) of \(scores.count) layers the evaluations ended before the errors were small enough: "
+        "in \(unmet) of \(Numbers.counted(scores.count, "layer")) the evaluations ended before the errors were small enough: "
           + "--evaluations, by default \(limit) for each unit")
     }
     for warning in warnings { runtime.warn(warning) }

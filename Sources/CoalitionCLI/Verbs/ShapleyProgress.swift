@@ -14,7 +14,7 @@ struct ShapleyProgress {
   private var isShown = false
 
   init(_ style: ProgressStyle, before: Int) {
-    self.style = style == .auto && !Terminal.isErrorInteractive ? .none : style
+    self.style = style.shown
     interval = style == .plain ? 2 : 0.2
     self.before = before
     start = clock.now

@@ -58,7 +58,9 @@ struct TrainVerb {
     "labels", "FILE", "a class per example [N], or numbers for every score [N, C]", as: .text)
   static let outputOption = Option("output", "FILE", "writes the model, .onnx", as: .text)
   static let historyOption = Option(
-    "history", "FILE", "writes the losses of all epochs as .json or .npz", as: .text)
+    "history", "FILE",
+    "writes the losses of all epochs, and of the model as it came, as .json or .npz",
+    as: .text)
 
   private let arguments: Arguments
   private let runtime: RuntimeOptions
@@ -124,10 +126,13 @@ struct TrainVerb {
     options.plan.inputShapes = arrays.shapes
     options.plan.memoryLimit = max(0, limit - held)
     let plan = try Plan(model, options.plan)
-    let examples = try flags.examples(
-      try arrays.fitted(to: plan.inputs),
-      try ArrayFile.load(labels, options: .init(memoryLimit: max(0, limit - held))), arrays,
-      plan.inputs, memoryLimit: max(0, limit - held))
+    let all = LabelledExamples(
+      inputs: try arrays.fitted(to: plan.inputs),
+      labels: try ArrayFile.load(labels, options: .init(memoryLimit: max(0, limit - held))))
+    // Before a share is kept apart, so that errors speak of the files' shapes and examples.
+    if case .share = flags.validation { _ = try Trainer(model, all, options) }
+    let examples = try await flags.examples(
+      all, arrays, plan.inputs, memoryLimit: max(0, limit - held))
     let execution = try Execution(runtime, held: held)
     options.run = execution.options
     let trainer = try Trainer(
@@ -138,7 +143,7 @@ struct TrainVerb {
       () throws(CoalitionError) in
       try await execution.watched(trainer.totalExamples, "examples") {
         run throws(CoalitionError) in
-        try await trainer.running(run).trained()
+        try await self.trained(trainer.running(run))
       }
     }
     try Signals.check()
@@ -153,6 +158,20 @@ struct TrainVerb {
       try result(trained, record).write(to: history)
     }
     if !runtime.isQuiet { try Terminal.write(text(trained, output, seconds)) }
+  }
+
+  /// Trains, and tells of each epoch.
+  private func trained(_ trainer: Trainer) async throws(CoalitionError) -> TrainedModel {
+    let (epochs, total) = (trainer.options.epochs, trainer.totalExamples)
+    let report = EpochReport(style: runtime.progress, epochs: epochs) {
+      (total / epochs * $0.epoch, total)
+    }
+    do throws(CoalitionError) {
+      return try await trainer.trained { report.tell($0) }
+    } catch {
+      guard error.code == .cancelled else { throw error }
+      throw CoalitionError(.cancelled, "\(error.message), nothing was written")
+    }
   }
 
   /// The model to continue, or a new one as if it had been read.
@@ -187,36 +206,15 @@ struct TrainVerb {
     _ trained: TrainedModel, _ record: ResultRecord
   ) throws(CoalitionError) -> ResultFile {
     var record = record
-    record.result = [
-      .init("parameters", .integer(trained.parameterCount)),
-      .init("epoch", .integer(trained.epoch)),
-      .init("stopped-early", .bool(trained.stoppedEarly)),
-      .init("loss", .number(trained.loss)),
-      .init("constant-loss", .number(trained.constantLoss)),
-    ]
+    record.result = trained.record
     var file = ResultFile(metadata: record.members)
-    try file.append("loss", Tensor(.float64(trained.history.map(\.loss))))
-    let columns = [
-      ("validation_loss", trained.history.compactMap(\.validationLoss)),
-      ("validation_accuracy", trained.history.compactMap(\.validationAccuracy)),
-    ]
-    for (name, numbers) in columns where !numbers.isEmpty {
-      try file.append(name, Tensor(.float64(numbers)))
-    }
+    try trained.appendHistory(to: &file)
     return file
   }
 
   private func text(_ trained: TrainedModel, _ output: String, _ seconds: Double) -> String {
-    var table = Table(
-      ("epoch", .right), ("loss", .right), ("validation loss", .right), ("accuracy", .right))
-    for epoch in trained.history {
-      table.add(
-        "\(epoch.epoch)", Numbers.significant(epoch.loss),
-        epoch.validationLoss.map { Numbers.significant($0) } ?? "",
-        epoch.validationAccuracy.map { Numbers.fixed(100 * $0, 2) + " %" } ?? "")
-    }
     let stop = trained.stoppedEarly ? ", stopped early" : ""
-    return table.text
+    return trained.table
       + "\(output): \(Numbers.grouped(trained.parameterCount)) parameters as of epoch "
       + "\(trained.epoch)\(stop), in \(Numbers.seconds(seconds))\n"
   }
@@ -228,7 +226,7 @@ struct TrainVerb {
       by: 3 * trainer.totalExamples)
     return "parameters: \(Numbers.grouped(size.parameters))\n"
       + "examples: \(Numbers.grouped(trainer.totalExamples / trainer.options.epochs)) in each of "
-      + "\(Numbers.grouped(trainer.options.epochs)) epochs\n"
+      + "\(Numbers.counted(trainer.options.epochs, "epoch"))\n"
       + "multiply-adds: \(overflow ? "very many" : Numbers.metric(work))\n"
   }
 }

@@ -54,7 +54,7 @@ public struct LabelledExamples: Sendable {
       inputs, of: output, afterSoftmax: loss != .crossEntropy, plan, run)
     let (examples, count) = (output.shape[0], output.shape[1])
     if loss == .crossEntropy, count < 2 { throw Loss.noClasses(self.output, found: count) }
-    let labels = try UnitLabels(labels, examples: examples, scores: count)
+    let labels = try UnitLabels(labels, examples: examples, scores: count, for: loss)
     let (scores, targets) = (output.doubles, labels.targets.doubles)
     var sum = 0.0
     var right = 0

@@ -44,22 +44,29 @@ public struct UnitLabels: Sendable {
   ///     single score, [N].
   ///   - examples: how many the inputs hold.
   ///   - scores: C.
+  ///   - loss: what looks at the targets: the cross-entropy takes shares of the classes.
+  ///   - name: what errors call the labels.
   /// - Throws: `shapeMismatch` and `invalidData` for labels that do not fit.
   public init(
-    _ labels: Tensor, examples: Int, scores: Int
+    _ labels: Tensor, examples: Int, scores: Int, for loss: Loss? = nil, name: String = "labels"
   ) throws(CoalitionError) {
     guard let rows = labels.rank == 0 ? 1 : labels.shape.first, rows == examples,
       labels.count == examples || labels.count == examples * scores
     else {
       throw CoalitionError(
-        .shapeMismatch, "the labels do not fit the examples", node: "labels",
+        .shapeMismatch, "the labels do not fit the examples", node: name,
         expected: "[\(examples)] or [\(examples), \(scores)]", found: "\(labels.shape)")
     }
     if let place = labels.firstNonFinite {
-      throw CoalitionError(.notFinite, "a label is not finite", found: "label \(place)")
+      throw CoalitionError(
+        .notFinite, "a label is not finite", node: name, found: "label \(place)")
     }
     if scores > 1, labels.count == examples {
-      classes = try Self.classes(labels, scores: scores)
+      do throws(CoalitionError) {
+        classes = try Self.classes(labels, scores: scores)
+      } catch {
+        throw error.at(name)
+      }
       var numbers = [Float](repeating: 0, count: examples * scores)
       for (example, label) in (classes ?? []).enumerated() {
         numbers[example * scores + label] = 1
@@ -67,7 +74,26 @@ public struct UnitLabels: Sendable {
       targets = try Tensor(shape: [examples, scores], elements: .float32(numbers))
     } else {
       classes = nil
+      if loss == .crossEntropy, scores > 1 { try Self.checkShares(labels, scores, name) }
       targets = try Tensor(shape: [examples, scores], elements: .float64(labels.doubles))
+    }
+  }
+
+  /// - Throws: `invalidData` for an example whose targets are no shares of its classes.
+  private static func checkShares(
+    _ labels: Tensor, _ scores: Int, _ name: String
+  ) throws(CoalitionError) {
+    let numbers = labels.doubles
+    for first in stride(from: 0, to: numbers.count, by: scores) {
+      let shares = numbers[first..<first + scores]
+      let sum = shares.reduce(0, +)
+      let negative = shares.first { $0 < 0 }
+      guard negative != nil || abs(sum - 1) > 1e-3 else { continue }
+      throw CoalitionError(
+        .invalidData,
+        "the labels of example \(first / scores) are no shares of classes, as the cross-entropy takes them",
+        node: name, expected: "numbers from 0 that sum to 1",
+        found: negative.map { "\($0)" } ?? "a sum of \(sum)")
     }
   }
 

@@ -85,7 +85,8 @@ public struct UnitScorer: Sendable {
       throw CoalitionError(
         .usage, "the metric looks at the labels: give some", node: options.metric.rawValue)
     }
-    let known = try UnitLabels(labels, examples: examples, scores: graph.scoreCount)
+    let known = try UnitLabels(
+      labels, examples: examples, scores: graph.scoreCount, for: options.loss)
     guard options.payoff == .loss || isSingle || known.classes != nil else {
       throw CoalitionError(
         .usage, "accuracy and score need the number of a class per example",
