@@ -231,7 +231,8 @@ import Testing
     var x = net.relu(net.conv("x", 8, name: "c"))
     x = net.node(
       "MatMul", [x, net.constant("rows", [8, 3], -0.6...0.6)], shape: [8, 8, 3], name: "rows")
-    let graph = net.finished(net.dense(net.flatten(net.relu(x)), 5, name: "fc"))
+    let output = net.dense(net.flatten(net.relu(x)), 5, name: "fc")
+    let graph = net.finished(output)
     try await expectSums(graph, net, "c")
   }
 

@@ -151,7 +151,7 @@ package final class MomentPlan: Sendable {
     }
   }
 
-  /// Bytes of the packed constants of all programs, which are kept, and of the arenas of the largest, in runs over so many examples.
+  /// Bytes of packed constants and arenas of the largest program, in runs over so many examples.
   /// - Parameter limit: bytes that they may take; the smallest tile may still need more.
   package func programByteCount(
     _ use: Use, examples: Int, threads: Int, within limit: Int
@@ -164,16 +164,15 @@ package final class MomentPlan: Sendable {
     if let own = use.own {
       kinds.append(.own(own, .squares))
       if use.seeds == nil {
-        kinds += parts(of: own).map { .own(own, .each($0)) }
+        kinds += parts(of: own).prefix(1).map { .own(own, .each($0)) }
       } else {
         kinds.append(.own(own, .squareSums))
       }
     }
     kinds.append(use.seeds.map { .gradient(seeds: $0) } ?? .moments)
-    let routines = try kinds.map { kind throws(CoalitionError) in try routine(kind) }
-    let constants = routines.map(\.constantByteCount).saturatingSum
     var most = 0
-    for (kind, routine) in zip(kinds, routines) {
+    for kind in kinds {
+      let routine = try routine(kind)
       let lanes =
         switch kind {
         case .own: 1
@@ -182,12 +181,15 @@ package final class MomentPlan: Sendable {
         default:
           routine.chooseLanes(
             examples: examples, threads: threads,
-            room: max(limit - constants, 0))
+            room: max(limit - routine.constantByteCount, 0))
         }
       let arenas = routine.arenaByteCount(lanes: lanes).multipliedReportingOverflow(by: threads)
-      most = max(most, arenas.overflow ? .max : arenas.partialValue)
+      let bytes = [
+        routine.constantByteCount, arenas.overflow ? .max : arenas.partialValue,
+      ].saturatingSum
+      most = max(most, bytes)
     }
-    return [constants, most].saturatingSum
+    return most
   }
 
   // MARK: In front of the fronts
