@@ -36,23 +36,33 @@ import Testing
     #expect(try Files.read(place.path("wide.npy")) == Files.read(place.path("narrow.npy")))
   }
 
+  /// What a command foresees without a limit, and its results without one and with a share of what it foresees.
+  /// - Parameter bound: of what is foreseen under the limit, as a share.
+  private func wideAndNarrow(
+    _ share: Double, below bound: Double, _ command: ([String]) throws -> Outcome
+  ) throws -> (wide: Double, Explained, Explained) {
+    let wide = try foreseen(try command(["--dry-run"]))
+    let limit = ["--max-memory", "\(Int(wide * share))"]
+    let forecast = try command(limit + ["--dry-run"])
+    #expect(forecast.code == 0, "\(forecast.error)")
+    #expect(try foreseen(forecast) < wide * bound)
+    let whole = try command(["--quiet", "--output", "wide.npz"])
+    let narrow = try command(limit + ["--quiet", "--output", "narrow.npz"])
+    #expect(whole.code == 0 && narrow.code == 0, "\(narrow.error)")
+    return (
+      wide, try Explained(place.path("wide.npz")), try Explained(place.path("narrow.npz"))
+    )
+  }
+
   @Test(
     "A little less than the widest tiles take is enough, a small part of them is not",
     arguments: ["integrated-gradients", "occlusion"])
   func narrowTiles(_ method: String) throws {
     let own = method == "occlusion" ? [] : ["--steps", "200"]
-    func explain(_ options: String...) throws -> Outcome {
+    func explain(_ options: [String]) throws -> Outcome {
       try place.explain("mlp-relu", method, ["--threads", "4"] + own + options)
     }
-    let wide = try foreseen(try explain("--dry-run"))
-    let limit = ["--max-memory", "\(Int(wide * 0.98))"]
-    let forecast = try explain(limit[0], limit[1], "--dry-run")
-    #expect(forecast.code == 0, "\(forecast.error)")
-    #expect(try foreseen(forecast) < wide * 0.98)
-    let whole = try explain("--quiet", "--output", "wide.npz")
-    let narrow = try explain(limit[0], limit[1], "--quiet", "--output", "narrow.npz")
-    #expect(whole.code == 0 && narrow.code == 0, "\(narrow.error)")
-    let (a, b) = (try Explained(place.path("wide.npz")), try Explained(place.path("narrow.npz")))
+    let (wide, a, b) = try wideAndNarrow(0.98, below: 0.98, explain)
     if method == "occlusion" {
       // Programs of deltas are large: where they do not fit, full passes give the same to rounding.
       let (all, few) = (try a.doubles("attributions"), try b.doubles("attributions"))
@@ -60,7 +70,7 @@ import Testing
     } else {
       #expect(try a.tensor("attributions") == b.tensor("attributions"))
     }
-    let refused = try explain("--max-memory", "\(Int(wide / 50))", "--output", "none.npz")
+    let refused = try explain(["--max-memory", "\(Int(wide / 50))", "--output", "none.npz"])
     #expect(refused.code == 69 && refused.error.contains("--max-memory"), "\(refused.error)")
   }
 
@@ -68,22 +78,13 @@ import Testing
     "Values by moments take less where less is allowed, and are refused before anything is made",
     arguments: ["dasp", "moment-gradient"])
   func moments(_ estimator: String) throws {
-    func shapley(_ options: String...) throws -> Outcome {
+    let (wide, a, b) = try wideAndNarrow(0.7, below: 0.71) { options in
       try place.shapley(
         [
           Fixtures.model("mlp-relu"), "--input", Fixtures.input("mlp-relu"), "--players",
           "patch:7x7", "--estimator", estimator, "--checked-players", "0", "--threads", "2",
         ] + options)
     }
-    let wide = try foreseen(try shapley("--dry-run"))
-    let limit = ["--max-memory", "\(Int(wide * 0.7))"]
-    let forecast = try shapley(limit[0], limit[1], "--dry-run")
-    #expect(forecast.code == 0, "\(forecast.error)")
-    #expect(try foreseen(forecast) < wide * 0.71)
-    let whole = try shapley("--quiet", "--output", "wide.npz")
-    let narrow = try shapley(limit[0], limit[1], "--quiet", "--output", "narrow.npz")
-    #expect(whole.code == 0 && narrow.code == 0, "\(narrow.error)")
-    let (a, b) = (try Explained(place.path("wide.npz")), try Explained(place.path("narrow.npz")))
     #expect(try a.tensor("values") == b.tensor("values"))
     for dryRun in [["--dry-run"], ["--output", "none.npz"]] {
       let refused = try place.shapley(

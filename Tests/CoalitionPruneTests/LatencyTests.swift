@@ -38,7 +38,8 @@ import Testing
     // Some 60 % of the units.
     #expect(groups.count > 400 && groups.count < 4090, "\(groups.count)")
     let smaller = try coupling.model.rebuilt(try coupling.removing(groups))
-    let seconds = try await latency.seconds(smaller)
+    // Other tests run meanwhile, so as often as a report of pruning measures.
+    let seconds = try await latency.seconds(smaller, within: 1)
     #expect(seconds.own > 0 && seconds.other > 0 && seconds.other < seconds.own)
   }
 
@@ -94,6 +95,23 @@ import Testing
     let groups = try await ranking().reaching(
       .latency(0.5), limit: 0.5, scope: .layer, latency: waves)
     #expect(groups.count == 4096 - 3000)
+  }
+
+  @Test("A time of the whole network that is too long does not make smaller ones seem fast")
+  func busy() async throws {
+    let count = Mutex(0)
+    let busy = NetworkLatency { other throws(CoalitionError) in
+      let units = other.graph.constants["w2"]?.shape[0] ?? 4096
+      // After the first one, nine measurements of ten see a busy machine.
+      let measured = count.withLock {
+        $0 += 1
+        return $0
+      }
+      return (measured % 10 == 1 ? 1 : 3, Double(units) / 4096)
+    }
+    let groups = try await ranking().reaching(
+      .latency(0.5), limit: 0.5, scope: .layer, latency: busy)
+    #expect(groups.count == 2048)
   }
 
   @Test("A goal that seems to be missed is measured again, and the shortest times count")

@@ -87,7 +87,7 @@ struct PruneReport {
         .object(
           layers.indices.map { layer in
             .init(
-              ScoreResult.name(layers[layer].name),
+              layers[layer].arrayName,
               .object([
                 .init("before", .integer(layers[layer].unitCount)),
                 .init("after", .integer(session.kept[layer].count)),
@@ -106,7 +106,7 @@ struct PruneReport {
     var result = ResultFile(metadata: record.members)
     for (layer, units) in zip(layers, session.kept) {
       try result.append(
-        "\(ScoreResult.name(layer.name)).kept", Tensor(.int32(units.map { Int32($0) })))
+        "\(layer.arrayName).kept", Tensor(.int32(units.map { Int32($0) })))
     }
     try session.tuning?.trained?.appendHistory(to: &result)
     return result

@@ -248,17 +248,19 @@ struct PruneSession {
     case .negative: return ranking.negative()
     case .reach(let goal):
       let limit = limit(goal, progress)
-      let repairs = !flags.repairs.withoutTraining.isEmpty
+      var repair: ((Graph, Set<Int>) async throws(CoalitionError) -> Graph)?
+      if !flags.repairs.withoutTraining.isEmpty {
+        repair = { [self] graph, groups async throws(CoalitionError) in
+          try await repaired(graph, kept: kept(without: groups))
+        }
+      }
       return try await ranking.reaching(
         goal, limit: limit, scope: flags.scope, examples: examples, latency: latency,
         inputShapes: subject.arrays.shapes,
         growth: { [self] graph, groups throws(CoalitionError) in
-          try repair(kept: kept(without: groups))
+          try self.repair(kept: kept(without: groups))
             .parametersAdded(to: graph, by: flags.repairs.withoutTraining)
-        },
-        repair: { [self] graph, groups async throws(CoalitionError) in
-          repairs ? try await repaired(graph, kept: kept(without: groups)) : graph
-        })
+        }, repair: repair)
     }
   }
 

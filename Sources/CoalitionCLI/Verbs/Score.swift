@@ -215,19 +215,13 @@ struct KnownScores: Sendable {
 }
 
 enum ScoreResult {
-  /// Names of arrays do not begin with a slash.
-  static func name(_ layer: String) -> String {
-    let name = layer.drop { $0 == "/" }
-    return name.isEmpty ? layer : String(name)
-  }
-
   static func file(
     _ scores: [LayerScores], _ record: ResultRecord, perExample: Bool
   ) throws(CoalitionError) -> ResultFile {
-    let main = scores.count == 1 ? name(scores[0].layer.name) : nil
+    let main = scores.count == 1 ? scores[0].layer.arrayName : nil
     var result = ResultFile(metadata: record.members, mainArray: main)
     for layer in scores {
-      let name = name(layer.layer.name)
+      let name = layer.layer.arrayName
       try result.append(name, Tensor(.float64(layer.scores)))
       if let error = layer.momentError {
         let errors = [Double](repeating: error, count: layer.scores.count)
@@ -247,7 +241,7 @@ enum ScoreResult {
             elements: .float64(Array(examples.joined()))))
       }
     }
-    try result.append("layers", scores.map { name($0.layer.name) })
+    try result.append("layers", scores.map(\.layer.arrayName))
     return result
   }
 
@@ -276,7 +270,7 @@ enum ScoreResult {
     }
     var scores: [Int: KnownScores] = [:]
     for (place, name) in names.enumerated() {
-      guard let layer = coupling.layers.firstIndex(where: { Self.name($0.name) == name }),
+      guard let layer = coupling.layers.firstIndex(where: { $0.arrayName == name }),
         case .tensor(let values)? = file[name]
       else {
         throw CoalitionError(

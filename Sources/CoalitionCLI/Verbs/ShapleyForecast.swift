@@ -21,7 +21,7 @@ struct ShapleyForecast {
       ("examples", Numbers.grouped(examples)), ("players", Numbers.grouped(players)),
       ("estimator", run.estimator.rawValue + (run.choice.map { " (\($0))" } ?? "")),
     ]
-    let moments = try run.momentForecast(threads: threads)
+    let moments = try run.momentForecast()
     if let moments {
       let what =
         run.triesMoments

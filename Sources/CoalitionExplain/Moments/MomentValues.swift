@@ -26,10 +26,14 @@ struct ScoreWeight {
 }
 
 extension MaskedGame {
-  /// The moment programs of the game's model.
+  /// The moment programs of the game's model, which are made once.
   /// - Throws: as `MomentPlan.init`.
   package func momentPlan(rank: Int) throws(CoalitionError) -> MomentPlan {
-    try masked.plan.momentPlan(target: masked.output.name, sources: players.names, rank: rank)
+    if let known = momentPlans.withLock({ $0[rank] }) { return known }
+    let plan = try masked.plan.momentPlan(
+      target: masked.output.name, sources: players.names, rank: rank)
+    momentPlans.withLock { $0[rank] = plan }
+    return plan
   }
 
   /// The values of the players of some examples: [example][target][player].

@@ -58,6 +58,12 @@ extension HiddenLayer {
 
   private static func bare(_ name: String) -> Substring { name.drop { $0 == "/" } }
 
+  /// The layer's name in files, where names of arrays do not begin with a slash.
+  package var arrayName: String {
+    let name = Self.bare(name)
+    return name.isEmpty ? self.name : String(name)
+  }
+
   /// Where a node keeps its units: nil for nodes that are no layers.
   private struct Place {
     var axis: Int

@@ -71,10 +71,16 @@ public struct NetworkLatency: Sendable {
   }
 
   /// The largest share of several measurements; no more are made when one lies above the limit.
-  func confirmedShare(of other: Model, limit: Double) async throws(CoalitionError) -> Double {
+  /// - Parameter own: the model's shortest time so far: a busy machine makes times longer, and a long one here would make the
+  ///   share of any network small.
+  func confirmedShare(
+    of other: Model, limit: Double, own: inout Double
+  ) async throws(CoalitionError) -> Double {
     var largest = 0.0
     for _ in 0..<Self.confirmations where largest <= limit {
-      largest = max(largest, try await share(of: other))
+      let seconds = try await measure(other)
+      own = min(own, seconds.own)
+      largest = max(largest, seconds.other / own)
     }
     return largest
   }

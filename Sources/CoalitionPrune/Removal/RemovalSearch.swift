@@ -64,7 +64,7 @@ extension UnitRanking {
       return kept
     }
     if case .latency = goal, let latency {
-      return try await reaching(limit, order, latency, removing, unreachable)
+      return try await fastEnough(limit, order, latency, removing, unreachable)
     }
     var (best, high) = (try await measure(count: order.count), order.count)
     guard best.value <= limit else { throw unreachable(best.value) }
@@ -80,14 +80,15 @@ extension UnitRanking {
   /// Times rise and fall with the number of units, as these fill vectors or not, so larger networks are tried before smaller ones: in steps of a
   /// sixteenth of all groups, and from the first of these that is within the bound in halves back towards the one before. What is
   /// taken was within the bound in three measurements in a row.
-  private func reaching(
+  private func fastEnough(
     _ limit: Double, _ order: [Int], _ latency: NetworkLatency,
     _ removing: (Set<Int>) throws(CoalitionError) -> Model,
     _ unreachable: (Double) -> CoalitionError
   ) async throws(CoalitionError) -> Set<Int> {
-    var (best, low) = (Double.infinity, 0)
+    var (best, own, low) = (Double.infinity, Double.infinity, 0)
     func confirmed(_ groups: Set<Int>) async throws(CoalitionError) -> Bool {
-      let share = try await latency.confirmedShare(of: try removing(groups), limit: limit)
+      let share = try await latency.confirmedShare(
+        of: try removing(groups), limit: limit, own: &own)
       best = min(best, share)
       return share <= limit
     }
@@ -102,11 +103,10 @@ extension UnitRanking {
         continue
       }
       var high = count
-      while high - low > 1, step > 0 {
+      while high - low > 1 {
         let middle = (low + high) / 2
         let groups = allowed(order, limit: middle)
-        let isFast = try await confirmed(groups)
-        if isFast { (found, high) = (groups, middle) } else { low = middle }
+        if try await confirmed(groups) { (found, high) = (groups, middle) } else { low = middle }
       }
       return found
     }

@@ -50,14 +50,14 @@ struct UnitContributions: Sendable {
         }
       case "Conv", "Gemm", "MatMul":
         // Once as they are, once packed.
-        guard let bytes = node.input(1).flatMap({ graph.constants[$0]?.byteCount }),
-          bytes <= limit / 2
+        guard scales == nil, let weight = node.input(1).flatMap({ graph.constants[$0] }),
+          weight.byteCount <= limit / 2
         else { return nil }
         let layer =
           node.operation == "Conv"
-          ? isReshaped ? nil : Self.convolution(node, graph.constants, units: tail.unitCount)
-          : Self.dense(node, graph.constants, units: tail.unitCount)
-        guard scales == nil, let layer, front.count % max(layer.outputs, 1) == 0,
+          ? isReshaped ? nil : Self.convolution(node, weight, units: tail.unitCount)
+          : Self.dense(node, weight, units: tail.unitCount)
+        guard let layer,
           // Of a dense layer that reads more than one row of an example, there are several outputs for every unit.
           node.operation == "Conv" || front.count == layer.outputs
         else { return nil }
@@ -96,12 +96,8 @@ struct UnitContributions: Sendable {
     var attributes: [String: Attribute]?
   }
 
-  private static func convolution(
-    _ node: Node, _ constants: [String: Tensor], units: Int
-  ) -> Layer? {
-    guard let weight = node.input(1).flatMap({ constants[$0] }), weight.rank > 2,
-      weight.shape[1] == units
-    else { return nil }
+  private static func convolution(_ node: Node, _ weight: Tensor, units: Int) -> Layer? {
+    guard weight.rank > 2, weight.shape[1] == units else { return nil }
     let taps = weight.shape[2...].reduce(1, *)
     let numbers = weight.floats
     var layer = grouped(units: units, outputs: weight.shape[0], taps: Array(weight.shape[2...])) {
@@ -112,10 +108,8 @@ struct UnitContributions: Sendable {
   }
 
   /// Of all elements of an example.
-  private static func dense(_ node: Node, _ constants: [String: Tensor], units: Int) -> Layer? {
-    guard let weight = node.input(1).flatMap({ constants[$0] }), weight.rank == 2,
-      node.attributes["transA"] ?? .int(0) == .int(0)
-    else { return nil }
+  private static func dense(_ node: Node, _ weight: Tensor, units: Int) -> Layer? {
+    guard weight.rank == 2, node.attributes["transA"] ?? .int(0) == .int(0) else { return nil }
     let isTransposed = node.attributes["transB"] ?? .int(0) != .int(0)
     let (inputs, outputs) =
       isTransposed ? (weight.shape[1], weight.shape[0]) : (weight.shape[0], weight.shape[1])

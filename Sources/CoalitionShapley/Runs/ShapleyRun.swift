@@ -144,9 +144,9 @@ public struct ShapleyRun: Sendable {
   }
 
   /// What work with moments would take: passes for an example, forward passes for one of them, memory; nil where there is none.
-  package func momentForecast(
-    threads: Int
-  ) throws(CoalitionError) -> (passes: Int, passCost: Double, memory: Int)? {
+  package func momentForecast() throws(CoalitionError) -> (
+    passes: Int, passCost: Double, memory: Int
+  )? {
     let moments =
       switch momentWork {
       case .trial(let trial): trial.moments
@@ -154,7 +154,7 @@ public struct ShapleyRun: Sendable {
       case nil: nil as MomentShapley?
       }
     guard let moments else { return nil }
-    let forecast = try moments.forecast(threads: threads)
+    let forecast = try moments.forecast(threads: Plan.threads(moments.options.run.threads))
     return (forecast.passes, forecast.passCost, forecast.memory)
   }
 
