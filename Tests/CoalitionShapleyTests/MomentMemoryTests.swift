@@ -86,7 +86,7 @@ import Testing
         } catch {
           #expect(isRefused && error.code == .memoryLimit, "limit \(limit): \(error)")
         }
-        limit *= 0.8
+        limit *= 0.9
       }
       #expect(limit < 0.6 * Double(ample), "no limit but the largest was enough")
       #expect(groups.count > 2 && groups.contains(1), "examples at a time: \(groups)")

@@ -2,7 +2,7 @@
 //
 //     rows       of some examples (and every row of their baseline), while their values are made
 //     chunk      contributions of some players, or sums of some gradients, on their way
-//     programs   packed constants and the arenas of all threads, of the largest program
+//     programs   packed constants of all programs, and the arenas of all threads, of the largest one
 
 package import CoalitionBase
 package import CoalitionNet
@@ -13,8 +13,8 @@ package struct MomentMemory: Sendable {
   /// Scores that signals are sent back from in one program, behind one pass of moments.
   package let seeds: Int
   let chunkByteCount: Int
-  /// What packed constants and arenas may take.
-  let programLimit: Int
+  /// What the arenas of all threads may take.
+  let arenaLimit: Int
   /// What the run takes of the limit.
   package let byteCount: Int
 
@@ -31,8 +31,9 @@ package struct MomentMemory: Sendable {
     while true {
       let own = needs.ofExample(seeds: seeds)
       let chunk = needs.leastChunk(seeds: seeds)
-      let program = try needs.programs(seeds: seeds, examples: 1, threads, within: 0)
-      let least = [own, chunk, program].saturatingSum
+      let constants = try needs.constants(seeds: seeds)
+      let arenas = try needs.arenas(seeds: seeds, examples: 1, threads, within: 0)
+      let least = [own, chunk, constants, arenas].saturatingSum
       let isComfortable = own <= Self.comfortable && least <= limit / 2
       if seeds > 1, !isComfortable {
         seeds /= 2
@@ -50,16 +51,16 @@ package struct MomentMemory: Sendable {
           needs.exampleCount, Self.mostExamples,
           min(Self.comfortable, own + room / 2) / max(own, 1)))
       let rows = own * examples
-      let left = limit - program - rows
+      let left = limit - constants - arenas - rows
       chunkByteCount = min(
         max(chunk, min(Self.comfortable, left / 2)),
         max(chunk, needs.wholeChunk(seeds: seeds, examples: examples)))
-      programLimit = limit - rows - chunkByteCount
+      arenaLimit = limit - constants - rows - chunkByteCount
       self.seeds = seeds
       byteCount =
         [
-          rows, chunkByteCount,
-          try needs.programs(seeds: seeds, examples: examples, threads, within: programLimit),
+          rows, chunkByteCount, constants,
+          try needs.arenas(seeds: seeds, examples: examples, threads, within: arenaLimit),
         ].saturatingSum
       return
     }
@@ -138,23 +139,31 @@ private struct MomentNeeds {
     return overflow ? .max : bytes
   }
 
-  func programs(
-    seeds: Int, examples: Int, _ threads: Int, within limit: Int
-  ) throws(CoalitionError) -> Int {
+  private func use(seeds: Int) -> MomentPlan.Use {
     var use = MomentPlan.Use(seeds: isGradient ? seeds : nil, ownsElements: false, own: nil)
     switch squares {
     case .elements: use.ownsElements = true
     case .own(let own): use.own = own
     case .classes: break
     }
+    return use
+  }
+
+  func constants(seeds: Int) throws(CoalitionError) -> Int {
+    try plan.constantByteCount(use(seeds: seeds))
+  }
+
+  func arenas(
+    seeds: Int, examples: Int, _ threads: Int, within limit: Int
+  ) throws(CoalitionError) -> Int {
     // Coalitions of dasp come in any number.
     let passes: Int
     switch method {
     case .sizes: passes = 1 << 14
     case .gradient(let nodes): passes = nodes
     }
-    return try plan.programByteCount(
-      use, examples: examples * baselines * passes, threads: threads, within: limit)
+    return try plan.arenaByteCount(
+      use(seeds: seeds), examples: examples * baselines * passes, threads: threads, within: limit)
   }
 }
 

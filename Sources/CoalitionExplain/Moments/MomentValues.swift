@@ -42,7 +42,7 @@ extension MaskedGame {
     _ run: RunOptions
   ) async throws(CoalitionError) -> [Double] {
     var run = run
-    run.memoryLimit = memory.programLimit
+    run.memoryLimit = memory.arenaLimit
     let subjects = try await MomentSubjects(self, plan, examples: examples, memory, run)
     let players = players.playerCount
     let values =

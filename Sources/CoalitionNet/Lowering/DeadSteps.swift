@@ -19,7 +19,7 @@ extension Draft {
     draft.labels = kept.reversed().map { labels[$0] }
     let used = Set(draft.steps.flatMap(\.reads).map(\.space))
     for index in constants.indices where !used.contains(.constant(index)) {
-      draft.constants[index] = ConstantSource(tensor: Tensor(.float32([0])), layout: .rowMajor)
+      draft.constants[index] = ConstantSource(HostView(Tensor(.float32([0]))))
     }
     return draft
   }

@@ -4,7 +4,7 @@ import CoalitionBase
 
 /// A tensor seen through a strided view. Used to fold movement of constants and to bring weights into the order that
 /// a step wants.
-struct HostView {
+struct HostView: Sendable {
   private let elements: Tensor.Elements
   private var view: View
 
@@ -19,6 +19,7 @@ struct HostView {
   }
 
   var shape: [Int] { view.shape }
+  var count: Int { view.count }
 
   func transposed(_ permutation: [Int]) -> HostView {
     HostView(elements, view.transposed(permutation))
@@ -68,7 +69,7 @@ struct HostView {
     return try split.transposed(permutation).reshaped(to: self.shape)
   }
 
-  /// A row-major tensor of the elements.
+  /// A row-major tensor of the elements: no copy where they are seen as they are.
   func materialised() -> Tensor {
     let shape = shape
     let result: Tensor.Elements
@@ -88,6 +89,7 @@ struct HostView {
     let digits = View.merge(view.digits)
     if digits.isEmpty { return [values[view.operand.offset]] }
     let inner = digits[digits.count - 1]
+    if digits.count == 1, inner.stride == 1, inner.size == values.count { return values }
     let outer = digits.dropLast()
     var result: [Element] = []
     result.reserveCapacity(view.count)

@@ -122,7 +122,11 @@ package struct Lowering {
   mutating func constant(
     _ tensor: Tensor, layout: ConstantSource.Layout = .rowMajor, name: ConstantSource.Name? = nil
   ) -> Operand {
-    draft.constants.append(ConstantSource(tensor: tensor, layout: layout, name: name))
+    constant(ConstantSource(HostView(tensor), layout: layout, name: name))
+  }
+
+  mutating func constant(_ source: ConstantSource) -> Operand {
+    draft.constants.append(source)
     return Operand(space: .constant(draft.constants.count - 1))
   }
 

@@ -85,10 +85,57 @@ struct ConstantSource: Sendable {
     var form = ""
   }
 
-  var tensor: Tensor
-  var layout: Layout
+  /// What the numbers are read from, and what is done to them one after the other. They are made when a block is filled: drafts
+  /// hold no copies of weights.
+  private let view: HostView
+  private var lenses: [Lens] = []
+  private(set) var layout: Layout
   /// Lets programs of one model share the block; nil: a block of this program alone.
-  var name: Name?
+  private(set) var name: Name?
+
+  init(_ view: HostView, layout: Layout = .rowMajor, name: Name? = nil) {
+    (self.view, self.layout, self.name) = (view, layout, name)
+  }
+
+  var count: Int { view.count }
+
+  /// The numbers, in at least the digits of a precision.
+  func tensor(_ precision: Precision = .double) -> Tensor {
+    let tensor = view.materialised()
+    if lenses.isEmpty { return tensor }
+    func seen(_ number: Double) -> Double { lenses.reduce(number) { $1($0) } }
+    if precision == .single, case .float32(let numbers) = tensor.elements {
+      return Tensor(filling: tensor.shape, with: .float32(numbers.map { Float(seen(Double($0))) }))
+    }
+    return Tensor(filling: tensor.shape, with: .float64(tensor.doubles.map(seen)))
+  }
+
+  /// The same numbers in another layout.
+  func laidOut(_ layout: Layout) -> ConstantSource {
+    var source = self
+    source.layout = layout
+    return source
+  }
+
+  /// With a lens applied to every number.
+  func seen(through lens: Lens) -> ConstantSource {
+    if lens == .identity { return self }
+    var source = self
+    source.lenses.append(lens)
+    source.name?.form += " \(lens)"
+    return source
+  }
+
+  /// In another order, or some of them.
+  /// - Parameter form: says which, for the name.
+  func moved(
+    _ form: String, layout: Layout, _ move: (HostView) throws(CoalitionError) -> HostView
+  ) throws(CoalitionError) -> ConstantSource {
+    var source = ConstantSource(try move(view), layout: layout, name: name)
+    source.lenses = lenses
+    source.name?.form += " \(form)"
+    return source
+  }
 }
 
 /// A program whose buffers have sizes but no places yet.

@@ -71,8 +71,9 @@ struct Convolution: Operator {
     let shape = try lowering.outputInfo().shape
     let order = channelsLast(rank: shape.count)
     let input = try lowering.lanes(0, inOrder: order)
+    let weights = try lowering.constantInput(1)
     let output = try lowering.convolve(
-      geometry, input: input.operand, weights: try lowering.constantInput(1),
+      geometry, input: input.operand, weights: (HostView(weights.tensor), weights.name),
       bias: lowering.node(hasInput: 2) ? try lowering.constantInput(2) : nil)
     lowering.set(View(output, shape: shape, order: order))
   }
@@ -196,14 +197,15 @@ extension Lowering {
   /// Adds a convolution step with the current fusion and returns its output, [N][OH][OW][O], pooled if so fused.
   mutating func convolve(
     _ geometry: ConvolutionGeometry, input: Operand,
-    weights: (tensor: Tensor, name: ConstantSource.Name?),
+    weights: (view: HostView, name: ConstantSource.Name?),
     bias: (tensor: Tensor, name: ConstantSource.Name?)?
   ) throws(CoalitionError) -> Operand {
     var geometry = geometry
     geometry.isDirect = convolvesDirectly
     return try convolve(
       geometry, input: input,
-      weights: constant(weights.tensor, layout: .convolution(geometry), name: weights.name),
+      weights: constant(
+        ConstantSource(weights.view, layout: .convolution(geometry), name: weights.name)),
       bias: bias.map { constant($0.tensor, name: $0.name) })
   }
 

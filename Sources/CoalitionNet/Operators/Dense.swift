@@ -209,9 +209,9 @@ struct MatMul: Operator {
       } else {
         let matrix = weights.element(index)  // [inner, columns] or [rows, inner]
         block = lowering.constant(
-          (constantRight ? matrix.transposed([1, 0]) : matrix).materialised(),
-          layout: .convolution(geometry),
-          name: name.flatMap { lowering.name(of: $0, form: "matrix \(place)") })
+          ConstantSource(
+            constantRight ? matrix.transposed([1, 0]) : matrix, layout: .convolution(geometry),
+            name: name.flatMap { lowering.name(of: $0, form: "matrix \(place)") }))
         blocks[place] = block
       }
       try lowering.denseRows(

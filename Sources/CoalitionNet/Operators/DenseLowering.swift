@@ -44,10 +44,10 @@ extension Lowering {
       throw CoalitionError(
         .internalFault, "a row-major copy has gaps", node: self.inputs.node.label)
     }
-    var ordered = try oriented.inDigitOrder(axis: 1, features).materialised()
+    var ordered = try oriented.inDigitOrder(axis: 1, features)
     if scale != 1 {
-      ordered = try Tensor(
-        shape: ordered.shape, elements: .float64(ordered.doubles.map { $0 * scale }))
+      let scaled = ordered.materialised().doubles.map { $0 * scale }
+      ordered = HostView(try Tensor(shape: ordered.shape, elements: .float64(scaled)))
     }
     let shared = name.flatMap {
       self.name(

@@ -18,7 +18,7 @@ final class ConstantBlock: Sendable {
 
   init(_ source: ConstantSource, _ precision: Precision) throws(CoalitionError) {
     memory = try AlignedMemory(byteCount: Self.byteCount(source, precision), zeroed: true)
-    let tensor = source.tensor
+    let tensor = source.tensor(precision)
     switch precision {
     case .single:
       fill(source, tensor.floats, ln_conv_pack_float32, ln_conv_pack_plain_float32)
@@ -29,7 +29,7 @@ final class ConstantBlock: Sendable {
 
   static func byteCount(_ source: ConstantSource, _ precision: Precision) -> Int {
     switch source.layout {
-    case .rowMajor: return source.tensor.count * precision.byteCount
+    case .rowMajor: return source.count * precision.byteCount
     case .convolution(let geometry):
       var shape = geometry.encoded
       return ln_conv_packed_count(&shape) * precision.byteCount
@@ -71,6 +71,12 @@ final class ConstantStore: Sendable {
     var name: ConstantSource.Name
     var layout: ConstantSource.Layout
     var precision: Precision
+
+    /// Nil for a block of one program alone.
+    init?(_ source: ConstantSource, _ precision: Precision) {
+      guard let name = source.name else { return nil }
+      (self.name, layout, self.precision) = (name, source.layout, precision)
+    }
   }
 
   private struct Entry { weak var block: ConstantBlock? }
@@ -80,8 +86,7 @@ final class ConstantStore: Sendable {
   func block(_ source: ConstantSource, _ precision: Precision) throws(CoalitionError)
     -> ConstantBlock
   {
-    guard let name = source.name else { return try ConstantBlock(source, precision) }
-    let key = Key(name: name, layout: source.layout, precision: precision)
+    guard let key = Key(source, precision) else { return try ConstantBlock(source, precision) }
     if let block = entries.withLock({ $0[key]?.block }) { return block }
     let block = try ConstantBlock(source, precision)
     return entries.withLock { entries in

@@ -117,16 +117,15 @@ extension MomentPlan {
 
   /// Lanes of a run of gradients. Results are the same for every choice.
   /// - Parameters:
-  ///   - limit: bytes of packed constants and arenas.
+  ///   - limit: bytes of the arenas of all threads.
   ///   - hasRoom: whether there is memory for the sums of 16 examples.
   func gradientLanes(
     _ routine: Routine, examples: Int, threads: Int, within limit: Int,
     largestTile: Int = MomentPlan.largestTile, hasRoom: Bool = true
   ) -> Int {
-    let room = limit - routine.constantByteCount
     let tile = routine.arenaByteCount(lanes: 16)
-    guard hasRoom, tile <= largestTile, tile <= room / threads else { return 1 }
-    return max(16, routine.chooseLanes(examples: examples, threads: threads, room: room))
+    guard hasRoom, tile <= largestTile, tile <= limit / threads else { return 1 }
+    return max(16, routine.chooseLanes(examples: examples, threads: threads, room: limit))
   }
 
   package static var largestTile: Int { 256 << 20 }

@@ -9,8 +9,8 @@ import Synchronization
 /// The moment programs of a model at one rank. Immutable and safe to share; programs are made when they are first
 /// needed.
 ///
-/// The memory limit of its runs is that of packed constants and arenas alone: rows and results lie beside each other in runs
-/// of several calls, and who makes these counts them (CoalitionExplain, MomentMemory).
+/// The memory limit of its runs is that of arenas alone: packed constants of all programs, rows and results lie beside each other in
+/// runs of several calls, and who makes these counts them (CoalitionExplain, MomentMemory).
 package final class MomentPlan: Sendable {
   package let model: Model
   package let precision: Precision
@@ -112,7 +112,9 @@ package final class MomentPlan: Sendable {
     _ routine: Routine, _ call: ProgramCall, _ options: RunOptions
   ) async throws(CoalitionError) -> [Tensor.Elements] {
     var options = options
-    options.memoryLimit = [options.memoryLimit, call.byteCount].saturatingSum
+    options.memoryLimit = [
+      options.memoryLimit, routine.constantByteCount, call.byteCount,
+    ].saturatingSum
     do throws(CoalitionError) {
       return try await routine.run(call, options)
     } catch  where error.code == .notFinite {
@@ -151,11 +153,8 @@ package final class MomentPlan: Sendable {
     }
   }
 
-  /// Bytes of packed constants and arenas of the largest program, in runs over so many examples.
-  /// - Parameter limit: bytes that they may take; the smallest tile may still need more.
-  package func programByteCount(
-    _ use: Use, examples: Int, threads: Int, within limit: Int
-  ) throws(CoalitionError) -> Int {
+  /// What the programs of a use need.
+  private func kinds(_ use: Use) -> [Kind] {
     var kinds: [Kind] = [.values, .changes]
     if use.seeds != nil || rank > 0 { kinds.append(.transposedChanges) }
     if use.ownsElements {
@@ -170,8 +169,25 @@ package final class MomentPlan: Sendable {
       }
     }
     kinds.append(use.seeds.map { .gradient(seeds: $0) } ?? .moments)
+    return kinds
+  }
+
+  /// Bytes of the packed constants of all programs of a use, and of the numbers of the largest one while it is packed.
+  package func constantByteCount(_ use: Use) throws(CoalitionError) -> Int {
+    // That of moments is made with the plan.
+    var routines = [try routine(.moments)]
+    for kind in kinds(use) where kind != .moments { routines.append(try routine(kind)) }
+    let packing = routines.flatMap(\.draft.constants).map(\.count).max() ?? 0
+    return [Routine.constantByteCount(of: routines), 2 * packing * precision.byteCount].saturatingSum
+  }
+
+  /// Bytes of the arenas of all threads, of the program that has the largest, in runs over so many examples.
+  /// - Parameter limit: bytes that they may take; the smallest tile may still need more.
+  package func arenaByteCount(
+    _ use: Use, examples: Int, threads: Int, within limit: Int
+  ) throws(CoalitionError) -> Int {
     var most = 0
-    for kind in kinds {
+    for kind in kinds(use) {
       let routine = try routine(kind)
       let lanes =
         switch kind {
@@ -179,15 +195,11 @@ package final class MomentPlan: Sendable {
         case .gradient:
           gradientLanes(routine, examples: examples, threads: threads, within: limit)
         default:
-          routine.chooseLanes(
-            examples: examples, threads: threads,
-            room: max(limit - routine.constantByteCount, 0))
+          routine.chooseLanes(examples: examples, threads: threads, room: limit)
         }
-      let arenas = routine.arenaByteCount(lanes: lanes).multipliedReportingOverflow(by: threads)
-      let bytes = [
-        routine.constantByteCount, arenas.overflow ? .max : arenas.partialValue,
-      ].saturatingSum
-      most = max(most, bytes)
+      let (bytes, overflow) = routine.arenaByteCount(lanes: lanes).multipliedReportingOverflow(
+        by: threads)
+      most = max(most, overflow ? .max : bytes)
     }
     return most
   }

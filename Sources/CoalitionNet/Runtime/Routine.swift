@@ -24,7 +24,25 @@ package final class Routine: Sendable {
     self.store = store
     arena = ArenaPlan(draft)
     operations = draft.steps.map(\.operations).saturatingSum
-    constantByteCount = draft.constants.map { ConstantBlock.byteCount($0, precision) }.saturatingSum
+    constantByteCount = Self.constantByteCount(of: draft.constants, precision)
+  }
+
+  /// Bytes of the packed constants of some routines of a model.
+  static func constantByteCount(of routines: [Routine]) -> Int {
+    guard let first = routines.first else { return 0 }
+    return constantByteCount(of: routines.flatMap(\.draft.constants), first.precision)
+  }
+
+  /// Blocks that are shared count once.
+  private static func constantByteCount(
+    of constants: [ConstantSource], _ precision: Precision
+  ) -> Int {
+    var known = Set<ConstantStore.Key>()
+    return constants.map { source in
+      let key = ConstantStore.Key(source, precision)
+      guard key.map({ known.insert($0).inserted }) ?? true else { return 0 }
+      return ConstantBlock.byteCount(source, precision)
+    }.saturatingSum
   }
 
   /// Operations of a call that is over before another thread would have begun it: some 20 microseconds.

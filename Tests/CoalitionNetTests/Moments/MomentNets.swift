@@ -72,6 +72,15 @@ struct MomentNet: Sendable, CustomStringConvertible {
         pad: 1)
       return (front, net.dense(net.add("Flatten", second), 20, 3))
     },
+    MomentNet("max pools of what does not increase, or not alike", [2, 5, 5], tolerance: 2e-3) {
+      net, x in
+      let front = net.convolution(x, 2, 3, 2)
+      let first = net.pool(net.net.add("LeakyRelu", [front], ["alpha": .float(-0.4)]))
+      let (a, b) = (net.convolution(first, 3, 2, 1), net.convolution(first, 3, 2, 1))
+      let both = net.net.add(
+        "Concat", [net.add("Relu", a), net.add("Tanh", b)], ["axis": .int(1)])
+      return (front, net.dense(net.add("Flatten", net.pool(both)), 4, 2))
+    },
     MomentNet("strided, grouped, average pools", [4, 9, 7]) { net, x in
       let front = net.convolution(x, 4, 6, 3, stride: 2, pad: 1, groups: 2)
       let first = net.add("Relu", front)

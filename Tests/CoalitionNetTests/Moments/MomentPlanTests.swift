@@ -7,7 +7,7 @@ import Testing
 @testable import CoalitionNet
 
 @Suite struct MomentPlanTests {
-  private static func options() -> PlanOptions {
+  static func options() -> PlanOptions {
     var options = PlanOptions()
     options.precision = .double
     return options
@@ -160,7 +160,7 @@ import Testing
     }
   }
 
-  private static func plan(_ players: Players, _ options: PlanOptions) throws -> MomentPlan {
+  static func plan(_ players: Players, _ options: PlanOptions) throws -> MomentPlan {
     try MomentPlan(
       Model(players.net.graph), target: players.net.graph.outputs[0].name,
       rank: players.directions.count, options)
@@ -253,7 +253,7 @@ import Testing
             * zip(own, l).reduce(0) { $0 + $1.0 * $1.1 }
         }
       }
-      let step = 1e-3
+      let step = 2e-3
       var low = [Double](repeating: t, count: players.count)
       var high = low
       low[player] -= step
@@ -292,17 +292,17 @@ import Testing
     let wide = try await plan.gradients(work, summation, seeds: seeds, RunOptions())[0]
     #expect(wide.mean[0].shape[0] == 2 && wide.factors[0].doubles.contains { $0 != 0 })
     let bytes = plan.gradientByteCount(seeds: 1)
-    let program = try plan.programByteCount(
+    let arenas = try plan.arenaByteCount(
       .init(seeds: 1, ownsElements: false, own: nil), examples: count, threads: 2, within: 0)
-    // Lanes and threads; bytes of a tile, of sums, and of programs.
-    let runs: [(Int?, Int, tile: Int, sums: Int, programs: Int)] = [
+    // Lanes and threads; bytes of a tile, of sums, and of arenas.
+    let runs: [(Int?, Int, tile: Int, sums: Int, arenas: Int)] = [
       (nil, 1, 0, .max, .max), (1, 3, .max, 0, .max), (16, 2, .max, .max, .max),
       (32, 2, .max, 0, .max), (nil, 2, .max, 3 * bytes, .max), (nil, 2, .max, 0, .max),
-      (nil, 2, .max, .max, program), (nil, 2, .max, 5 * bytes, program),
+      (nil, 2, .max, .max, arenas), (nil, 2, .max, 5 * bytes, arenas),
     ]
-    for (lanes, threads, tile, sums, programs) in runs {
+    for (lanes, threads, tile, sums, arenas) in runs {
       var run = RunOptions()
-      (run.lanes, run.threads, run.memoryLimit) = (lanes, threads, programs)
+      (run.lanes, run.threads, run.memoryLimit) = (lanes, threads, arenas)
       let found = try await plan.gradients(
         work, summation, seeds: seeds, largestTile: tile, sumLimit: sums, run)[0]
       for (own, other) in zip(
@@ -312,7 +312,7 @@ import Testing
       }
     }
     var run = RunOptions()
-    (run.threads, run.memoryLimit) = (2, program - 1)
+    (run.threads, run.memoryLimit) = (2, arenas - 1)
     await #expect(throws: CoalitionError.self) {
       try await plan.gradients(work, summation, seeds: seeds, run)
     }

@@ -71,7 +71,7 @@ struct MomentReference {
       return
     }
     switch node.operation {
-    case "MaxPool": random[output] = maxPool(node)
+    case "MaxPool": random[output] = maxima(node)
     case "Softmax": random[output] = softmax(node)
     case "LogSoftmax": random[output] = logSoftmax(node)
     case "Mul" where node.inputs[0] == node.inputs[1]:
@@ -88,7 +88,8 @@ struct MomentReference {
       random[output] = selection(node)
     case "Mul": random[output] = affine(node, names)
     case _ where Self.affine.contains(node.operation): random[output] = affine(node, names)
-    default: random[output] = function(node)
+    default:
+      if let source = random[node.inputs[0]] { random[output] = function(node, of: source) }
     }
   }
 
@@ -125,8 +126,7 @@ struct MomentReference {
   }
 
   /// E f, Var f and E f' of a normal variable by 8,001 points.
-  private func function(_ node: Node) -> RandomGrid {
-    guard let source = random[node.inputs[0]] else { preconditionFailure("\(node.operation)") }
+  private func function(_ node: Node, of source: RandomGrid) -> RandomGrid {
     let points = 8001
     let total = source.total
     var result = source
@@ -298,9 +298,21 @@ struct MomentReference {
     return result
   }
 
-  /// Windows of [N, C, H, W], folded row by row.
-  private func maxPool(_ node: Node) -> RandomGrid {
+  private static let increasing: Set<String> = ["Relu", "Sigmoid", "Tanh"]
+
+  /// Of an increasing function, the function of the maxima.
+  private func maxima(_ node: Node) -> RandomGrid {
+    if let inner = graph.nodes.first(where: { $0.outputs[0] == node.inputs[0] }),
+      Self.increasing.contains(inner.operation), let argument = random[inner.inputs[0]]
+    {
+      return function(inner, of: maxPool(node, of: argument))
+    }
     guard let source = random[node.inputs[0]] else { preconditionFailure("max pool") }
+    return maxPool(node, of: source)
+  }
+
+  /// Windows of [N, C, H, W], folded row by row.
+  private func maxPool(_ node: Node, of source: RandomGrid) -> RandomGrid {
     let call = Reference.Call(node: node, opset: graph.opsets[""] ?? 0, inputs: [source.mean])
     let shape = call.outputs()[0].shape
     let kernel = call.ints("kernel_shape") ?? []

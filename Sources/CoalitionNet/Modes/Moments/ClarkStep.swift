@@ -21,6 +21,12 @@ struct PooledMaps {
   var encoded: ln_pool { ln_pool(images: images, channels: channels, vertical, horizontal) }
 }
 
+extension PoolStep {
+  var maps: PooledMaps {
+    PooledMaps(images: images, channels: channels, vertical: vertical, horizontal: horizontal)
+  }
+}
+
 /// The moments of the maxima of windows.
 struct ClarkStep: Step {
   var maps: PooledMaps

@@ -134,9 +134,9 @@ extension Lowering {
   fileprivate func number(_ operand: Operand) -> Double? {
     guard case .constant(let index) = operand.space else { return nil }
     let source = draft.constants[index]
-    guard source.layout == .rowMajor, let first = source.tensor.doubles.first,
-      source.tensor.doubles.allSatisfy({ $0 == first })
-    else { return nil }
+    guard source.layout == .rowMajor else { return nil }
+    let numbers = source.tensor().doubles
+    guard let first = numbers.first, numbers.allSatisfy({ $0 == first }) else { return nil }
     return first
   }
 }

@@ -136,8 +136,6 @@ extension PoolStep: RandomStep {
     guard kind == .maximum else {
       throw CoalitionError(.unsupported, "the places of random maxima have no moments")
     }
-    let maps = PooledMaps(
-      images: images, channels: channels, vertical: vertical, horizontal: horizontal)
     let source = try pass.dense(input, positions: maps.inputCount)
     let target = try pass.places(of: output)
     pass.lowering.emit(ClarkStep(maps: maps, input: source, output: target, rank: pass.rank))

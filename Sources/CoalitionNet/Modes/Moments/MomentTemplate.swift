@@ -60,11 +60,12 @@ struct MomentTemplate {
     }
     self.target = try lowering.view(of: target)
     self.sources = sources
-    steps = GatedFunctions.joined(
-      Array(zip(lowering.draft.steps, lowering.draft.labels)), &lowering)
+    steps = IncreasingFunctions.behindMaxima(
+      GatedFunctions.joined(
+        Array(zip(lowering.draft.steps, lowering.draft.labels)), &lowering), &lowering)
     varying = Set(sources.compactMap(\.view.operand.buffer))
     self.lowering = lowering
-    // Gates that have become functions are read no more.
+    // Gates that have become functions, and functions that are taken behind maxima, are read no more.
     steps = self.steps(for: [self.target.operand.buffer].compactMap { $0 })
     classify()
     guard let place = self.target.operand.buffer, varying.contains(place) else {

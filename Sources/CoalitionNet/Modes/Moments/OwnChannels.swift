@@ -152,18 +152,18 @@ extension Lowering {
     let input = try copied(
       try sliced(view, AxisSlice(axis: 1, first: part.lowerBound, count: part.count)))
     // [O][C][KH][KW] to [player][O][channel][KH][KW].
-    let source = try constantSource(layer.weights)
-    let weights = try HostView(source.tensor)
-      .reshaped(to: [layer.geometry.outChannels] + order + [vertical.kernel, horizontal.kernel])
-      .transposed(own.areNeighbours ? [1, 0, 2, 3, 4] : [2, 0, 1, 3, 4])
-      .sliced(0, start: part.lowerBound, step: 1, count: part.count)
     let geometry = ConvolutionGeometry(
       images: 1, groups: part.count, inChannels: count, outChannels: layer.geometry.outChannels,
       vertical: vertical, horizontal: horizontal)
-    let form = "players \(order) \(part)"
     let block = constant(
-      weights.materialised(), layout: .convolution(geometry),
-      name: source.name.map { ConstantSource.Name(value: $0.value, form: "\($0.form) \(form)") })
+      try constantSource(layer.weights).moved(
+        "players \(order) \(part)", layout: .convolution(geometry)
+      ) { view throws(CoalitionError) in
+        try view
+          .reshaped(to: [layer.geometry.outChannels] + order + [vertical.kernel, horizontal.kernel])
+          .transposed(own.areNeighbours ? [1, 0, 2, 3, 4] : [2, 0, 1, 3, 4])
+          .sliced(0, start: part.lowerBound, step: 1, count: part.count)
+      })
     let output = buffer(geometry.outputCount)
     emit(
       ConvolutionStep(

@@ -94,7 +94,7 @@ private struct LensedAffine {
     var seenBias: Operand?
     if let bias = step.bias, let lens = pass.bias {
       let source = try lowering.constantSource(bias)
-      seenBias = lowering.constant(source.tensor.seen(through: lens))
+      seenBias = lowering.constant(source.seen(through: lens))
     }
     let output = lowering.buffer(step.geometry.outputCount)
     lowering.emit(
@@ -148,12 +148,7 @@ extension Lowering {
     _ operand: Operand, seenThrough lens: Lens
   ) throws(CoalitionError) -> Operand {
     if lens == .identity { return operand }
-    let source = try constantSource(operand)
-    return constant(
-      source.tensor.seen(through: lens), layout: source.layout,
-      name: source.name.map {
-        ConstantSource.Name(value: $0.value, form: "\($0.form) \(lens)")
-      })
+    return constant(try constantSource(operand).seen(through: lens))
   }
 
   /// A lane value under a lens, dense in the memory order of `view`.

@@ -125,16 +125,18 @@ extension Lowering {
       forward.groups, forward.outChannels, forward.inChannels, forward.vertical.kernel,
       forward.horizontal.kernel,
     ]
-    var taps = try HostView(source.tensor.seen(through: lens)).reshaped(to: shape)
-    for (axis, phase) in [(3, vertical), (4, horizontal)] {
-      taps = taps.sliced(
-        axis, start: phase.lastTap, step: -phase.tapStep, count: phase.window.kernel)
-    }
     let walk = [vertical, horizontal].map { "\($0.lastTap)-\($0.tapStep)" }
-    let form = "transposed \(lens) \(walk[0]) \(walk[1])"
     let weights = constant(
-      taps.transposed([0, 2, 1, 3, 4]).materialised(), layout: .convolution(geometry),
-      name: source.name.map { ConstantSource.Name(value: $0.value, form: "\($0.form) \(form)") })
+      try source.seen(through: lens).moved(
+        "transposed \(walk[0]) \(walk[1])", layout: .convolution(geometry)
+      ) { view throws(CoalitionError) in
+        var taps = try view.reshaped(to: shape)
+        for (axis, phase) in [(3, vertical), (4, horizontal)] {
+          taps = taps.sliced(
+            axis, start: phase.lastTap, step: -phase.tapStep, count: phase.window.kernel)
+        }
+        return taps.transposed([0, 2, 1, 3, 4])
+      })
     let output = buffer(geometry.outputCount)
     emit(
       ConvolutionStep(
@@ -149,13 +151,5 @@ extension Lowering {
       throw CoalitionError(.internalFault, "weights are not constant")
     }
     return draft.constants[id]
-  }
-}
-
-extension Tensor {
-  /// The same tensor with a lens applied to every element.
-  func seen(through lens: Lens) -> Tensor {
-    if lens == .identity { return self }
-    return Tensor(filling: shape, with: .float64(doubles.map(lens.callAsFunction)))
   }
 }
