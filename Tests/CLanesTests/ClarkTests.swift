@@ -280,6 +280,17 @@ private let pair = PoolCase(height: 1, width: 2, channels: 1, kernel: (1, 2))
     #expect(first == [[3, 0], [4, 0], [5, 0]])
   }
 
+  @Test("Rests of certain taps get no signal, however little the others vary") func nothingVaries() {
+    let row = PoolCase(height: 1, width: 3, channels: 1, kernel: (1, 3))
+    // Of the middle one, far below, next to nothing is left: but the third one is as large as that is.
+    let found = unclarkExperiment(
+      row, rank: 0, examples: 1, rows: [[1, -8, 1], [0, 1, 0]] as [[Float]], signals: [[3], [4]]
+    ).run(bestVariant)
+    #expect(found[0][0] + found[0][1] + found[0][2] == 3)
+    #expect(found[1][0] == 0 && found[1][2] == 0)
+    #expect(found[1][1].isFinite && abs(found[1][1]) < 1e-3)
+  }
+
   @Test("Signals that are absent are zeros") func absent() {
     let pool = pools[1]
     let rows: [[Float]] = momentRows(pool.inCount, rank: 2, examples: 3, seed: 1)

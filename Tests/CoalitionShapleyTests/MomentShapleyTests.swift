@@ -276,6 +276,53 @@ import Testing
     }
   }
 
+  /// Maps of which large parts are certain and equal, beside values that hardly vary: in single precision as in double.
+  @Test("Few players in a large image, pools and two convolutions", arguments: [0, 2])
+  func certainSurroundings(rank: Int) async throws {
+    for seed in 1...3 {
+      var random = Seeded(seed)
+      var graph = Graph(opsets: ["": 21])
+      graph.inputs = [Port("x", .float32, shape: [.symbolic("N"), 1, 18, 18])]
+      var value = "x"
+      for (layer, (inputs, window)) in [(1, 2), (8, 3)].enumerated() {
+        graph.constants["w\(layer)"] = Tensor(
+          filling: [8, inputs, 5, 5], with: .float64(random.numbers(8 * inputs * 25, -0.3...0.3)))
+        graph.constants["b\(layer)"] = Tensor(.float64(random.numbers(8, -0.2...0.2)))
+        let (conv, relu, pool) = ("z\(layer)", "a\(layer)", "p\(layer)")
+        graph.nodes += [
+          Node(
+            "Conv", inputs: [value, "w\(layer)", "b\(layer)"], outputs: [conv],
+            attributes: ["pads": .ints([2, 2, 2, 2])]),
+          Node("Relu", inputs: [conv], outputs: [relu]),
+          Node(
+            "MaxPool", inputs: [relu], outputs: [pool],
+            attributes: [
+              "kernel_shape": .ints([window, window]), "strides": .ints([window, window]),
+            ]),
+        ]
+        value = pool
+      }
+      graph.constants["d"] = Tensor(filling: [72, 2], with: .float64(random.numbers(144)))
+      graph.nodes += [
+        Node("Flatten", inputs: [value], outputs: ["f"]),
+        Node("MatMul", inputs: ["f", "d"], outputs: ["y"]),
+      ]
+      graph.outputs = [Port("y", shape: nil)]
+      var row = [Double](repeating: 0, count: 324)
+      for place in [96, 97, 115, 133, 134, 151, 152, 170] {
+        row[place] = random.numbers(1, 100...250)[0]
+      }
+      var values: [[Double]] = []
+      for precision in [Precision.single, .double] {
+        let game = try await momentGame(graph, [row], precision: precision)
+        values.append(try await momentValues(game, .momentGradient, rank: rank).values)
+      }
+      let size = rootMeanSquare(values[1], [Double](repeating: 0, count: values[1].count))
+      #expect(rootMeanSquare(values[0], values[1]) < 1e-3 * size, "seed \(seed)")
+      #expect(values[1].map(abs).max() ?? 0 < 1e4)
+    }
+  }
+
   @Test("Sums of moment gradients approach f(x) - f(b) with the nodes")
   func completeness() async throws {
     var random = Seeded(31)

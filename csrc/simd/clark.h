@@ -80,8 +80,13 @@ LN_INLINE void LN_NAME(clark_unfold)(vec *signal, vec *other, const vec *a, cons
   const vec to_a = v_select(w.first, by_distance, -by_distance);
   other[0] = v_fma(signal[0], w.b, -to_a);
   signal[0] = v_fma(signal[0], w.a, to_a);
-  other[1] = v_fma(w.b, w.b * signal[1], by_square);
-  signal[1] = v_fma(w.a, w.a * signal[1], by_square);
+  // Where a value is certain nothing varies, and the signal of its rest leads nowhere. It has no bound beside a
+  // small theta, and convolutions would let its rounding errors out to the neighbours.
+  vec of_a = a[1], of_b = b[1];
+  for (int i = 2; i < 2 + rank; i++) of_a = v_fma(a[i], a[i], of_a), of_b = v_fma(b[i], b[i], of_b);
+  const vec none = v_set(0), least = v_set(LN_SMALLEST_NORMAL);
+  other[1] = v_select(of_b < least, none, v_fma(w.b, w.b * signal[1], by_square));
+  signal[1] = v_select(of_a < least, none, v_fma(w.a, w.a * signal[1], by_square));
   for (int i = 2; i < 2 + rank; i++) {
     const vec both = v_set(2) * by_square * (a[i] - b[i]);
     other[i] = v_fma(signal[i], w.b, -both);

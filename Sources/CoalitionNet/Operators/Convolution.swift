@@ -156,6 +156,9 @@ struct ConvolutionStep: Step {
   var weights: Operand
   var bias: Operand?
   var fusion: Lowering.Fusion
+  /// Whether the transpose is a direct sum: minimal filtering rounds to the largest number of a tile, and signals of variances,
+  /// which go like the inverse of deviations, can differ by many orders of magnitude there.
+  var transposesDirectly = false
 
   var reads: [Operand] { [input, weights] + (bias.map { [$0] } ?? []) }
   var writes: Operand? { output }

@@ -122,12 +122,13 @@ extension ConvolutionStep: AffineStep {
     var geometry = geometry
     geometry.images *= carrier.count
     let output = try target(carrier, lowering)
+    let isSquared = carrier.kind == .variances
     let weights = try lowering.weights(
-      self.weights, seenThrough: carrier.kind == .variances ? .square : .identity)
+      self.weights, seenThrough: isSquared ? .square : .identity)
     lowering.emit(
       ConvolutionStep(
         geometry: geometry, input: source, output: output.operand, weights: weights, bias: nil,
-        fusion: Lowering.Fusion()))
+        fusion: Lowering.Fusion(), transposesDirectly: isSquared))
   }
 }
 

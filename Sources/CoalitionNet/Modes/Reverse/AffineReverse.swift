@@ -24,6 +24,8 @@ extension ConvolutionStep: ReversibleStep {
     }
     try sendToParameters(signal, &reversal)
     guard reversal.wants(input) else { return }
+    var geometry = geometry
+    geometry.isDirect = geometry.isDirect || transposesDirectly
     let sent = try reversal.lowering.transposedConvolution(
       geometry, weights: weights, lens: .identity, signal: signal)
     try reversal.send(sent, to: input, count: inputCount)

@@ -103,9 +103,10 @@ extension Lowering {
     _ forward: ConvolutionGeometry, _ source: ConstantSource, _ lens: Lens, _ signal: Operand,
     vertical: TransposedWindow, horizontal: TransposedWindow
   ) throws(CoalitionError) -> Operand {
-    let geometry = ConvolutionGeometry(
+    var geometry = ConvolutionGeometry(
       images: forward.images, groups: forward.groups, inChannels: forward.outChannels,
       outChannels: forward.inChannels, vertical: vertical.window, horizontal: horizontal.window)
+    geometry.isDirect = forward.isDirect
     var input = signal
     if vertical.cropped > 0 || horizontal.cropped > 0 {
       var view = View(
