@@ -280,11 +280,19 @@ private let pair = PoolCase(height: 1, width: 2, channels: 1, kernel: (1, 2))
     #expect(first == [[3, 0], [4, 0], [5, 0]])
   }
 
-  @Test("Rests of certain taps get no signal, however little the others vary") func nothingVaries() {
+  @Test("Rests of certain taps get no signal, however little the others vary", arguments: [0, 1])
+  func nothingVaries(rank: Int) {
     let row = PoolCase(height: 1, width: 3, channels: 1, kernel: (1, 3))
-    // Of the middle one, far below, next to nothing is left: but the third one is as large as that is.
+    // The maximum of the first two hardly varies, so theta beside the third one, its equal, is tiny.
+    var rows: [[Float]] = [[1, -8, 1], [0, 1, 0]]
+    var signals: [[Float]] = [[3], [4]]
+    if rank > 0 {
+      // The middle one varies with a factor alone.
+      (rows[1], signals) = ([0, 0, 0], signals + [[0]])
+      rows.append([0, 1, 0])
+    }
     let found = unclarkExperiment(
-      row, rank: 0, examples: 1, rows: [[1, -8, 1], [0, 1, 0]] as [[Float]], signals: [[3], [4]]
+      row, rank: rank, examples: 1, rows: rows, signals: signals
     ).run(bestVariant)
     #expect(found[0][0] + found[0][1] + found[0][2] == 3)
     #expect(found[1][0] == 0 && found[1][2] == 0)

@@ -124,6 +124,17 @@ import Testing
     try await checkOne("MatMul", [2, 4, 7], [random.tensor([1, 2, 7, 3])])
   }
 
+  @Test("A stack of square matrices on either side")
+  func oneStackOnBothSides() async throws {
+    var random = Seeded(5)
+    var net = Net()
+    let (x, y) = (net.input([2, 3, 4]), net.input([2, 4, 3]))
+    let stack = net.constant(random.tensor([2, 4, 4]))
+    net.output(net.add("MatMul", [x, stack]))
+    net.output(net.add("MatMul", [stack, y]))
+    try await check(net.graph, examples(of: net.graph, count: 5, seed: 2))
+  }
+
   @Test func aConstantMatrixOnTheLeft() async throws {
     var random = Seeded(4)
     var net = Net()

@@ -114,6 +114,23 @@ import Testing
     #expect(groups.count == 2048)
   }
 
+  @Test("A machine that becomes slower for good does not make networks seem slow")
+  func slower() async throws {
+    let count = Mutex(0)
+    let slower = NetworkLatency { other throws(CoalitionError) in
+      let units = other.graph.constants["w2"]?.shape[0] ?? 4096
+      let measured = count.withLock {
+        $0 += 1
+        return $0
+      }
+      let factor = measured < 4 ? 1.0 : 2.5
+      return (factor, factor * Double(units) / 4096)
+    }
+    let groups = try await ranking().reaching(
+      .latency(0.5), limit: 0.5, scope: .layer, latency: slower)
+    #expect(groups.count == 2048)
+  }
+
   @Test("A goal that seems to be missed is measured again, and the shortest times count")
   func again() async throws {
     let own = try await latency { [3, 1, 2][$0 - 1] }.seconds(coupling.model, within: 1)

@@ -57,6 +57,38 @@ import Testing
     return graph
   }
 
+  @Test("Two games of one explainer, as many players as channels of each, neighbours or not")
+  func sharedWeights() async throws {
+    var options = ExplainerOptions()
+    options.plan.precision = .double
+    var random = Seeded(8)
+    let explainer = try Explainer(Model(Perceptron([9, 6, 2], seed: 4).graph), options)
+    let input = try #require(explainer.modelInputs.first)
+    let rows = [input.name: Tensor(filling: [1, 9], with: .float64(random.numbers(9)))]
+    var games: [MaskedGame] = []
+    for owners in [(0..<9).map { $0 / 3 }, (0..<9).map { $0 % 3 }] {
+      let map = Tensor(filling: [9], with: .int64(owners.map { Int64($0) }))
+      games.append(
+        try await explainer.game(
+          rows, players: explainer.players(.map(map)), target: .all,
+          baselines: [input.name: .zero]
+        ).game)
+    }
+    for (game, isReversed) in zip(games + games, [false, false, true, true]) {
+      let plan = try game.momentPlan(rank: 0)
+      let memory = try game.momentMemory(plan, .sizes(1), threads: 1, within: .max)
+      let subjects = try await MomentSubjects(game, plan, examples: 0..<1, memory, RunOptions())
+      guard case .own = subjects.squaredContributions else {
+        Issue.record("players have no channels of their own")
+        continue
+      }
+      let members = subjects.activeMembers
+      let own = try await subjects.contributions(members, { $0.player == $1 }, RunOptions())[0]
+      let fast = try await subjects.contributions(members, RunOptions())[0]
+      #expect(rootMeanSquare(fast.doubles, own.doubles) < 1e-13, "again: \(isReversed)")
+    }
+  }
+
   @Test(
     "Sums of squares and their products with signals",
     arguments: [

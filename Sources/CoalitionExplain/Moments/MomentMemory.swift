@@ -140,7 +140,10 @@ private struct MomentNeeds {
   }
 
   private func use(seeds: Int) -> MomentPlan.Use {
-    var use = MomentPlan.Use(seeds: isGradient ? seeds : nil, ownsElements: false, own: nil)
+    let last = targetCount % seeds
+    let programs = [seeds] + (last > 0 ? [last] : [])
+    var use = MomentPlan.Use(
+      seeds: isGradient ? programs : [], ownsElements: false, own: nil)
     switch squares {
     case .elements: use.ownsElements = true
     case .own(let own): use.own = own

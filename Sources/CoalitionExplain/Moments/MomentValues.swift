@@ -26,14 +26,10 @@ struct ScoreWeight {
 }
 
 extension MaskedGame {
-  /// The moment programs of the game's model, which are made once.
+  /// The moment programs of the game's model.
   /// - Throws: as `MomentPlan.init`.
   package func momentPlan(rank: Int) throws(CoalitionError) -> MomentPlan {
-    if let known = momentPlans.withLock({ $0[rank] }) { return known }
-    let plan = try masked.plan.momentPlan(
-      target: masked.output.name, sources: players.names, rank: rank)
-    momentPlans.withLock { $0[rank] = plan }
-    return plan
+    try masked.plan.momentPlan(target: masked.output.name, sources: players.names, rank: rank)
   }
 
   /// The values of the players of some examples: [example][target][player].

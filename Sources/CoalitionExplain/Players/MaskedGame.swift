@@ -23,8 +23,6 @@ public final class MaskedGame: Sendable {
   let toggles = Mutex<Toggling>(.unknown)
   /// The same for the plan that removes one player at a time.
   let removals = Mutex<Removal>(.unknown)
-  /// Plans of moments, by rank.
-  let momentPlans = Mutex<[Int: MomentPlan]>([:])
 
   /// - Parameters:
   ///   - output: which of the plan's outputs; nil: its only one.

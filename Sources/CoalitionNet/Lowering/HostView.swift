@@ -20,6 +20,12 @@ struct HostView: Sendable {
 
   var shape: [Int] { view.shape }
   var count: Int { view.count }
+  var elementType: ElementType { elements.elementType }
+
+  var firstDouble: Double? {
+    guard view.count > 0, case .float64(let values) = elements else { return nil }
+    return values[view.operand.offset]
+  }
 
   func transposed(_ permutation: [Int]) -> HostView {
     HostView(elements, view.transposed(permutation))

@@ -85,8 +85,8 @@ struct ConstantSource: Sendable {
     var form = ""
   }
 
-  /// What the numbers are read from, and what is done to them one after the other. They are made when a block is filled: drafts
-  /// hold no copies of weights.
+  /// What the numbers are read from, and what is done to them one after the other. They are made when a block is filled: where a view
+  /// can say it, drafts hold no copies of weights.
   private let view: HostView
   private var lenses: [Lens] = []
   private(set) var layout: Layout
@@ -99,15 +99,34 @@ struct ConstantSource: Sendable {
 
   var count: Int { view.count }
 
-  /// The numbers, in at least the digits of a precision.
-  func tensor(_ precision: Precision = .double) -> Tensor {
+  private func seen(_ number: Double) -> Double { lenses.reduce(number) { $1($0) } }
+
+  /// The numbers: in double precision where a lens has gone over them.
+  var tensor: Tensor {
     let tensor = view.materialised()
     if lenses.isEmpty { return tensor }
-    func seen(_ number: Double) -> Double { lenses.reduce(number) { $1($0) } }
-    if precision == .single, case .float32(let numbers) = tensor.elements {
-      return Tensor(filling: tensor.shape, with: .float32(numbers.map { Float(seen(Double($0))) }))
-    }
     return Tensor(filling: tensor.shape, with: .float64(tensor.doubles.map(seen)))
+  }
+
+  var doubles: [Double] { tensor.doubles }
+
+  /// In single precision. Lenses go over doubles.
+  var floats: [Float] {
+    if !lenses.isEmpty, case .float32(let numbers) = view.materialised().elements {
+      return numbers.map { Float(seen(Double($0))) }
+    }
+    return tensor.floats
+  }
+
+  /// The first number of a constant in double precision.
+  var firstDouble: Double? { view.firstDouble.map(seen) }
+
+  /// Bytes that making the numbers takes beside them.
+  func makingByteCount(_ precision: Precision) -> Int {
+    let stored = view.elementType == .float64 ? 8 : 4
+    let isPlain = stored == precision.byteCount
+    let seen = lenses.isEmpty ? 0 : stored == 4 && precision == .single ? 4 : 16
+    return count * (stored + seen + (isPlain ? 0 : precision.byteCount))
   }
 
   /// The same numbers in another layout.

@@ -211,7 +211,7 @@ struct MatMul: Operator {
         block = lowering.constant(
           ConstantSource(
             constantRight ? matrix.transposed([1, 0]) : matrix, layout: .convolution(geometry),
-            name: name.flatMap { lowering.name(of: $0, form: "matrix \(place)") }))
+            name: name.flatMap { lowering.name(of: $0, form: "matrix \(constantRight) \(place)") }))
         blocks[place] = block
       }
       try lowering.denseRows(

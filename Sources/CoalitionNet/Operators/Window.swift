@@ -153,6 +153,15 @@ struct PlacedWindow: Hashable, Sendable {
     }
   }
 
+  /// Whether some window has no tap on the input.
+  var hasEmptyWindows: Bool {
+    (0..<outputSize).contains { output in
+      !(0..<kernel).contains { tap in
+        (0..<size).contains(output * stride + tap * dilation - padBegin)
+      }
+    }
+  }
+
   /// Taps of all windows together that fall on the input.
   var tapsOnInput: Int {
     (0..<kernel).reduce(0) { taps, tap in

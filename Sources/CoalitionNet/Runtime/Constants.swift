@@ -18,12 +18,11 @@ final class ConstantBlock: Sendable {
 
   init(_ source: ConstantSource, _ precision: Precision) throws(CoalitionError) {
     memory = try AlignedMemory(byteCount: Self.byteCount(source, precision), zeroed: true)
-    let tensor = source.tensor(precision)
     switch precision {
     case .single:
-      fill(source, tensor.floats, ln_conv_pack_float32, ln_conv_pack_plain_float32)
+      fill(source, source.floats, ln_conv_pack_float32, ln_conv_pack_plain_float32)
     case .double:
-      fill(source, tensor.doubles, ln_conv_pack_float64, ln_conv_pack_plain_float64)
+      fill(source, source.doubles, ln_conv_pack_float64, ln_conv_pack_plain_float64)
     }
   }
 

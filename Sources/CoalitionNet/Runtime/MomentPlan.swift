@@ -36,6 +36,8 @@ package final class MomentPlan: Sendable {
 
   let mode: MomentMode
   private let routines = Mutex<[Kind: Routine]>([:])
+  /// Programs run one after the other.
+  private let spareArena = SpareArena()
 
   enum Kind: Hashable {
     case values, changes, squares, transposedChanges, transposedSquares, moments
@@ -74,7 +76,9 @@ package final class MomentPlan: Sendable {
     arithmetic = (
       Self.affineOperations(moments.steps), Self.affineOperations(mode.template.steps.map(\.step))
     )
-    routines.withLock { $0[.moments] = Routine(moments, options.precision, model.store) }
+    routines.withLock {
+      $0[.moments] = Routine(moments, precision, model.store, spareArena: spareArena)
+    }
   }
 
   private static func affineOperations(_ steps: [any Step]) -> Int {
@@ -99,7 +103,7 @@ package final class MomentPlan: Sendable {
       case .moments: try mode.momentsDraft(rank: rank)
       case .gradient(let seeds): try mode.gradientDraft(rank: rank, seeds: seeds)
       }
-    let routine = Routine(draft, precision, model.store)
+    let routine = Routine(draft, precision, model.store, spareArena: spareArena)
     return routines.withLock { routines in
       if let other = routines[kind] { return other }
       routines[kind] = routine
@@ -112,9 +116,10 @@ package final class MomentPlan: Sendable {
     _ routine: Routine, _ call: ProgramCall, _ options: RunOptions
   ) async throws(CoalitionError) -> [Tensor.Elements] {
     var options = options
-    options.memoryLimit = [
-      options.memoryLimit, routine.constantByteCount, call.byteCount,
-    ].saturatingSum
+    options.memoryLimit =
+      [
+        options.memoryLimit, routine.constantByteCount, call.byteCount,
+      ].saturatingSum
     do throws(CoalitionError) {
       return try await routine.run(call, options)
     } catch  where error.code == .notFinite {
@@ -140,13 +145,13 @@ package final class MomentPlan: Sendable {
 
   /// What a method runs.
   package struct Use: Sendable {
-    /// Scores that signals are sent back from together; nil: none are.
-    package var seeds: Int?
+    /// Scores that signals are sent back from together, per program; none: none are.
+    package var seeds: [Int]
     /// Whether squared contributions of single elements come from one pass.
     package var ownsElements: Bool
     package var own: OwnChannels?
 
-    package init(seeds: Int?, ownsElements: Bool, own: OwnChannels?) {
+    package init(seeds: [Int], ownsElements: Bool, own: OwnChannels?) {
       self.seeds = seeds
       self.ownsElements = ownsElements
       self.own = own
@@ -156,30 +161,35 @@ package final class MomentPlan: Sendable {
   /// What the programs of a use need.
   private func kinds(_ use: Use) -> [Kind] {
     var kinds: [Kind] = [.values, .changes]
-    if use.seeds != nil || rank > 0 { kinds.append(.transposedChanges) }
+    if !use.seeds.isEmpty || rank > 0 { kinds.append(.transposedChanges) }
     if use.ownsElements {
-      kinds += use.seeds == nil ? [.squares] : [.squares, .transposedSquares]
+      kinds += use.seeds.isEmpty ? [.squares] : [.squares, .transposedSquares]
     }
     if let own = use.own {
       kinds.append(.own(own, .squares))
-      if use.seeds == nil {
-        kinds += parts(of: own).prefix(1).map { .own(own, .each($0)) }
+      if use.seeds.isEmpty {
+        kinds += parts(of: own).map { .own(own, .each($0)) }
       } else {
         kinds.append(.own(own, .squareSums))
       }
     }
-    kinds.append(use.seeds.map { .gradient(seeds: $0) } ?? .moments)
-    return kinds
+    return kinds + (use.seeds.isEmpty ? [.moments] : use.seeds.map { .gradient(seeds: $0) })
   }
 
-  /// Bytes of the packed constants of all programs of a use, and of the numbers of the largest one while it is packed.
-  package func constantByteCount(_ use: Use) throws(CoalitionError) -> Int {
-    // That of moments is made with the plan.
-    var routines = [try routine(.moments)]
-    for kind in kinds(use) where kind != .moments { routines.append(try routine(kind)) }
-    let packing = routines.flatMap(\.draft.constants).map(\.count).max() ?? 0
-    return [Routine.constantByteCount(of: routines), 2 * packing * precision.byteCount].saturatingSum
+  /// Bytes of the packed constants of all programs of a use.
+  /// - Parameter isPacking: with those that packing the largest of them takes for a while.
+  package func constantByteCount(
+    _ use: Use, isPacking: Bool = true
+  ) throws(CoalitionError) -> Int {
+    var routines: [Routine] = []
+    for kind in kinds(use) { routines.append(try routine(kind)) }
+    let sources = isPacking ? routines.flatMap(\.draft.constants) : []
+    let making = sources.map { $0.makingByteCount(precision) }.max() ?? 0
+    return [Routine.constantByteCount(of: routines), making].saturatingSum
   }
+
+  /// Bytes of arenas that are held between runs.
+  var spareByteCount: Int { spareArena.byteCount }
 
   /// Bytes of the arenas of all threads, of the program that has the largest, in runs over so many examples.
   /// - Parameter limit: bytes that they may take; the smallest tile may still need more.

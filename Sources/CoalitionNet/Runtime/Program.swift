@@ -11,21 +11,25 @@ final class Program: Sendable {
   /// Bytes of one thread's arena.
   let arenaByteCount: Int
   private let scratchOffset: Int
-  private let blocks: [ConstantBlock]
+  let blocks: [ConstantBlock]
   private let steps: AlignedMemory
   private let stepCount: Int
   private let hasGuards: Bool
   private let blockTable: AlignedMemory
-  /// An arena that the last run left, for the next one.
-  private let spareArena = Mutex<AlignedMemory?>(nil)
+  private let spareArena: SpareArena
 
+  /// - Parameters:
+  ///   - known: the blocks of the draft's constants, where another program has them.
+  ///   - spareArena: that programs which run one after the other share.
   init(
-    _ draft: Draft, _ plan: ArenaPlan, lanes: Int, precision: Precision, store: ConstantStore?
+    _ draft: Draft, _ plan: ArenaPlan, lanes: Int, precision: Precision, store: ConstantStore?,
+    blocks known: [ConstantBlock]? = nil, spareArena: SpareArena = SpareArena()
   ) throws(CoalitionError) {
     self.lanes = lanes
     self.precision = precision
-    var blocks: [ConstantBlock] = []
-    for source in draft.constants {
+    self.spareArena = spareArena
+    var blocks = known ?? []
+    for source in known == nil ? draft.constants : [] {
       if let store {
         blocks.append(try store.block(source, precision))
       } else {
@@ -137,8 +141,8 @@ final class Program: Sendable {
     let steps = part?.steps ?? 0..<stepCount
     let keepsTiles = part?.keepsTiles ?? false
     let tiles = (call.examples + lanes - 1) / lanes
-    let arenas = try arenas(byteCount: (keepsTiles ? tiles : threads) * arenaByteCount)
-    defer { spareArena.withLock { $0 = arenas } }
+    let arenas = try spareArena.taken(byteCount: (keepsTiles ? tiles : threads) * arenaByteCount)
+    defer { spareArena.leave(arenas) }
     let examples = call.examples
     let segments = call.segments ?? []
     let weights = call.weights ?? []
@@ -180,16 +184,29 @@ final class Program: Sendable {
       }
     }
   }
+}
 
-  /// The arenas that the last run left, when they are large enough, or new ones.
-  private func arenas(byteCount: Int) throws(CoalitionError) -> AlignedMemory {
-    let spare = spareArena.withLock { spare in
+/// The arenas that a run left, for the next one.
+final class SpareArena: Sendable {
+  private let memory = Mutex<AlignedMemory?>(nil)
+
+  /// What was left, when it is large enough, or a new one.
+  func taken(byteCount: Int) throws(CoalitionError) -> AlignedMemory {
+    let spare = memory.withLock { spare in
       defer { spare = nil }
       return spare
     }
     if let spare, spare.byteCount >= byteCount { return spare }
     return try AlignedMemory(byteCount: byteCount, zeroed: false)
   }
+
+  /// Of several runs at once, the largest stays.
+  func leave(_ arenas: AlignedMemory) {
+    memory.withLock { if $0?.byteCount ?? 0 < arenas.byteCount { $0 = arenas } }
+  }
+
+  /// Bytes that are held between runs.
+  var byteCount: Int { memory.withLock { $0?.byteCount ?? 0 } }
 }
 
 /// What a program works on: examples, the rows that they take, and room for results.

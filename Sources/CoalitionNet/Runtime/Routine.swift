@@ -10,6 +10,7 @@ package final class Routine: Sendable {
   let arena: ArenaPlan
   package let precision: Precision
   private let store: ConstantStore
+  private let spareArena: SpareArena
   /// Floating-point operations of one example.
   private let operations: Int
   /// Of packed constants.
@@ -18,10 +19,15 @@ package final class Routine: Sendable {
   /// By number of lanes.
   private let arenaByteCounts = Mutex<[Int: Int]>([:])
 
-  init(_ draft: Draft, _ precision: Precision, _ store: ConstantStore) {
+  /// - Parameter spareArena: of routines that run one after the other.
+  init(
+    _ draft: Draft, _ precision: Precision, _ store: ConstantStore,
+    spareArena: SpareArena = SpareArena()
+  ) {
     self.draft = draft
     self.precision = precision
     self.store = store
+    self.spareArena = spareArena
     arena = ArenaPlan(draft)
     operations = draft.steps.map(\.operations).saturatingSum
     constantByteCount = Self.constantByteCount(of: draft.constants, precision)
@@ -111,8 +117,11 @@ package final class Routine: Sendable {
 
   func program(lanes: Int) throws(CoalitionError) -> Program {
     try Program.check(lanes: lanes)
-    if let program = programs.withLock({ $0[lanes] }) { return program }
-    let program = try Program(draft, arena, lanes: lanes, precision: precision, store: store)
+    let (known, blocks) = programs.withLock { ($0[lanes], $0.first?.value.blocks) }
+    if let known { return known }
+    let program = try Program(
+      draft, arena, lanes: lanes, precision: precision, store: store, blocks: blocks,
+      spareArena: spareArena)
     return programs.withLock { programs in
       if let other = programs[lanes] { return other }
       programs[lanes] = program

@@ -34,7 +34,7 @@ struct TrainingProgram: Sendable {
     phases = zip(starts, ends).map { $0..<$1 }
     var blocks: [Block] = []
     for (index, source) in draft.draft.constants.enumerated() {
-      guard let origin = try notes.numbers.origin(source.tensor()) else { continue }
+      guard let origin = try notes.numbers.origin(source.tensor) else { continue }
       var shape: ConvolutionGeometry?
       if case .convolution(let geometry) = source.layout { shape = geometry }
       blocks.append(

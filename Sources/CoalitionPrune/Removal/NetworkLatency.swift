@@ -19,6 +19,9 @@ public struct NetworkLatency: Sendable {
   private static let patienceTime = Duration.seconds(1)
   /// How often a network that is to be fast enough is measured.
   static let confirmations = 3
+  /// How far above the shortest time so far the model's may lie, and how often is measured until it does not.
+  private static let quiet = 1.2
+  private static let quietTries = 12
 
   /// - Parameters:
   ///   - model: that others are compared with.
@@ -71,18 +74,30 @@ public struct NetworkLatency: Sendable {
   }
 
   /// The largest share of several measurements; no more are made when one lies above the limit.
-  /// - Parameter own: the model's shortest time so far: a busy machine makes times longer, and a long one here would make the
-  ///   share of any network small.
+  /// - Parameter own: the model's shortest time so far, that of a quiet machine.
   func confirmedShare(
     of other: Model, limit: Double, own: inout Double
   ) async throws(CoalitionError) -> Double {
     var largest = 0.0
     for _ in 0..<Self.confirmations where largest <= limit {
-      let seconds = try await measure(other)
-      own = min(own, seconds.own)
-      largest = max(largest, seconds.other / own)
+      let seconds = try await quietSeconds(other, own: &own)
+      largest = max(largest, seconds.other / seconds.own)
     }
     return largest
+  }
+
+  /// A measurement in which the model takes about its shortest time: a longer one means that the machine is busy, and the share is
+  /// whatever the other network came by. When none comes in many tries, the machine has become slower for good.
+  private func quietSeconds(
+    _ other: Model, own: inout Double
+  ) async throws(CoalitionError) -> Seconds {
+    var best = try await measure(other)
+    for _ in 0..<Self.quietTries where best.own > Self.quiet * own {
+      let next = try await measure(other)
+      if next.own < best.own { best = next }
+    }
+    own = best.own > Self.quiet * own ? best.own : min(own, best.own)
+    return best
   }
 
   private struct Subject {

@@ -20,13 +20,38 @@ import Testing
       Shape(operation: "Elu", attributes: ["alpha": .float(0.7)]),
       Shape(operation: "Celu", attributes: ["alpha": .float(1.3)]),
       Shape(operation: "HardSigmoid", attributes: ["alpha": .float(0.3)]),
+      Shape(operation: "Clip"),
     ]
     static let others = [
       Shape(operation: "Abs"), Shape(operation: "Gelu"), Shape(operation: "Neg"),
       Shape(operation: "LeakyRelu", attributes: ["alpha": .float(-0.3)]),
       Shape(operation: "Elu", attributes: ["alpha": .float(-0.7)]),
       Shape(operation: "HardSigmoid", attributes: ["alpha": .float(-0.3)]),
+      Shape(operation: "Selu", attributes: ["gamma": .float(-0.7)]),
     ]
+
+    /// Of x, with bounds for Clip.
+    func node(_ net: inout DeltaLayers, _ x: String) -> String {
+      let bounds =
+        operation == "Clip"
+        ? [-0.4, 0.6].map { net.net.constant(Tensor(filling: [], with: .float64([$0]))) } : []
+      return net.net.add(operation, [x] + bounds, attributes)
+    }
+  }
+
+  @Test("What is taken behind pools increases, what is not does not", arguments: [false, true])
+  func rising(isIncreasing: Bool) throws {
+    let grid = (0...400).map { Double($0) / 25 - 8 }
+    for shape in isIncreasing ? Shape.increasing : Shape.others {
+      var layers = DeltaLayers(seed: 1)
+      let x = layers.net.input([grid.count])
+      let y = shape.node(&layers, x)
+      let values = try #require(
+        Reference.run(layers.net.graph, [x: Grid([1, grid.count], grid)])[y]
+      ).values
+      let rises = zip(values, values.dropFirst()).allSatisfy { $0 <= $1 }
+      #expect(rises == isIncreasing, "\(shape)")
+    }
   }
 
   private static let size = [2, 6, 6]
@@ -35,10 +60,8 @@ import Testing
   private func net(_ shape: Shape, isBehind: Bool) -> MomentNet {
     MomentNet("either order", Self.size) { net, x in
       let front = net.convolution(x, 2, 3, 3, pad: 1)
-      func function(_ x: String) -> String {
-        net.net.add(shape.operation, [x], shape.attributes)
-      }
-      let pooled = isBehind ? function(net.pool(front)) : net.pool(function(front))
+      let pooled =
+        isBehind ? shape.node(&net, net.pool(front)) : net.pool(shape.node(&net, front))
       return (front, net.dense(net.add("Flatten", pooled), 27, 2))
     }
   }
@@ -99,6 +122,32 @@ import Testing
     // Values that lie in memory otherwise are summed in another order.
     let (inFront, behind) = (try await means(joined(false)), try await means(joined(true)))
     for (a, b) in zip(inFront, behind) { #expect(abs(a - b) <= 1e-13 * max(abs(b), 1)) }
+  }
+
+  @Test("A part of the rows")
+  func slices() async throws {
+    func net(_ isBehind: Bool) -> MomentNet {
+      MomentNet("slices", Self.size) { net, x in
+        let front = net.convolution(x, 2, 3, 3, pad: 1)
+        let bounds = [2, 6, 2].map { net.net.integers([$0]) }
+        let cut = net.net.add("Slice", [isBehind ? front : net.add("Relu", front)] + bounds)
+        let pooled = net.pool(cut)
+        let last = isBehind ? net.add("Relu", pooled) : pooled
+        return (front, net.dense(net.add("Flatten", last), 18, 2))
+      }
+    }
+    #expect(try await means(net(false)) == means(net(true)))
+  }
+
+  @Test("Pools with windows that have no tap keep their place")
+  func emptyWindows() throws {
+    let window = PlacedWindow(
+      size: 2, kernel: 2, stride: 1, dilation: 3, padBegin: 1, padEnd: 1, outputSize: 1)
+    #expect(window.hasEmptyWindows)
+    #expect(
+      !PlacedWindow(
+        size: 5, kernel: 3, stride: 2, dilation: 1, padBegin: 1, padEnd: 1, outputSize: 3
+      ).hasEmptyWindows)
   }
 
   @Test("Somebody else who reads the function still does")

@@ -253,6 +253,7 @@ import Testing
             * zip(own, l).reduce(0) { $0 + $1.0 * $1.1 }
         }
       }
+      // Wide enough for the reference's quadrature.
       let step = 2e-3
       var low = [Double](repeating: t, count: players.count)
       var high = low
@@ -293,7 +294,7 @@ import Testing
     #expect(wide.mean[0].shape[0] == 2 && wide.factors[0].doubles.contains { $0 != 0 })
     let bytes = plan.gradientByteCount(seeds: 1)
     let arenas = try plan.arenaByteCount(
-      .init(seeds: 1, ownsElements: false, own: nil), examples: count, threads: 2, within: 0)
+      .init(seeds: [1], ownsElements: false, own: nil), examples: count, threads: 2, within: 0)
     // Lanes and threads; bytes of a tile, of sums, and of arenas.
     let runs: [(Int?, Int, tile: Int, sums: Int, arenas: Int)] = [
       (nil, 1, 0, .max, .max), (1, 3, .max, 0, .max), (16, 2, .max, .max, .max),
@@ -315,6 +316,47 @@ import Testing
     (run.threads, run.memoryLimit) = (2, arenas - 1)
     await #expect(throws: CoalitionError.self) {
       try await plan.gradients(work, summation, seeds: seeds, run)
+    }
+  }
+
+  /// Beside the packed weights, whose number depends on which programs share what, arenas that are held between runs.
+  @Test("What is held after runs is what was foreseen", arguments: [0, 2])
+  func heldMemory(rank: Int) async throws {
+    for net in [MomentNet.all[0], MomentNet.all[4]] {
+      let players = try Players(net, rank: rank, seed: 3)
+      let plan = try Self.plan(players, PlanOptions())
+      var work = try await players.work(plan)
+      let count = 40
+      work.examples = count
+      work.subjectOf = [Int32](repeating: 0, count: count)
+      for index in 0..<count {
+        let t = Double(index + 1) / Double(count + 1)
+        work.scalars += [t, 0, t * (1 - t), 0, (t * (1 - t)).squareRoot()]
+        work.scalars += [Double](repeating: 0, count: 2 * rank)
+      }
+      let width = plan.target.count
+      let seed = Tensor(
+        filling: [1, width], with: .float64([Double](repeating: 1, count: width)))
+      var run = RunOptions()
+      run.threads = 2
+      let found = try await plan.gradients(
+        work,
+        MomentPlan.Summation(
+          groupOf: [Int](repeating: 0, count: count),
+          weights: [Double](repeating: 1, count: count),
+          slopes: [Double](repeating: 1, count: 2 * count), segmentLength: 16),
+        seeds: [(seed, [Int32](repeating: 0, count: count))], run)[0]
+      _ = try await plan.sources(
+        .changes, of: found.mean, count: 1, held: .init(), run)
+      let use = MomentPlan.Use(seeds: [1], ownsElements: plan.hasSingleWays, own: nil)
+      if plan.hasSingleWays {
+        _ = try await plan.sources(.squares, of: found.variance, count: 1, held: .init(), run)
+      }
+      let held = plan.model.store.byteCount
+      let foreseen = try plan.constantByteCount(use, isPacking: false)
+      #expect(held <= foreseen && 2 * held > foreseen, "\(net): \(held) of \(foreseen)")
+      let arenas = try plan.arenaByteCount(use, examples: count, threads: 2, within: .max)
+      #expect(plan.spareByteCount > 0 && plan.spareByteCount <= arenas)
     }
   }
 

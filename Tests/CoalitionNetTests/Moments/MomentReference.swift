@@ -89,7 +89,8 @@ struct MomentReference {
     case "Mul": random[output] = affine(node, names)
     case _ where Self.affine.contains(node.operation): random[output] = affine(node, names)
     default:
-      if let source = random[node.inputs[0]] { random[output] = function(node, of: source) }
+      guard let source = random[node.inputs[0]] else { preconditionFailure("\(node.operation)") }
+      random[output] = function(node, of: source)
     }
   }
 

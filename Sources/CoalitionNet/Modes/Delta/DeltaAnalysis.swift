@@ -118,7 +118,7 @@ struct DeltaAnalysis: Sendable {
     guard case .constant(let block) = step.weights.space else { return nil }
     let source = lowering.draft.constants[block]
     // A difference of 0 adds nothing, but 0 times infinity would.
-    guard source.tensor(.single).floats.allSatisfy(\.isFinite) else { return nil }
+    guard source.floats.allSatisfy(\.isFinite) else { return nil }
     guard var layer = DeltaLayer(step, grid: grid, weights: step.weights) else { return nil }
     var shape = step.geometry.encoded
     if ln_conv_is_plain(&shape) == 0 {

@@ -46,7 +46,7 @@ extension Lowering {
   /// Rows of a constant of `outputs` rows: nil for what is not one.
   fileprivate func rows(_ rows: [Int], of operand: Operand, outputs: Int) -> Tensor? {
     guard case .constant(let block) = operand.space else { return nil }
-    let tensor = draft.constants[block].tensor()
+    let tensor = draft.constants[block].tensor
     guard tensor.count % outputs == 0 else { return nil }
     let width = tensor.count / outputs
     return tensor.picking(

@@ -135,7 +135,7 @@ extension Lowering {
     guard case .constant(let index) = operand.space else { return nil }
     let source = draft.constants[index]
     guard source.layout == .rowMajor else { return nil }
-    let numbers = source.tensor().doubles
+    let numbers = source.doubles
     guard let first = numbers.first, numbers.allSatisfy({ $0 == first }) else { return nil }
     return first
   }

@@ -29,7 +29,9 @@ struct IncreasingFunctions {
 
   /// A step as it is, or a max pool of what a function is taken of, and the function.
   private func moved(_ entry: Entry, _ lowering: inout Lowering) -> [Entry] {
+    // A window without a tap has no maximum to take a function of.
     guard var pool = entry.step as? PoolStep, pool.kind == .maximum,
+      !pool.vertical.hasEmptyWindows, !pool.horizontal.hasEmptyWindows,
       let argument = argument(of: pool.input, &lowering)
     else { return [entry] }
     let count = pool.maps.outputCount
@@ -62,6 +64,7 @@ struct IncreasingFunctions {
         operand: step.input.moved(by: operand.offset), function: step.function,
         label: parts[0].label)
     }
+    guard parts.allSatisfy({ $0.step is CopyStep }) else { return nil }
     let whole = lowering.buffer(count)
     var joined: Argument?
     for (step, label) in parts {

@@ -65,7 +65,7 @@ struct MomentMode {
     for (slot, front) in template.fronts.enumerated() {
       try lowering.output(front.label, whole(front), slot: slot)
     }
-    return lowering.draft
+    return lowering.draft.withoutDeadSteps()
   }
 
   private func whole(_ front: Front) -> View {

@@ -155,12 +155,13 @@ extension Lowering {
     let geometry = ConvolutionGeometry(
       images: 1, groups: part.count, inChannels: count, outChannels: layer.geometry.outChannels,
       vertical: vertical, horizontal: horizontal)
+    let taps = [vertical.kernel, horizontal.kernel]
     let block = constant(
       try constantSource(layer.weights).moved(
-        "players \(order) \(part)", layout: .convolution(geometry)
+        "players \(order) \(own.areNeighbours) \(part)", layout: .convolution(geometry)
       ) { view throws(CoalitionError) in
         try view
-          .reshaped(to: [layer.geometry.outChannels] + order + [vertical.kernel, horizontal.kernel])
+          .reshaped(to: [layer.geometry.outChannels] + order + taps)
           .transposed(own.areNeighbours ? [1, 0, 2, 3, 4] : [2, 0, 1, 3, 4])
           .sliced(0, start: part.lowerBound, step: 1, count: part.count)
       })

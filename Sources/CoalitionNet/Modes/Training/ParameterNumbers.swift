@@ -56,10 +56,8 @@ struct ParameterNumbers: Sendable {
   }
 
   /// Whether a constant of the numbered graph is made from a parameter.
-  func begins(_ tensor: Tensor) -> Bool {
-    guard case .float64(let values) = tensor.elements else { return false }
-    return values.first.map(isNumber) ?? false
-  }
+  /// - Parameter first: its first number, in double precision.
+  func begins(_ first: Double?) -> Bool { first.map(isNumber) ?? false }
 
   /// The parameter that a constant of the numbered graph is made from, and per element of the constant which of the
   /// parameter's: nil for other constants.

@@ -77,7 +77,7 @@ extension Lowering {
   /// Whether an operand is a constant made from a parameter that is trained.
   func isParameter(_ operand: Operand) -> Bool {
     guard let training, case .constant(let id) = operand.space else { return false }
-    return training.numbers.begins(draft.constants[id].tensor())
+    return training.numbers.begins(draft.constants[id].firstDouble)
   }
 
   /// The parameter that an operand's block is made from.
@@ -85,6 +85,6 @@ extension Lowering {
     of operand: Operand
   ) throws(CoalitionError) -> (parameter: Int, elements: [Int32])? {
     guard let training, case .constant(let id) = operand.space else { return nil }
-    return try training.numbers.origin(draft.constants[id].tensor())
+    return try training.numbers.origin(draft.constants[id].tensor)
   }
 }
