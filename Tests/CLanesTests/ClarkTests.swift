@@ -269,15 +269,35 @@ private let pair = PoolCase(height: 1, width: 2, channels: 1, kernel: (1, 2))
     }
   }
 
-  @Test("Certain taps hand everything to the larger one") func certainSlopes() {
+  @Test("Taps that differ for certain hand everything to the larger one, but what has no rest")
+  func certainSlopes() {
     let found = unclarkExperiment(
       pair, rank: 1, examples: 1, rows: [[1, 2], [0, 0], [0.5, 0.5]], signals: [[3], [4], [5]]
     ).run(bestVariant)
-    #expect(found == [[0, 3], [0, 4], [0, 5]])
+    #expect(found == [[0, 3], [0, 0], [0, 5]])
     let first = unclarkExperiment(
       pair, rank: 1, examples: 1, rows: [[2, 2], [0, 0], [0.5, 0.5]], signals: [[3], [4], [5]]
     ).run(bestVariant)
-    #expect(first == [[3, 0], [4, 0], [5, 0]])
+    #expect(first == [[3, 0], [0, 0], [5, 0]])
+  }
+
+  @Test("Taps that vary alike but for rounding are a tie, and rests of rounding get no signal")
+  func roundedTies() {
+    let near = (0.5 as Float).nextUp
+    let rows: [[Float]] = [[2, 2], [0, 1e-9], [0.5, near]]
+    let found = clarkExperiment(pair, rank: 1, examples: 1, rows: rows).run(bestVariant)
+    #expect(abs(found[0][0] - 2) < 2e-5 && abs(found[2][0] - 0.5) < 1e-6)
+    let signals = unclarkExperiment(
+      pair, rank: 1, examples: 1, rows: rows, signals: [[3], [4], [5]]
+    ).run(bestVariant)
+    #expect(signals[0][0] + signals[0][1] == 3 && signals[1] == [0, 0])
+    #expect(abs(signals[2][0] + signals[2][1] - 5) < 1e-5 && abs(signals[2][0]) < 10)
+    // The same variable, differently rounded.
+    let tie: [[Float]] = [[2, 2], [0, 0], [0.5, near]]
+    let first = unclarkExperiment(
+      pair, rank: 1, examples: 1, rows: tie, signals: [[3], [4], [5]]
+    ).run(bestVariant)
+    #expect(first == [[3, 0], [0, 0], [5, 0]])
   }
 
   @Test("Rests of certain taps get no signal, however little the others vary", arguments: [0, 1])

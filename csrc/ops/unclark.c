@@ -1,6 +1,6 @@
 // unclark.c: the reverse of clark.c, signals of out [N][OH][OW][C] to signals of [N][H][W][C].
 //
-// A window's folds are done once more with all their states kept, then taken back in reverse order.
+// A window's folds are done once more with all their states and pairs kept, then taken back in reverse order.
 // Windows go one after the other in row-major order, each adding to the elements of its taps.
 // Channels and lanes of a pixel are one array here, so the narrow form is the same code.
 
@@ -12,13 +12,18 @@ static size_t units(const ln_step *step, int lanes) {
   return parts_count(&step->unclark.pool, lanes);
 }
 
+// A pair in vectors: simd/clark.h.
+enum { PAIR_VECTORS = 10 };
+
 // States: per tap that of its row up to it, per row that of the rows up to it, and one tap. Signals:
-// of the rows so far, of a row, of a tap.
+// of the rows so far, of a row, of a tap. Pairs: of every tap; at the first one of a row is that of
+// the row.
 static size_t scratch(const ln_step *step, ln_type type, int lanes) {
   (void)type, (void)lanes;
   const ln_pool *s = &step->unclark.pool;
   const size_t rows = (size_t)s->kernel_h, states = rows * ((size_t)s->kernel_w + 1) + 4;
-  return states * (size_t)(2 + step->unclark.rank) * LN_VECTOR_LIMIT;
+  const size_t pairs = rows * (size_t)s->kernel_w;
+  return (states * (size_t)(2 + step->unclark.rank) + pairs * PAIR_VECTORS) * LN_VECTOR_LIMIT;
 }
 
 #define LN_WIDER
@@ -50,30 +55,34 @@ static void LN_NAME(unfold_window)(const moment_window *w, const moment_values *
   const ptrdiff_t count = (ptrdiff_t)w->rows * w->columns;
   vec *of_taps = scratch, *of_rows = of_taps + count * parts, *tap = of_rows + w->rows * parts;
   vec *signal = tap + parts, *row_signal = signal + parts, *tap_signal = row_signal + parts;
+  _Static_assert(sizeof(clark_pair) <= PAIR_VECTORS * sizeof(vec), "a pair has so many vectors");
+  clark_pair *pairs = (clark_pair *)(tap_signal + parts);
   for (int ky = 0; ky < w->rows; ky++) {
     vec *state = of_taps + (ptrdiff_t)ky * w->columns * parts;
     LN_NAME(load_state)(state, in, w->at + ky * w->row_step, w->n);
     for (int kx = 1; kx < w->columns; kx++, state += parts) {
       memcpy(state + parts, state, (size_t)parts * sizeof(vec));
       LN_NAME(load_state)(tap, in, w->at + ky * w->row_step + kx * w->column_step, w->n);
-      LN_NAME(clark_fold)(state + parts, tap, w->rank);
+      pairs[ky * w->columns + kx] = LN_NAME(clark_fold)(state + parts, tap, w->rank);
     }
     vec *whole = of_rows + ky * parts;
     memcpy(whole, ky ? whole - parts : state, (size_t)parts * sizeof(vec));
-    if (ky) LN_NAME(clark_fold)(whole, state, w->rank);
+    if (ky) pairs[ky * w->columns] = LN_NAME(clark_fold)(whole, state, w->rank);
   }
   LN_NAME(load_state)(signal, signals, w->out_at, w->n);
   for (int ky = w->rows - 1; ky >= 0; ky--) {
     const vec *state = of_taps + ((ptrdiff_t)(ky + 1) * w->columns - 1) * parts;
     if (ky)
-      LN_NAME(clark_unfold)(signal, row_signal, of_rows + (ky - 1) * parts, state, w->rank);
+      LN_NAME(clark_unfold)(signal, row_signal, of_rows + (ky - 1) * parts, state,
+                            pairs + ky * w->columns, w->rank);
     else
       memcpy(row_signal, signal, (size_t)parts * sizeof(vec));
     for (int kx = w->columns - 1; kx > 0; kx--) {
       const ptrdiff_t at = w->at + ky * w->row_step + kx * w->column_step;
       state -= parts;
       LN_NAME(load_state)(tap, in, at, w->n);
-      LN_NAME(clark_unfold)(row_signal, tap_signal, state, tap, w->rank);
+      LN_NAME(clark_unfold)(row_signal, tap_signal, state, tap, pairs + ky * w->columns + kx,
+                            w->rank);
       LN_NAME(store_state)(out, at, w->n, tap_signal, w->adds);
     }
     LN_NAME(store_state)(out, w->at + ky * w->row_step, w->n, row_signal, w->adds);

@@ -67,6 +67,13 @@ struct AffineNet: Sendable, CustomStringConvertible {
     AffineNet("joined inputs", [4], [3], single: false) { net, x in
       net.dense(net.net.add("Concat", x, ["axis": .int(1)]), 7, 4)
     },
+    AffineNet("convolutions joined", [2, 5, 5]) { net, x in
+      let parts = [net.convolution(x[0], 2, 3, 3, pad: 1), net.convolution(x[0], 2, 2, 1)]
+      return net.net.add("Concat", parts, ["axis": .int(1)])
+    },
+    AffineNet("an input joined to itself", [4], single: false) { net, x in
+      net.dense(net.net.add("Concat", [x[0], x[0]], ["axis": .int(1)]), 8, 5)
+    },
     AffineNet("division", [5]) { net, x in
       net.net.add("Div", [net.dense(x[0], 5, 3), net.net.constant(net.random.tensor([3]))])
     },

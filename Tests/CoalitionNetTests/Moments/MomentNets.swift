@@ -72,6 +72,12 @@ struct MomentNet: Sendable, CustomStringConvertible {
         pad: 1)
       return (front, net.dense(net.add("Flatten", second), 20, 3))
     },
+    MomentNet("convolutions joined in front of a max pool", [2, 6, 6]) { net, x in
+      let parts = [net.convolution(x, 2, 3, 3, pad: 1), net.convolution(x, 2, 2, 1)]
+      let front = net.net.add("Concat", parts, ["axis": .int(1)])
+      let first = net.add("Relu", net.pool(front))
+      return (front, net.dense(net.add("Flatten", first), 45, 2))
+    },
     MomentNet("max pools of what does not increase, or not alike", [2, 5, 5], tolerance: 2e-3) {
       net, x in
       let front = net.convolution(x, 2, 3, 2)

@@ -166,13 +166,13 @@ struct MomentTemplate {
     for (step, _) in steps(for: last) where step.reads.contains(where: varies) {
       guard let output = step.writes?.buffer else { return false }
       let terms = step.reads.compactMap { $0.buffer.flatMap { ways[$0] } }
-      // Parts that are put together may repeat a source.
-      guard ways[output] == nil else { return false }
       switch step {
       case let copy as CopyStep where terms == [.plain] || terms == [.mixed]:
         let repeats = zip(copy.nest.sizes, copy.nest.strides[1]).contains { $0 > 1 && $1 == 0 }
         guard terms == [.mixed] || !repeats else { return false }
-        ways[output] = terms[0]
+        // Parts that are put together may repeat a source.
+        ways[output] = ways[output] == nil ? terms[0] : .mixed
+      case _ where ways[output] != nil: return false
       case is PointwiseStep where terms.count == 1: ways[output] = terms[0]
       case let binary as BinaryStep where terms.count == 1:
         let own = binary.nest.strides[varies(binary.left) ? 1 : 2]
