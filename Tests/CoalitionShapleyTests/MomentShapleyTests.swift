@@ -276,8 +276,9 @@ import Testing
     }
   }
 
-  /// Maps of which large parts are certain and equal, beside values that hardly vary: in single precision as in double.
-  @Test("Few players in a large image, pools and two convolutions", arguments: [0, 2])
+  /// Maps of which large parts are certain and equal, beside values that hardly vary, and factors that span all eight players: in
+  /// single precision as in double.
+  @Test("Few players in a large image, pools and two convolutions", arguments: [0, 2, 8, 12])
   func certainSurroundings(rank: Int) async throws {
     for seed in 1...3 {
       var random = Seeded(seed)

@@ -54,9 +54,9 @@ struct ShapleyForecast {
     rows.append(("instruction set", instructionSet.rawValue))
     let measured =
       "\(Numbers.grouped(trial.evaluations)) evaluations took \(Numbers.seconds(trial.seconds))"
-    var seconds = run.evaluationsForeseen.map {
-      Double($0) * trial.seconds / Double(max(trial.evaluations, 1))
-    }
+    var seconds =
+      trial.evaluations > 0
+      ? run.evaluationsForeseen.map { Double($0) * trial.seconds / Double(trial.evaluations) } : nil
     if let time = run.options.seconds { seconds = min(seconds ?? time, time) }
     rows.append(
       (
@@ -75,19 +75,17 @@ struct ShapleyForecast {
     var run = run
     run.isWatched = Terminal.isErrorInteractive
     let clock = ContinuousClock()
-    var start = clock.now
-    var before = 0
-    var slices = 0
+    let start = clock.now
+    /// Behind every slice.
+    var marks: [(evaluations: Int, seconds: Double)] = [(0, 0)]
     while try await run.step() {
       try Signals.check()
-      slices += 1
-      if slices == 1 {
-        before = run.evaluationsDone
-        start = clock.now
-      } else if start.duration(to: clock.now).seconds >= 0.7 {
-        break
-      }
+      // Work with moments follows the samples.
+      guard run.evaluationsDone > marks[marks.count - 1].evaluations else { break }
+      marks.append((run.evaluationsDone, start.duration(to: clock.now).seconds))
+      if marks.count > 2, marks[marks.count - 1].seconds - marks[1].seconds >= 0.7 { break }
     }
-    return (run.evaluationsDone - before, start.duration(to: clock.now).seconds)
+    let (first, last) = (marks.count > 2 ? marks[1] : marks[0], marks[marks.count - 1])
+    return (last.evaluations - first.evaluations, last.seconds - first.seconds)
   }
 }

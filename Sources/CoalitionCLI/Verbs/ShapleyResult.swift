@@ -155,6 +155,19 @@ enum ShapleyResult {
   /// The largest error of values by moments, in root mean squares of the values, that needs no warning.
   private static let trustedError = 0.25
 
+  /// The largest residual of values by moments, as a share of what they add up to, that needs no warning.
+  private static let trustedResidual = 0.25
+
+  /// Residuals as shares of the score's change, or of what values amount to where they cancel out.
+  private static func relativeResiduals(_ estimate: ShapleyEstimate) -> [Double] {
+    let players = estimate.playerCount
+    return estimate.residuals.enumerated().map { row, residual in
+      let own = estimate.values[row * players..<(row + 1) * players]
+      let (sum, size) = own.reduce((0.0, 0.0)) { ($0.0 + $1, $0.1 + abs($1)) }
+      return residual == 0 ? 0 : abs(residual) / max(abs(sum + residual), size / 4)
+    }
+  }
+
   /// What a user should know about the numbers.
   static func warnings(_ estimate: ShapleyEstimate) -> [String] {
     var warnings: [String] = []
@@ -174,6 +187,13 @@ enum ShapleyResult {
         "values by moments are not to be trusted for \(doubtful) of "
           + "\(estimate.relativeErrorEstimates.count) explained scores: a small sample says that they are off by up to "
           + "\(worst) % of their size; \(advice)")
+    }
+    let incomplete = relativeResiduals(estimate).filter { $0 > trustedResidual }
+    if estimate.estimator.usesMoments, let worst = incomplete.max() {
+      warnings.append(
+        "values by moments miss up to \(Int(min(100 * worst, 1e6).rounded())) % of what they should add up to, for "
+          + "\(incomplete.count) explained scores (`residual` has it): take more --nodes or --sizes, or sample instead"
+      )
     }
     if let bias = estimate.bias {
       warnings.append("\(estimate.estimator.rawValue) estimates are biased: \(bias)")

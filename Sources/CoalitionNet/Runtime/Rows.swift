@@ -87,25 +87,24 @@ package struct SlotResult: Sendable {
   private var floats: [Float] = []
   private var doubles: [Double] = []
 
+  private let count: Int
+  private let isCleared: Bool
+
+  /// Memory is taken when a run writes there: a call that is handed on has none yet.
   package init(count: Int, _ precision: Precision) {
-    self.precision = precision
-    switch precision {
-    case .single: floats = [Float](unsafeUninitializedCapacity: count) { $1 = count }
-    case .double: doubles = [Double](unsafeUninitializedCapacity: count) { $1 = count }
-    }
+    (self.precision, self.count, isCleared) = (precision, count, false)
   }
 
   /// Sums in double, for programs that do not write all of them: the others are 0.
   package init(sums count: Int) {
-    precision = .double
-    doubles = [Double](repeating: 0, count: count)
+    (precision, self.count, isCleared) = (.double, count, true)
   }
 
   package var elements: Tensor.Elements {
     precision == .single ? .float32(floats) : .float64(doubles)
   }
 
-  package var byteCount: Int { (floats.count + doubles.count) * precision.byteCount }
+  package var byteCount: Int { count * precision.byteCount }
 
   /// The pointers of several slots, valid during `body`.
   static func withPointers<Outcome>(
@@ -118,6 +117,8 @@ package struct SlotResult: Sendable {
     case .single:
       var values: [Float] = []
       swap(&values, &results[index].floats)
+      let count = results[index].count
+      if values.isEmpty { values = [Float](unsafeUninitializedCapacity: count) { $1 = count } }
       defer { results[index].floats = values }
       return values.withUnsafeMutableBytes {
         withPointers(&results, index + 1, pointers + [$0.baseAddress], body)
@@ -125,6 +126,13 @@ package struct SlotResult: Sendable {
     case .double:
       var values: [Double] = []
       swap(&values, &results[index].doubles)
+      let count = results[index].count
+      if values.isEmpty {
+        values =
+          results[index].isCleared
+          ? [Double](repeating: 0, count: count)
+          : [Double](unsafeUninitializedCapacity: count) { $1 = count }
+      }
       defer { results[index].doubles = values }
       return values.withUnsafeMutableBytes {
         withPointers(&results, index + 1, pointers + [$0.baseAddress], body)
