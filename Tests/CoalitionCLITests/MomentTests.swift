@@ -125,6 +125,17 @@ import Testing
     #expect(outcome.error.contains("not to be trusted"))
   }
 
+  @Test("Values that miss much of their sum warn, checked or not", arguments: [1, 8])
+  func incomplete(nodes: Int) throws {
+    let outcome = try place.shapley(
+      model("mlp-tanh") + [
+        "--players", "patch:7x7", "--estimator", "moment-gradient", "--rank", "0", "--nodes",
+        "\(nodes)", "--checked-players", "0", "--output", "r.npz",
+      ])
+    #expect(outcome.code == 0, "\(outcome.error)")
+    #expect(outcome.error.contains("of what they should add up to") == (nodes == 1))
+  }
+
   @Test("A dry run tells passes, their cost, evaluations and memory")
   func dryRun() throws {
     let outcome = try place.shapley(

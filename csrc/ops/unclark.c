@@ -1,8 +1,8 @@
 // unclark.c: the reverse of clark.c, signals of out [N][OH][OW][C] to signals of [N][H][W][C].
 //
-// A window's folds are done once more with all their states and pairs kept, then taken back in reverse order.
-// Windows go one after the other in row-major order, each adding to the elements of its taps.
-// Channels and lanes of a pixel are one array here, so the narrow form is the same code.
+// A window's folds are done once more with all their states and pairs kept, then taken back in
+// reverse order. Windows go one after the other in row-major order, each adding to the elements of
+// its taps. Channels and lanes of a pixel are one array here, so the narrow form is the same code.
 
 #ifndef LN_TARGET
 #include "../engine/family.h"
@@ -15,9 +15,9 @@ static size_t units(const ln_step *step, int lanes) {
 // A pair in vectors: simd/clark.h.
 enum { PAIR_VECTORS = 10 };
 
-// States: per tap that of its row up to it, per row that of the rows up to it, and one tap. Signals:
-// of the rows so far, of a row, of a tap. Pairs: of every tap; at the first one of a row is that of
-// the row.
+// States: per tap that of its row up to it, per row that of the rows up to it, and one tap.
+// Signals: of the rows so far, of a row, of a tap. Pairs: of every tap; at the first one of a row is
+// that of the row.
 static size_t scratch(const ln_step *step, ln_type type, int lanes) {
   (void)type, (void)lanes;
   const ln_pool *s = &step->unclark.pool;

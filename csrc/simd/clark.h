@@ -69,7 +69,8 @@ LN_INLINE clark_pair LN_NAME(clark_fold)(vec *a, const vec *b, int rank) {
   return w;
 }
 
-// `signal`, that of the larger one of a and b, becomes that of a; that of b goes to `other`. w is what the fold returned.
+// `signal`, that of the larger one of a and b, becomes that of a; that of b goes to `other`. The pair
+// is what the fold returned.
 //   G = signal_L . (L_smaller - L_larger) + 2 signal_rest (Q rest_smaller - (1 - Q) rest_larger)
 //                                                                       the signal of Q
 //   T = -phi G + signal_rest theta^2 spread'                            that of t
