@@ -55,7 +55,9 @@ static void LN_NAME(unfold_window)(const moment_window *w, const moment_values *
   const ptrdiff_t count = (ptrdiff_t)w->rows * w->columns;
   vec *of_taps = scratch, *of_rows = of_taps + count * parts, *tap = of_rows + w->rows * parts;
   vec *signal = tap + parts, *row_signal = signal + parts, *tap_signal = row_signal + parts;
-  _Static_assert(sizeof(clark_pair) <= PAIR_VECTORS * sizeof(vec), "a pair has so many vectors");
+  _Static_assert(sizeof(clark_pair) <= PAIR_VECTORS * sizeof(vec) &&
+                     _Alignof(clark_pair) == _Alignof(vec),
+                 "a pair is so many vectors, and lies where vectors do");
   clark_pair *pairs = (clark_pair *)(tap_signal + parts);
   for (int ky = 0; ky < w->rows; ky++) {
     vec *state = of_taps + (ptrdiff_t)ky * w->columns * parts;
