@@ -58,9 +58,11 @@ import Testing
     #expect(incomplete?.code == .usage)
   }
 
-  /// Times that are proportional to the hidden units, but for a factor that depends on how often was measured.
+  /// Times that are proportional to the hidden units, but for a factor that depends on how often was measured, and those of the
+  /// whole network.
   private func latency(
-    _ factor: @escaping @Sendable (_ count: Int) -> Double
+    _ factor: @escaping @Sendable (_ count: Int) -> Double,
+    own: @escaping @Sendable (_ count: Int) -> Double = { _ in 1 }
   ) -> NetworkLatency {
     let count = Mutex(0)
     return NetworkLatency { other throws(CoalitionError) in
@@ -69,7 +71,7 @@ import Testing
         $0 += 1
         return $0
       }
-      return (1, Double(units) / 4096 * factor(measured))
+      return (own(measured), Double(units) / 4096 * factor(measured))
     }
   }
 
@@ -99,16 +101,8 @@ import Testing
 
   @Test("A time of the whole network that is too long does not make smaller ones seem fast")
   func busy() async throws {
-    let count = Mutex(0)
-    let busy = NetworkLatency { other throws(CoalitionError) in
-      let units = other.graph.constants["w2"]?.shape[0] ?? 4096
-      // After the first one, nine measurements of ten see a busy machine.
-      let measured = count.withLock {
-        $0 += 1
-        return $0
-      }
-      return (measured % 10 == 1 ? 1 : 3, Double(units) / 4096)
-    }
+    // After the first one, nine measurements of ten see a busy machine.
+    let busy = latency({ _ in 1 }, own: { $0 % 10 == 1 ? 1 : 3 })
     let groups = try await ranking().reaching(
       .latency(0.5), limit: 0.5, scope: .layer, latency: busy)
     #expect(groups.count == 2048)
@@ -116,16 +110,8 @@ import Testing
 
   @Test("A machine that becomes slower for good does not make networks seem slow")
   func slower() async throws {
-    let count = Mutex(0)
-    let slower = NetworkLatency { other throws(CoalitionError) in
-      let units = other.graph.constants["w2"]?.shape[0] ?? 4096
-      let measured = count.withLock {
-        $0 += 1
-        return $0
-      }
-      let factor = measured < 4 ? 1.0 : 2.5
-      return (factor, factor * Double(units) / 4096)
-    }
+    let factor: @Sendable (Int) -> Double = { $0 < 4 ? 1 : 2.5 }
+    let slower = latency(factor, own: factor)
     let groups = try await ranking().reaching(
       .latency(0.5), limit: 0.5, scope: .layer, latency: slower)
     #expect(groups.count == 2048)
