@@ -22,9 +22,7 @@ typedef struct clark_pair {
   vec inverse; // 1 / theta, 0 where certain
   vec t;
   tails n; // 0 where certain
-  // A mask, in a vector because masks of two registers have another alignment: where the mean of A
-  // is the larger one, or they are equal.
-  vec first;
+  mask first; // where the mean of A is the larger one, or they are equal
 } clark_pair;
 
 // theta^2 of a tie, as a share of the variances, and a rest of nothing, as a share of its variance.
@@ -39,8 +37,7 @@ LN_INLINE clark_pair LN_NAME(clark_pair_of)(const vec *a, const vec *b, int rank
     square = v_fma(difference, difference, square);
     variances = v_fma(a[i], a[i], v_fma(b[i], b[i], variances));
   }
-  const mask first = a[0] >= b[0];
-  w.first = (vec)first;
+  w.first = a[0] >= b[0];
   const vec least = v_max(v_set(LN_SMALLEST_NORMAL), v_set(LN_TIE) * variances);
   const mask certain = square < least;
   const vec safe = v_select(certain, v_set(1), square), inverse = v_inverse_root(safe);
@@ -54,8 +51,8 @@ LN_INLINE clark_pair LN_NAME(clark_pair_of)(const vec *a, const vec *b, int rank
   w.n.spread = v_select(certain, zero, w.n.spread);
   w.inverse = v_select(certain, zero, inverse);
   const vec below = v_set(1) - w.n.above;
-  w.a = v_select(first, below, w.n.above);
-  w.b = v_select(first, w.n.above, below);
+  w.a = v_select(w.first, below, w.n.above);
+  w.b = v_select(w.first, w.n.above, below);
   return w;
 }
 
@@ -64,7 +61,7 @@ LN_INLINE clark_pair LN_NAME(clark_fold)(vec *a, const vec *b, int rank) {
   const clark_pair w = LN_NAME(clark_pair_of)(a, b, rank);
   // A NaN on either side stays.
   const vec sum = a[0] + b[0], known = v_select(sum == sum, v_set(0), sum);
-  a[0] = v_fma(w.theta, w.n.mean, v_select((mask)w.first, a[0], b[0])) + known;
+  a[0] = v_fma(w.theta, w.n.mean, v_select(w.first, a[0], b[0])) + known;
   // The squares of small weights by themselves would be no normal numbers.
   const vec shared = v_fma(w.b, w.b * b[1], w.theta * w.theta * w.n.spread);
   a[1] = v_fma(w.a, w.a * a[1], shared);
@@ -85,14 +82,14 @@ LN_INLINE void LN_NAME(clark_unfold)(vec *signal, vec *other, const vec *a, cons
   // By the larger one less the smaller one, then with the sign that it has for a.
   vec by_above = v_set(2) * signal[1] * (w.b * b[1] - w.a * a[1]);
   for (int i = 2; i < 2 + rank; i++) by_above = v_fma(signal[i], b[i] - a[i], by_above);
-  by_above = v_select((mask)w.first, by_above, -by_above);
+  by_above = v_select(w.first, by_above, -by_above);
   const vec turn = v_set(2) * v_fma(q, w.n.density, -w.n.mean * (v_set(1) - q));
   const vec by_t = v_fma(-w.n.density, by_above, signal[1] * (w.theta * w.theta) * turn);
   const vec by_distance = by_t * w.inverse;
   const vec by_square =
       v_fma(signal[0] * half * w.n.density, w.inverse,
             v_fma(signal[1], w.n.spread, -half * by_distance * w.t * w.inverse));
-  const vec to_a = v_select((mask)w.first, by_distance, -by_distance);
+  const vec to_a = v_select(w.first, by_distance, -by_distance);
   other[0] = v_fma(signal[0], w.b, -to_a);
   signal[0] = v_fma(signal[0], w.a, to_a);
   // Where there is no rest its signal leads nowhere. It has no bound beside a small theta, and

@@ -12,10 +12,11 @@
 #define mask LN_NAME(mask)
 #if LN_VECTOR_BYTES > 64 // two registers: aligned like one
 typedef real vec __attribute__((ext_vector_type(LN_WIDTH), aligned(64)));
+typedef LN__BITS mask __attribute__((ext_vector_type(LN_WIDTH), aligned(64)));
 #else
 typedef real vec __attribute__((ext_vector_type(LN_WIDTH)));
-#endif
 typedef LN__BITS mask __attribute__((ext_vector_type(LN_WIDTH)));
+#endif
 
 #define LN_INLINE static inline __attribute__((always_inline, unused))
 

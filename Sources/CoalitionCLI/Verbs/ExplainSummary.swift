@@ -32,7 +32,7 @@ struct ExplainSummary {
     var text = ""
     for example in 0..<min(examples, exampleLimit) {
       if let targets {
-        text += allTargets(explanation, example, count: targets)
+        text += allTargets(outcome, example, count: targets)
       } else {
         text += oneTarget(outcome, example)
       }
@@ -66,7 +66,8 @@ struct ExplainSummary {
     }
   }
 
-  private func scores(_ explanation: Explanation, row: Int) -> String {
+  private func scores(_ outcome: ExplainRun.Outcome, row: Int) -> String {
+    let explanation = outcome.explanation
     var parts = ["score \(Numbers.significant(explanation.output.doubles[row]))"]
     if let baseline = explanation.baselineOutput {
       parts.append("at the baseline \(Numbers.significant(baseline.doubles[row]))")
@@ -75,13 +76,19 @@ struct ExplainSummary {
     if let residual = explanation.residual {
       parts.append("residual \(Numbers.significant(residual.doubles[row], 2))")
     }
+    if let errors = outcome.errorEstimate {
+      let count = errors.doubles.count / explanation.output.doubles.count
+      let own = errors.doubles[row * count..<(row + 1) * count]
+      parts.append(
+        ShapleySummary.error((own.reduce(0) { $0 + $1 * $1 } / Double(count)).squareRoot()))
+    }
     return parts.joined(separator: ", ")
   }
 
-  private func allTargets(_ explanation: Explanation, _ example: Int, count: Int) -> String {
+  private func allTargets(_ outcome: ExplainRun.Outcome, _ example: Int, count: Int) -> String {
     var text = "example \(example)\n"
     for target in 0..<min(count, targetLimit) {
-      text += "  target \(name(target)): \(scores(explanation, row: example * count + target))\n"
+      text += "  target \(name(target)): \(scores(outcome, row: example * count + target))\n"
     }
     if count > targetLimit {
       text += "  and \(Numbers.grouped(count - targetLimit)) more targets\n"
@@ -94,7 +101,7 @@ struct ExplainSummary {
   private func oneTarget(_ outcome: ExplainRun.Outcome, _ example: Int) -> String {
     let explanation = outcome.explanation
     var text = "example \(example): target \(target(explanation, example)), "
-    text += scores(explanation, row: example) + "\n"
+    text += scores(outcome, row: example) + "\n"
     text +=
       outcome.values.map { largestPlayers($0, example) }
       ?? largestElements(explanation, example)

@@ -54,13 +54,19 @@ struct ShapleySummary {
     heading.append("\(Numbers.grouped(estimate.evaluations[example])) evaluations")
     if !estimate.errorEstimates.isEmpty {
       let error = estimate.errorEstimate(example: example, target: target)
-      heading.append("error of a value about \(Numbers.significant(error, 2))")
+      heading.append(Self.error(error))
     }
     if !estimate.sampleWeights.isEmpty {
       heading.append("weight of the samples \(Numbers.significant(estimate.sampleWeights[row], 2))")
     }
     if let stop = estimate.stops[example] { heading.append("stopped by \(stop.rawValue)") }
     return heading.joined(separator: ", ") + "\n" + largest(estimate, row)
+  }
+
+  /// What is known of the error of values by moments, or drawn towards them.
+  static func error(_ estimate: Double) -> String {
+    estimate.isNaN
+      ? "error of a value not known" : "error of a value about \(Numbers.significant(estimate, 2))"
   }
 
   /// The target of an example, as it was given or found.

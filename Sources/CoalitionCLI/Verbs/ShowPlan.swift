@@ -52,6 +52,9 @@ extension Command {
       return try Terminal.write(
         try ShowPlan.deltas(try Plan(model, options), arguments, lanes: lanes, memoryLeft))
     }
+    guard mode == "reverse" || arguments[ExplainMethod.option] == nil else {
+      throw CoalitionError(.usage, "--method needs --mode reverse")
+    }
     guard mode == "moments" || !arguments.isGiven(MomentFlags.rankOption.declaration) else {
       throw CoalitionError(.usage, "--rank needs --mode moments")
     }
@@ -80,9 +83,6 @@ extension Command {
       listing = try plan.listing(lanes: lanes)
       multiplyAdds = plan.arithmetic.moments / 2
     } else {
-      guard arguments[ExplainMethod.option] == nil else {
-        throw CoalitionError(.usage, "--method needs --mode reverse")
-      }
       let plan = try Plan(model, options)
       listing = try plan.listing(lanes: lanes)
       multiplyAdds = try plan.multiplyAdds

@@ -28,7 +28,7 @@ public struct MomentOptions: Sendable, Hashable {
 
   /// Evaluations for an example, at most: null players are not checked.
   package func evaluations(players: Int) -> Int {
-    Self.endEvaluations + MomentCheck.evaluations(players: min(checkedPlayers, players))
+    Self.endEvaluations + MomentCheck.evaluations(checking: checkedPlayers, of: players)
   }
 
   func check() throws(CoalitionError) {

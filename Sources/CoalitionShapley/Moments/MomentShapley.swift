@@ -85,7 +85,7 @@ struct MomentShapley: Sendable {
     let targets = game.targetCount
     let values = try await values(examples, ends)
     let affordable =
-      (evaluations - MomentOptions.endEvaluations) / MomentCheck.evaluations(players: 1)
+      (evaluations - MomentOptions.endEvaluations) / MomentCheck.evaluationsPerPlayer
     let check = MomentCheck(
       game: game, playerCount: min(options.moments.checkedPlayers, affordable), seed: options.seed)
     for (position, example) in examples.enumerated() {
