@@ -97,7 +97,8 @@ let package = Package(
     .executableTarget(
       name: "NodeTests",
       dependencies: ["CoalitionBase", "CoalitionData", "CoalitionNet", "CoalitionONNX"],
-      path: "Tests/Conformance", exclude: ["node_tests.py"], swiftSettings: swift),
+      path: "Tests/Conformance", exclude: ["node_tests.py", "pruned_models.py"],
+      swiftSettings: swift),
     .testTarget(
       name: "CoalitionCLITests",
       dependencies: [

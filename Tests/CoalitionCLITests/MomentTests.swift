@@ -2,6 +2,7 @@
 
 import CoalitionBase
 import CoalitionData
+import CoalitionNet
 import Foundation
 import Testing
 
@@ -136,6 +137,66 @@ import Testing
     #expect(outcome.error.contains("of what they should add up to") == (nodes == 1))
   }
 
+  /// log(1 + w x): without some of them the seventh of 20 players takes it below 0. In the second example half of the players are null.
+  private func logarithm() throws -> [String] {
+    var graph = Graph(opsets: ["": 21])
+    graph.inputs = [Port("x", .float32, shape: [.symbolic("N"), .fixed(20)])]
+    var weights = [Float](repeating: 1, count: 20)
+    weights[7] = -1.5
+    graph.constants["w"] = Tensor(filling: [20, 1], with: .float32(weights))
+    graph.constants["b"] = Tensor(.float32([1]))
+    graph.nodes = [
+      Node("Gemm", inputs: ["x", "w", "b"], outputs: ["z"]),
+      Node("Log", inputs: ["z"], outputs: ["y"]),
+    ]
+    graph.outputs = [Port("y", shape: nil)]
+    let second: [Float] = [1, 1, 1, 1, 1, 1, 1, 0.6, 5, 5, 5, 30, 0, 0, 0, 0, 0, 0, 0, 0]
+    let rows = Tensor(
+      filling: [2, 20], with: .float32([Float](repeating: 1, count: 20) + second))
+    return [try place.write(graph), "--input", try place.write(rows, "x.npy")]
+  }
+
+  @Test("Scores that are not known in one example leave the others their warning")
+  func unknownScores() throws {
+    for estimator in ["dasp", "moment-gradient"] {
+      let outcome = try place.shapley(
+        logarithm() + ["--estimator", estimator, "--output", "r.npz"])
+      #expect(outcome.code == 0, "\(outcome.error)")
+      #expect(outcome.error.contains("not to be trusted for 1 of 2"), "\(outcome.error)")
+      #expect(outcome.error.contains("could not be checked for 1 of 2"), "\(outcome.error)")
+      let told = try place.shapley(logarithm() + ["--estimator", estimator])
+      #expect(told.code == 0 && told.output.contains("error of a value not known"))
+    }
+  }
+
+  @Test(
+    "Summaries tell the error of every score, as the file has it",
+    arguments: ["shapley", "explain"])
+  func errorsTold(_ verb: String) throws {
+    let common = [
+      verb, Fixtures.model("mlp-softplus"), "--input", Fixtures.input("mlp-softplus"), "--players",
+      "patch:7x7", "--target", "all", verb == "shapley" ? "--estimator" : "--method", "dasp",
+    ]
+    let told = try Running(common, in: place.folder, [:]).outcome()
+    #expect(told.code == 0, "\(told.error)")
+    let written = try Running(common + ["--quiet", "--output", "r.npz"], in: place.folder, [:])
+      .outcome()
+    #expect(written.code == 0, "\(written.error)")
+    let errors = try Explained(place.path("r.npz")).doubles("error_estimate")
+    let lines = told.output.split(separator: "\n").filter { $0.contains("error of a value") }
+    #expect(lines.count * 16 == errors.count && lines.count > 10)
+    #expect(Set(lines.map { $0.split(separator: "error of a value").last }).count > 5)
+    for (row, line) in lines.enumerated() {
+      let number = try #require(
+        line.split(separator: "about ").last?.split(separator: ",").first.flatMap { Double($0) })
+      #expect(abs(number - errors[row * 16]) <= 0.06 * errors[row * 16], "row \(row)")
+    }
+    let unchecked = try Running(common + ["--checked-players", "0"], in: place.folder, [:])
+      .outcome()
+    #expect(unchecked.output.contains("error of a value not known"))
+    #expect(!unchecked.error.contains("checked"))
+  }
+
   @Test("A dry run tells passes, their cost, evaluations and memory")
   func dryRun() throws {
     let outcome = try place.shapley(
@@ -143,6 +204,16 @@ import Testing
     #expect(outcome.code == 0, "\(outcome.error)")
     #expect(outcome.output.contains("512 for an example"))
     #expect(outcome.output.contains("moment passes") && outcome.output.contains("memory"))
+    // Every row of a baseline takes passes of its own.
+    let rows = try place.write(
+      Tensor(filling: [3, 1, 28, 28], with: .float32([Float](repeating: 0.1, count: 3 * 784))),
+      "b.npy")
+    let several = try place.shapley(
+      model() + [
+        "--players", "patch:7x7", "--estimator", "dasp", "--dry-run", "--baseline",
+        "marginal:" + rows,
+      ])
+    #expect(several.output.contains("1,536 for an example"), "\(several.output) \(several.error)")
   }
 
   @Test("plan lists the moments' program, inspect says where values are taken for normal ones")

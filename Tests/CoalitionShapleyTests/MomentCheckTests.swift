@@ -34,10 +34,9 @@ import Testing
     var found: [Double] = []
     for seed in 0..<runs {
       let check = MomentCheck(game: game, playerCount: 16, seed: UInt64(seed))
-      let (squares, evaluations) = try await check.squares(
-        of: values[...], check.candidates(0), example: 0, RunOptions())
-      #expect(evaluations == 512)
-      found.append(squares[0].value)
+      let one = try await check.squares(of: values, examples: 0..<1, RunOptions())[0]
+      #expect(one.evaluations == 512)
+      found.append(one.squares[0].value)
     }
     let mean = found.reduce(0, +) / Double(runs)
     let deviation =
@@ -57,7 +56,8 @@ import Testing
     let exact = try await exactValues(game).values
     for seed in 0..<20 {
       let check = MomentCheck(game: game, playerCount: 1, seed: UInt64(seed))
-      let outcome = try await check.outcome(of: exact[...], example: 0, RunOptions())
+      let outcome = try await check.outcomes(
+        of: exact, examples: 0..<1, game.endValues(RunOptions()), RunOptions())[0]
       #expect(outcome.errors[0] > 0 && outcome.evaluations == 32)
     }
     let own = MeanSquare([(difference: 0.5, squaredError: 0.04)])
@@ -69,53 +69,135 @@ import Testing
   func nobody() async throws {
     let game = try await Self.threshold(input: 0)
     let check = MomentCheck(game: game, playerCount: 16, seed: 0)
-    let outcome = try await check.outcome(
-      of: [Double](repeating: 0, count: 40)[...], example: 0, RunOptions())
-    #expect(outcome.errors == [0] && outcome.evaluations == 0)
+    let outcome = try await check.outcomes(
+      of: [Double](repeating: 0, count: 40), examples: 0..<1, game.endValues(RunOptions()),
+      RunOptions())
+    #expect(outcome == [MomentCheck.Outcome(errors: [0], evaluations: 0)])
   }
 
   @Test("Values of 0 are checked where players are no null players")
   func zeros() async throws {
     let game = try await Self.threshold()
     let check = MomentCheck(game: game, playerCount: 16, seed: 0)
-    let outcome = try await check.outcome(
-      of: [Double](repeating: 0, count: 40)[...], example: 0, RunOptions())
-    #expect(abs(outcome.errors[0] - 0.75) < 0.05 && outcome.evaluations == 512)
+    let found = try await check.squares(
+      of: [Double](repeating: 0, count: 40), examples: 0..<1, RunOptions())[0]
+    #expect(abs(found.squares[0].value.squareRoot() - 0.75) < 0.05 && found.evaluations == 512)
   }
 
-  @Test("The error of up to 8 active players, all to be checked, is the exact one")
+  @Test("Errors are no less than what the values miss of their sum, where samples see nothing")
+  func residual() async throws {
+    // Nobody but the last one of 400 players to come changes anything: no sample meets that.
+    var graph = Graph(opsets: ["": 21])
+    graph.inputs = [Port("x", .float64, shape: [.symbolic("N"), .fixed(400)])]
+    graph.constants["w"] = Tensor(
+      filling: [400, 1], with: .float64([Double](repeating: 1, count: 400)))
+    graph.constants["b"] = Tensor(.float64([-399.5]))
+    graph.nodes = [
+      Node("Gemm", inputs: ["x", "w", "b"], outputs: ["z"]),
+      Node("Relu", inputs: ["z"], outputs: ["y"]),
+    ]
+    graph.outputs = [Port("y", shape: nil)]
+    let game = try await momentGame(graph, [[Double](repeating: 1, count: 400)])
+    let ends = try await game.endValues(RunOptions())
+    for (value, error) in [(0.0, 0.5 / 400), (0.5 / 800, 0.5 / 800)] {
+      var told: [Double] = []
+      for seed in 0..<8 {
+        let check = MomentCheck(game: game, playerCount: 16, seed: UInt64(seed))
+        told += try await check.outcomes(
+          of: [Double](repeating: value, count: 400), examples: 0..<1, ends, RunOptions())[0].errors
+      }
+      // Some sample meets it now and then.
+      let least = told.min() ?? 0
+      #expect(abs(least - error) < 1e-12, "\(least), is \(error)")
+    }
+    // Projection shares it out, though every value is 0.
+    var options = ShapleyOptions()
+    options.estimator = .dasp
+    options.moments.rank = 0
+    options.moments.sizes = 1
+    options.moments.isProjected = true
+    let projected = try await Shapley(game, options).result()
+    #expect(projected.values.allSatisfy { abs($0 - 0.5 / 400) < 1e-12 })
+    #expect(abs(projected.residuals[0]) < 1e-12)
+    // As do samples that are drawn towards such values.
+    options.moments.isProjected = false
+    options.estimator = .permutation
+    options.evaluations = 4000
+    options.shrinkage = .dasp
+    let drawn = try await Shapley(game, options).result()
+    #expect(drawn.sampleWeights[0] < 1 && abs(drawn.residuals[0]) < 1e-12)
+  }
+
+  @Test("The error of few active players is the exact one")
   func fewPlayers() async throws {
     var random = Seeded(93)
-    // Two of the eight are null players.
-    var input = random.numbers(8)
-    (input[2], input[5]) = (0, 0)
+    // Two of the eight are null players, others in the second example.
+    var inputs = (0..<2).map { _ in random.numbers(8) }
+    (inputs[0][2], inputs[0][5], inputs[1][0]) = (0, 0, 0)
+    let null = [[2, 5], [0]]
     let game = try await momentGame(
-      Perceptron([8, 20, 3], function: "Tanh", seed: 92, scale: 2).graph, [input])
+      Perceptron([8, 20, 3], function: "Tanh", seed: 92, scale: 2).graph, inputs)
     let targets = game.targetCount
     let exact = try await exactValues(game).values
     let off = exact.enumerated().map { place, value in
-      [2, 5].contains(place % 8) ? value : value + 0.01 * Double(1 + place)
+      null[place / (8 * targets)].contains(place % 8) ? value : value + 0.01 * Double(1 + place)
     }
-    let check = MomentCheck(game: game, playerCount: 6, seed: 0)
-    let outcome = try await check.outcome(of: off[...], example: 0, RunOptions())
-    #expect(outcome.evaluations == 64)
-    for target in 0..<targets {
-      let own = target * 8..<(target + 1) * 8
+    let ends = try await game.endValues(RunOptions())
+    let check = MomentCheck(game: game, playerCount: 4, seed: 0)
+    let outcomes = try await check.outcomes(of: off, examples: 0..<2, ends, RunOptions())
+    #expect(outcomes.map(\.evaluations) == [64, 128])
+    for row in 0..<2 * targets {
+      let own = row * 8..<(row + 1) * 8
       let square = zip(off[own], exact[own]).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } / 8
-      #expect(abs(outcome.errors[target] - square.squareRoot()) < 1e-12)
+      let told = outcomes[row / targets].errors[row % targets]
+      #expect(abs(told - square.squareRoot()) < 1e-12)
     }
-    // One more than are to be checked: samples.
-    let sampled = MomentCheck(game: game, playerCount: 5, seed: 0)
-    #expect(try await sampled.outcome(of: off[...], example: 0, RunOptions()).evaluations == 160)
-    #expect(MomentCheck.evaluations(checking: 16, of: 8) == 256)
-    #expect(MomentCheck.evaluations(checking: 16, of: 9) == 288)
-    #expect(MomentCheck.evaluations(checking: 4, of: 8) == 128)
+    // Fewer evaluations than all coalitions: samples. The second example alone has the same ones.
+    let sampling = MomentCheck(game: game, playerCount: 1, seed: 0)
+    let sampled = try await sampling.outcomes(of: off, examples: 0..<2, ends, RunOptions())
+    #expect(sampled.map(\.evaluations) == [32, 32])
+    let alone = try await sampling.outcomes(
+      of: Array(off[(8 * targets)...]), examples: 1..<2, ends, RunOptions())
+    #expect(alone == [sampled[1]])
   }
 
-  @Test("Few checked players raise the error by more")
+  @Test(
+    "Checks take no more evaluations than they say",
+    arguments: [
+      (16, 8, 256), (16, 9, 512), (16, 10, 512), (16, 100, 512), (4, 8, 128), (1, 5, 32),
+      (1, 6, 32),
+      (0, 8, 0), (1 << 20, 10, 1024), (1 << 20, 11, 1024), (1 << 20, 1000, 32000),
+    ])
+  func most(_ checked: Int, _ players: Int, _ evaluations: Int) {
+    #expect(MomentCheck.evaluations(checking: checked, of: players) == evaluations)
+  }
+
+  @Test("Coalitions of many examples go in several calls, to the same errors")
+  func manyCalls() async throws {
+    var random = Seeded(94)
+    // 60 examples of 512 coalitions are more than a call holds.
+    let inputs = (0..<60).map { _ in random.numbers(12) }
+    let game = try await momentGame(
+      Perceptron([12, 9, 1], function: "Tanh", seed: 95).graph, inputs)
+    let values = random.numbers(60 * 12)
+    let ends = try await game.endValues(RunOptions())
+    let check = MomentCheck(game: game, playerCount: 12, seed: 3)
+    let together = try await check.outcomes(of: values, examples: 0..<60, ends, RunOptions())
+    #expect(together.allSatisfy { $0.evaluations == 384 })
+    for example in [0, 41, 42, 43, 59] {
+      let alone = try await check.outcomes(
+        of: Array(values[example * 12..<(example + 1) * 12]), examples: example..<example + 1, ends,
+        RunOptions())
+      #expect(alone == [together[example]], "example \(example)")
+    }
+  }
+
+  @Test("Few checked players raise the error by more, one by no less than two")
   func fewer() {
     let two = MeanSquare([(difference: 1, squaredError: 0), (difference: 2, squaredError: 0)])
     #expect(two.value == 2.5 && abs(two.squaredError - 2.25) < 1e-15)
     #expect(abs(two.margin - 1.5 * 12.706205 / 1.959964) < 1e-5)
+    let one = MeanSquare([(difference: 0.5, squaredError: 0.04)])
+    #expect(abs(one.margin - one.squaredError.squareRoot() * 12.706205 / 1.959964) < 1e-5)
   }
 }

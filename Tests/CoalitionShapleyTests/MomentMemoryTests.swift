@@ -96,6 +96,18 @@ import Testing
     }
   }
 
+  @Test("Nodes take memory")
+  func manyNodes() async throws {
+    let game = try await Self.game(.elements)
+    let plan = try game.momentPlan(rank: 2)
+    func memory(nodes: Int) throws -> MomentMemory {
+      try game.momentMemory(plan, .gradient(nodes: nodes), threads: 1, within: 64 << 20)
+    }
+    #expect(try memory(nodes: 8).examples == 9)
+    #expect(try memory(nodes: 1 << 17).examples < 9)
+    #expect(throws: CoalitionError.self) { try memory(nodes: 1 << 20) }
+  }
+
   @Test(
     "Each of many targets has the values that it has alone",
     arguments: [Estimator.dasp, .momentGradient])

@@ -125,7 +125,8 @@ struct ExplainRun {
       return try windows.evaluations(shape) * repeats
     case .rise(let rise): return rise.masks * repeats
     case .shapley(let options) where options.estimator.usesMoments:
-      return options.moments.evaluations(players: players?.playerCount ?? elements(explainer))
+      return repeats
+        * options.moments.evaluations(players: players?.playerCount ?? elements(explainer))
     case .shapley(let options):
       let count = players?.playerCount ?? elements(explainer)
       let budget = options.evaluations ?? ShapleyOptions.defaultEvaluationsPerPlayer * count
@@ -282,7 +283,7 @@ struct ExplainRun {
     shapley.run = execution.options
     if shapley.estimator.usesMoments {
       return try MomentForecast(
-        game: game, options: shapley, held: execution.held + programBytes,
+        game: game, options: shapley, held: execution.held, programBytes: programBytes,
         memoryLimit: execution.runtime.memoryLimit, execution: execution
       ).text()
     }

@@ -156,6 +156,7 @@ struct ShapleyVerb {
       return try Terminal.write(
         try MomentForecast(
           game: subject.game, options: options, held: subject.held,
+          programBytes: subject.programBytes,
           memoryLimit: runtime.memoryLimit, execution: execution
         ).text())
     }

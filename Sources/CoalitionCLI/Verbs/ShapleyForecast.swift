@@ -31,7 +31,7 @@ struct ShapleyForecast {
         (
           "moments",
           "\(what): \(Numbers.grouped(moments.passes)) passes for an example, each of "
-            + "\(Numbers.significant(moments.passCost, 2)) plain forward passes"
+            + "\(Numbers.significant(moments.passCost, 2)) plain forward passes, and \(Numbers.significant(moments.frontCost, 2)) in front of them"
         ))
     }
     let limit = run.options.looksAtResults || run.options.seconds != nil ? "at most " : ""

@@ -168,6 +168,13 @@ enum ShapleyResult {
     }
   }
 
+  /// Scores whose values were compared with samples that are not known.
+  private static func uncheckedScores(_ estimate: ShapleyEstimate) -> Int {
+    estimate.relativeErrorEstimates.enumerated().count { row, error in
+      error.isNaN && estimate.evaluations[row / estimate.targetCount] > MomentOptions.endEvaluations
+    }
+  }
+
   /// What a user should know about the numbers.
   static func warnings(_ estimate: ShapleyEstimate) -> [String] {
     var warnings: [String] = []
@@ -178,15 +185,23 @@ enum ShapleyResult {
           ? "\(unknown) values are not known: moments overflow, or are undefined where a function has no value"
           : "\(unknown) values are not known: the samples do not suffice")
     }
-    let doubtful = estimate.relativeErrorEstimates.count { $0 > trustedError }
-    if estimate.estimator.usesMoments, doubtful > 0 {
-      let worst = Int(min(100 * (estimate.relativeErrorEstimates.max() ?? 0), 1e6).rounded())
+    let doubtful = estimate.relativeErrorEstimates.filter { $0 > trustedError }
+    if estimate.estimator.usesMoments, let most = doubtful.max() {
+      let worst = Int(min(100 * most, 1e6).rounded())
       let advice =
         estimate.choice == nil ? "sample instead (--estimator auto)" : "give more --evaluations"
       warnings.append(
-        "values by moments are not to be trusted for \(doubtful) of "
+        "values by moments are not to be trusted for \(doubtful.count) of "
           + "\(estimate.relativeErrorEstimates.count) explained scores: a small sample says that they are off by up to "
           + "\(worst) % of their size; \(advice)")
+    }
+    if estimate.estimator.usesMoments {
+      let count = uncheckedScores(estimate)
+      if count > 0 {
+        warnings.append(
+          "values by moments could not be checked for \(count) of \(estimate.relativeErrorEstimates.count) explained "
+            + "scores, which are not finite for some coalitions")
+      }
     }
     let incomplete = relativeResiduals(estimate).filter { $0 > trustedResidual }
     if estimate.estimator.usesMoments, let worst = incomplete.max() {

@@ -20,7 +20,7 @@ struct ShapleySubject: Sendable {
   /// Bytes in use besides those of the run.
   private(set) var held = 0
   /// Bytes of the program for passes over coalitions, and of its arenas.
-  private var programBytes = 0
+  private(set) var programBytes = 0
   /// What the command line says of a model.
   private var explained: ExplanationSubject?
 

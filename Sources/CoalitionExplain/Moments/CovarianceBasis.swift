@@ -22,9 +22,8 @@ struct CovarianceBasis: Sendable {
   ) async throws(CoalitionError) {
     let players = subjects.playerCount
     // No more directions than there are; the others stay 0.
-    let used = min(rank, max(players - (isCentred ? 1 : 0), 0))
-    // A few more than wanted make the leading ones settle sooner.
-    let working = min(used + 2, max(players - (isCentred ? 1 : 0), 0))
+    let most = max(players - (isCentred ? 1 : 0), 0)
+    let (used, working) = (min(rank, most), min(rank + Self.spareDirections, most))
     guard used > 0 else {
       directions = [Double](repeating: 0, count: subjects.count * rank * players)
       fronts = try await Self.shaped(subjects, directions, rank, run)
@@ -57,6 +56,13 @@ struct CovarianceBasis: Sendable {
   }
 
   private static let iterations = 4
+  /// A few more than wanted make the leading ones settle sooner.
+  private static let spareDirections = 2
+
+  /// Rows that go to the fronts, or back, for one subject.
+  static func passes(rank: Int, players: Int) -> Int {
+    2 * iterations * min(rank + spareDirections, players) + rank
+  }
 
   private static func shaped(
     _ subjects: MomentSubjects, _ directions: [Double], _ rank: Int, _ run: RunOptions

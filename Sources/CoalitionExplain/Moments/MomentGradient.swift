@@ -18,7 +18,7 @@ extension MomentSubjects {
   /// The values of all players: [subject][player][seed].
   /// - Parameters:
   ///   - nodes: of the quadrature.
-  ///   - seeds: per score rows of weights over the target's elements, and per example its row.
+  ///   - seeds: per score rows of weights over the target's elements, and per example of the subjects its row.
   func gradientValues(
     nodes: Int, seeds: [MomentPlan.Seed], _ run: RunOptions
   ) async throws(CoalitionError) -> [Double] {
@@ -32,21 +32,31 @@ extension MomentSubjects {
     work.held = heldRows(nodes)
     var summation = MomentPlan.Summation(
       groupOf: [], weights: [], slopes: [], segmentLength: Self.segmentLength(nodes))
+    for (t, _) in path {
+      let spread = t * (1 - t)
+      work.scalars += [t, 0, spread, 0, spread.squareRoot()]
+      work.scalars += [Double](repeating: 0, count: 2 * plan.rank)
+    }
+    var scalarOf: [Int32] = []
     for subject in 0..<count {
-      for (t, weight) in path {
+      for (node, (t, weight)) in path.enumerated() {
         let spread = t * (1 - t)
         work.subjectOf.append(Int32(subject))
-        work.scalars += [t, 0, spread, 0, spread.squareRoot()]
-        work.scalars += [Double](repeating: 0, count: 2 * plan.rank)
+        scalarOf.append(Int32(node))
         summation.groupOf.append(subject)
         summation.weights.append(weight)
         summation.slopes += [1 - 2 * t, (1 - 2 * t) / (2 * spread.squareRoot())]
       }
     }
+    work.scalarOf = scalarOf
+    let firstExample = exampleOf.first ?? 0
     var values = [Double](repeating: 0, count: count * playerCount * seeds.count)
     for first in stride(from: 0, to: seeds.count, by: memory.seeds) {
       let part = seeds[first..<min(first + memory.seeds, seeds.count)].map { seed in
-        (rows: seed.rows, rowOf: work.subjectOf.map { seed.rowOf[exampleOf[Int($0)]] })
+        (
+          rows: seed.rows,
+          rowOf: work.subjectOf.map { seed.rowOf[exampleOf[Int($0)] - firstExample] }
+        )
       }
       let sumBytes = plan.gradientByteCount(seeds: part.count)
       let gradients = try await plan.gradients(

@@ -93,6 +93,12 @@ private struct MomentNeeds {
 
   var isGradient: Bool { if case .gradient = method { true } else { false } }
 
+  /// Which row, weight and slope every node of a subject has, and which seed of every score.
+  private func ofNodes(seeds: Int) -> Int {
+    guard case .gradient(let nodes) = method else { return 0 }
+    return nodes * (64 + 4 * seeds)
+  }
+
   private var number: Int { plan.precision.byteCount }
 
   /// Rows and values of one example.
@@ -110,7 +116,7 @@ private struct MomentNeeds {
       ? 0
       : plan.gradientByteCount(seeds: seeds)
         + (1 + rank) * (fronts * (8 + number) + 2 * sources * number + 8 * playerCount)
-    return (rows + basis + max(iteration, signals)) * baselines
+    return (rows + basis + max(iteration, signals) + ofNodes(seeds: seeds)) * baselines
       + 8 * playerCount * targetCount * (baselines + 2)
   }
 

@@ -50,7 +50,7 @@ extension MaskedGame {
           run)
       case .gradient(let nodes):
         try await subjects.gradientValues(
-          nodes: nodes, seeds: try gradientSeeds(of: plan.target.count), run)
+          nodes: nodes, seeds: try gradientSeeds(of: plan.target.count, examples), run)
       }
     var result: [Double] = []
     result.reserveCapacity(examples.count * targetCount * players)
@@ -77,9 +77,9 @@ extension MaskedGame {
       : [ScoreWeight(index: own[target], weight: 1)]
   }
 
-  /// Per target, rows of weights over the output: one for each example.
+  /// Per target, rows of weights over the output: one for each of some examples.
   private func gradientSeeds(
-    of width: Int
+    of width: Int, _ examples: Range<Int>
   ) throws(CoalitionError) -> [MomentPlan.Seed] {
     var seeds: [MomentPlan.Seed] = []
     for target in 0..<targetCount {
@@ -87,7 +87,7 @@ extension MaskedGame {
       var rows: [[ScoreWeight]] = []
       var known: [[Int]: Int32] = [:]
       var rowOf: [Int32] = []
-      for example in 0..<exampleCount {
+      for example in examples {
         let picks = weights(ofTarget: target, example)
         let key = picks.map(\.index)
         let row = known[key] ?? Int32(rows.count)

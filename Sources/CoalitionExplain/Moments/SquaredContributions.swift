@@ -1,7 +1,7 @@
 // How the squared contributions of all players are found.
 
 import CoalitionBase
-import CoalitionNet
+package import CoalitionNet
 
 enum SquaredContributions: Sendable {
   /// From one pass of squared changes through squared weights: every player is a single element.
@@ -29,6 +29,30 @@ enum SquaredContributions: Sendable {
 }
 
 extension MaskedGame {
+  /// Rows that go from the sources to the fronts for one subject, and back: of the base, the sum and the squares, of the
+  /// directions of the factor, and of players for DASP, signals for the gradient.
+  package func momentFrontPasses(_ method: MomentMethod, _ plan: MomentPlan) -> Int {
+    var (squares, contributions) = (1, 1)
+    switch SquaredContributions(self, plan) {
+    case .elements: contributions = players.playerCount
+    case .own: break
+    case .classes:
+      let numbers = plan.apartClasses(
+        plan.ids(maps(of: plan), ofExample: 0), playerCount: players.playerCount)
+      squares = 1 + Int(numbers.max() ?? 0)
+      contributions = players.playerCount
+    }
+    var passes = 2 + squares
+    if plan.rank > 0 {
+      passes += CovarianceBasis.passes(rank: plan.rank, players: players.playerCount)
+    }
+    switch method {
+    case .sizes: passes += contributions
+    case .gradient: passes += targetCount * (1 + plan.rank + squares)
+    }
+    return passes
+  }
+
   /// Per source of the plan the players of its elements.
   func maps(of plan: MomentPlan) -> [PlayerMap] {
     plan.sources.compactMap { source in

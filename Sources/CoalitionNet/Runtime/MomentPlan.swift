@@ -90,6 +90,11 @@ package final class MomentPlan: Sendable {
     Self.affineOperations(try routine(.gradient(seeds: 1)).draft.steps)
   }
 
+  /// Operations of a row of changes on its way to the fronts, for one example.
+  package func frontOperations() throws(CoalitionError) -> Int {
+    Self.affineOperations(try routine(.changes).draft.steps)
+  }
+
   func routine(_ kind: Kind) throws(CoalitionError) -> Routine {
     if let known = routines.withLock({ $0[kind] }) { return known }
     let draft =

@@ -104,6 +104,12 @@ extension Game {
     return sums
   }
 
+  /// Players that are no null players, which have the value 0 for certain.
+  func activePlayers(ofExample example: Int) -> [Int] {
+    let null = Set(nullPlayers(ofExample: example))
+    return (0..<playerCount).filter { !null.contains($0) }
+  }
+
   /// The values of nobody and of everybody, [example][target].
   func endValues(_ run: RunOptions) async throws(CoalitionError) -> [[GameEnds]] {
     var coalitions = Coalitions(playerCount: playerCount)

@@ -15,18 +15,22 @@ struct MomentAgreement {
   /// - Parameters:
   ///   - values: sampled, of all players.
   ///   - errors: their standard errors.
-  ///   - moments: 0 for players that are known to add nothing.
-  init(_ values: ArraySlice<Double>, errors: ArraySlice<Double>, moments: ArraySlice<Double>) {
-    var (apart, sampled, count) = (0.0, 0.0, 0)
-    for ((value, error), moment) in zip(zip(values, errors), moments)
-    where moment != 0 || error != 0 {
-      apart += (value - moment) * (value - moment)
+  ///   - moments: values of all players as well.
+  ///   - active: the players that are not known to add nothing.
+  init(
+    _ values: ArraySlice<Double>, errors: ArraySlice<Double>, moments: ArraySlice<Double>,
+    active: [Int]
+  ) {
+    var (apart, sampled) = (0.0, 0.0)
+    for player in active {
+      let error = errors[errors.startIndex + player]
+      let difference = values[values.startIndex + player] - moments[moments.startIndex + player]
+      apart += difference * difference
       sampled += error * error
-      count += 1
     }
+    count = active.count
     self.apart = apart / Double(max(count, 1))
     self.sampled = sampled / Double(max(count, 1))
-    self.count = count
   }
 
   /// b^2, raised by one standard error of it: what the samples cannot exclude.

@@ -11,143 +11,108 @@
 // raised by one standard error of the mean, by Student's distribution: where samples cannot tell the values from exact ones,
 // it is what they can tell.
 //
-// Up to 8 players that are all to be checked have no more coalitions than samples: their exact values are evaluated.
+// Few players that have no more coalitions than the samples would be: their exact values are evaluated.
+//
+// Whatever the samples say, the mean of the errors is known: what the values miss of v(all) - v(none), over the players.
 
 import CoalitionBase
 import CoalitionExplain
 import CoalitionNet
 
 struct MomentCheck {
-  /// Pairs of marginal contributions of a player: an even number.
-  private static let pairs = 8
+  /// Of a player's marginal contributions.
+  static let evaluationsPerPlayer = 4 * CheckedCoalitions.pairs
+  /// More are not enumerated at once.
+  private static let mostExactPlayers = 10
 
   let game: MaskedGame
+  /// How many players of an example are checked.
   let playerCount: Int
   let seed: UInt64
 
-  /// Of a player's marginal contributions.
-  static let evaluationsPerPlayer = 4 * pairs
-  /// So many have at most as many coalitions as samples: 2^8 = 32 x 8.
-  private static let exactPlayers = 8
+  /// So many players are checked exactly.
+  private static func exactPlayers(checking checked: Int) -> Int {
+    (0...mostExactPlayers).last {
+      1 << $0 <= evaluationsPerPlayer * min(checked, 1 << mostExactPlayers)
+    } ?? 0
+  }
 
   /// Evaluations of one example, at most: null players are not checked.
   static func evaluations(checking checked: Int, of players: Int) -> Int {
-    players <= min(checked, exactPlayers)
-      ? 1 << players : evaluationsPerPlayer * min(checked, players)
+    let exact = exactPlayers(checking: checked)
+    guard checked > 0, players > exact else { return checked > 0 ? 1 << players : 0 }
+    return max(1 << exact, evaluationsPerPlayer * min(checked, players))
   }
 
-  struct Outcome {
+  struct Outcome: Equatable {
     /// The root mean square error of the values as it is told: [target].
     var errors: [Double]
     /// Coalitions that were evaluated.
     var evaluations: Int
   }
 
-  /// What the errors of an example's values look like.
-  /// - Parameter values: [target][player].
-  func outcome(
-    of values: ArraySlice<Double>, example: Int, _ run: RunOptions
-  ) async throws(CoalitionError) -> Outcome {
-    let candidates = candidates(example)
-    let (squares, evaluations) =
-      candidates.count <= min(playerCount, Self.exactPlayers)
-      ? try await exactSquares(of: values, candidates, example: example, run)
-      : try await squares(of: values, candidates, example: example, run)
-    // Null players, whose values are exact, are not among the checked ones.
-    let share = Double(candidates.count) / Double(game.players.playerCount)
-    let errors = squares.map { square in
-      ((max(square.value, 0) + square.margin) * share).squareRoot()
-    }
-    return Outcome(errors: errors, evaluations: evaluations)
-  }
-
-  /// The mean square error of a few players, by all of their coalitions: [target].
-  private func exactSquares(
-    of values: ArraySlice<Double>, _ candidates: [Int], example: Int, _ run: RunOptions
-  ) async throws(CoalitionError) -> (squares: [MeanSquare], evaluations: Int) {
+  /// What the errors of some examples' values look like.
+  /// - Parameters:
+  ///   - values: [example][target][player], of these examples alone.
+  ///   - ends: of all examples.
+  func outcomes(
+    of values: [Double], examples: Range<Int>, _ ends: [[GameEnds]], _ run: RunOptions
+  ) async throws(CoalitionError) -> [Outcome] {
     let players = game.players.playerCount
-    let targets = game.targetCount
-    guard !candidates.isEmpty else {
-      return ([MeanSquare](repeating: MeanSquare([]), count: targets), 0)
+    let found = try await squares(of: values, examples: examples, run)
+    return zip(examples, found).map { example, found in
+      // Null players, whose values are exact, are not among the checked ones.
+      let share = Double(found.candidates) / Double(players)
+      let errors = found.squares.enumerated().map { target, square -> Double in
+        let told = ((max(square.value, 0) + square.margin) * share).squareRoot()
+        guard !found.isExact else { return told }
+        let start = ((example - examples.lowerBound) * game.targetCount + target) * players
+        let sum = values[start..<start + players].reduce(0, +)
+        let end = ends[example][target]
+        return max(told, abs(end.full - end.empty - sum) / Double(players))
+      }
+      return Outcome(errors: errors, evaluations: found.evaluations)
     }
-    var coalitions = Coalitions(playerCount: players)
-    for number in 0..<1 << candidates.count {
-      coalitions.append(
-        candidates.indices.filter { number >> $0 & 1 == 1 }.map { candidates[$0] })
-    }
-    let found = try await game.values(coalitions, rows: rows(example, coalitions), run)
-    let scheme = try ExactScheme(playerCount: candidates.count, isBanzhaf: false)
-    let squares = (0..<targets).map { target in
-      let own = (0..<coalitions.count).map { found[$0 * targets + target] }
-      var exact = [Double](repeating: 0, count: candidates.count)[...]
-      scheme.add(
-        0, values: own, ends: GameEnds(empty: own[0], full: own[own.count - 1]), to: &exact)
-      return MeanSquare(
-        zip(candidates, exact).map { player, value in
-          (values[values.startIndex + target * players + player] - value, 0)
-        }, isExact: true)
-    }
-    return (squares, coalitions.count)
   }
 
-  /// All of the coalitions for one example.
-  private func rows(_ example: Int, _ coalitions: Coalitions) -> [Range<Int>] {
-    var rows = [Range<Int>](repeating: 0..<0, count: game.exampleCount)
-    rows[example] = 0..<coalitions.count
-    return rows
+  struct Found {
+    /// Of the players that are no null players: [target].
+    var squares: [MeanSquare]
+    var candidates: Int
+    var isExact: Bool
+    var evaluations: Int
   }
 
-  /// Unbiased estimates of the mean square error of the candidates: [target].
+  /// Estimates of the mean square error of the players that are no null players, unbiased or exact, per example.
   func squares(
-    of values: ArraySlice<Double>, _ candidates: [Int], example: Int, _ run: RunOptions
-  ) async throws(CoalitionError) -> (squares: [MeanSquare], evaluations: Int) {
-    let players = game.players.playerCount
-    let targets = game.targetCount
-    var random = CounterRandom(seed: seed, purpose: .momentChecks, index: UInt64(example))
-    let checked = candidates.shuffled(using: &random).prefix(playerCount)
-    guard !checked.isEmpty else {
-      return ([MeanSquare](repeating: MeanSquare([]), count: targets), 0)
-    }
-    var coalitions = Coalitions(playerCount: players)
-    for player in checked {
-      for pair in 0..<Self.pairs {
-        let t = (Double(pair) + Double.random(in: 0..<1, using: &random)) / Double(Self.pairs)
-        let drawn = (0..<players).map { _ in Double.random(in: 0..<1, using: &random) < t }
-        for isComplement in [false, true] {
-          for isIn in [false, true] {
-            coalitions.append(
-              (0..<players).filter { $0 == player ? isIn : drawn[$0] != isComplement })
-          }
+    of values: [Double], examples: Range<Int>, _ run: RunOptions
+  ) async throws(CoalitionError) -> [Found] {
+    var checked = CheckedCoalitions(game, values, examples)
+    var found: [Found] = []
+    for example in examples {
+      let candidates = game.activePlayers(ofExample: example)
+      let isExact = candidates.count <= Self.exactPlayers(checking: playerCount)
+      found.append(
+        Found(squares: [], candidates: candidates.count, isExact: isExact, evaluations: 0))
+      if isExact {
+        checked.enumerate(candidates, example)
+        try await checked.evaluateIfMany(run)
+      } else {
+        var random = CounterRandom(seed: seed, purpose: .momentChecks, index: UInt64(example))
+        for player in candidates.shuffled(using: &random).prefix(playerCount) {
+          checked.sample(player, example, using: &random)
+          try await checked.evaluateIfMany(run)
         }
       }
     }
-    let found = try await game.values(coalitions, rows: rows(example, coalitions), run)
-    let squares = (0..<targets).map { target in
-      MeanSquare(
-        checked.enumerated().map { place, player -> (difference: Double, squaredError: Double) in
-          let pairs = (0..<Self.pairs).map { pair -> Double in
-            let row = (place * Self.pairs + pair) * 4
-            func value(_ offset: Int) -> Double { found[(row + offset) * targets + target] }
-            return (value(1) - value(0) + value(3) - value(2)) / 2
-          }
-          let mean = pairs.reduce(0, +) / Double(pairs.count)
-          let spread = (0..<pairs.count / 2).reduce(0.0) { sum, pair in
-            let difference = pairs[pair] - pairs[pairs.count - 1 - pair]
-            return sum + difference * difference
-          }
-          return (
-            values[values.startIndex + target * players + player] - mean,
-            spread / Double(pairs.count * pairs.count)
-          )
-        })
+    try await checked.evaluate(run)
+    for place in found.indices {
+      found[place].squares = checked.differences[place].map {
+        MeanSquare($0, isExact: found[place].isExact)
+      }
+      found[place].evaluations = checked.evaluations[place]
     }
-    return (squares, coalitions.count)
-  }
-
-  /// Players that are no null players, which have the value 0 for certain.
-  func candidates(_ example: Int) -> [Int] {
-    let null = Set(game.nullPlayers(ofExample: example))
-    return (0..<game.players.playerCount).filter { !null.contains($0) }
+    return found
   }
 }
 
@@ -181,7 +146,7 @@ struct MeanSquare {
 
   /// The standard error, by Student's distribution as much larger as few players say less about each other.
   var margin: Double {
-    let fewer = degrees < 1 ? 1 : StudentT.quantile975(degrees) / StudentT.quantile975(.max)
+    let fewer = StudentT.quantile975(max(degrees, 1)) / StudentT.quantile975(.max)
     return squaredError.squareRoot() * fewer
   }
 }

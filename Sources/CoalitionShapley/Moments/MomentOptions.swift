@@ -24,7 +24,7 @@ public struct MomentOptions: Sendable, Hashable {
   func sizeCount(players: Int) -> Int { sizes ?? (players <= 32 ? players : 16) }
 
   /// Evaluations of the values of everybody and of nobody.
-  static let endEvaluations = 2
+  package static let endEvaluations = 2
 
   /// Evaluations for an example, at most: null players are not checked.
   package func evaluations(players: Int) -> Int {

@@ -52,8 +52,8 @@ struct MomentShapley: Sendable {
       playerCount: game.playerCount, targetCount: game.targetCount, estimator: options.estimator)
   }
 
-  /// Passes of moments for an example.
-  var passes: Int { method.passes(players: game.playerCount) }
+  /// Passes of moments for an example, with every row of its baseline.
+  var passes: Int { game.evaluations(coalitions: method.passes(players: game.playerCount)) }
 
   /// The values of some examples: [example][target][player].
   func values(
@@ -69,7 +69,7 @@ struct MomentShapley: Sendable {
     }
     if options.moments.isProjected {
       for (position, example) in examples.enumerated() {
-        project(&values, position * count..<(position + 1) * count, ends[example])
+        project(&values, position * count..<(position + 1) * count, example, ends[example])
       }
     }
     return values
@@ -88,16 +88,17 @@ struct MomentShapley: Sendable {
       (evaluations - MomentOptions.endEvaluations) / MomentCheck.evaluationsPerPlayer
     let check = MomentCheck(
       game: game, playerCount: min(options.moments.checkedPlayers, affordable), seed: options.seed)
+    var checks = [MomentCheck.Outcome](
+      repeating: .init(errors: [Double](repeating: .nan, count: targets), evaluations: 0),
+      count: examples.count)
+    if check.playerCount > 0 {
+      checks = try await check.outcomes(of: values, examples: examples, ends, options.run)
+    }
     for (position, example) in examples.enumerated() {
       let own = position * targets * players..<(position + 1) * targets * players
-      var checked = MomentCheck.Outcome(
-        errors: [Double](repeating: .nan, count: targets), evaluations: 0)
-      if check.playerCount > 0 {
-        checked = try await check.outcome(of: values[own], example: example, options.run)
-      }
       estimate.append(
-        Array(values[own]), errors: checked.errors, ends: ends[example],
-        evaluations: MomentOptions.endEvaluations + checked.evaluations, passes: passes)
+        Array(values[own]), errors: checks[position].errors, ends: ends[example],
+        evaluations: MomentOptions.endEvaluations + checks[position].evaluations, passes: passes)
     }
   }
 
@@ -118,8 +119,19 @@ struct MomentShapley: Sendable {
     return fitting
   }
 
-  /// What one pass takes, in plain forward passes, where memory is not short.
-  func passCost() throws(CoalitionError) -> Double {
+  /// What the moments of an example take for one row of its baseline, in plain forward passes, where memory is not short.
+  func cost() throws(CoalitionError) -> Double {
+    try Double(method.passes(players: game.playerCount)) * passCost() + frontCost()
+  }
+
+  /// What contributions of players take up to the fronts, and signals back from there.
+  private func frontCost() throws(CoalitionError) -> Double {
+    let passes = Double(game.momentFrontPasses(method, plan))
+    return passes * Double(try plan.frontOperations()) / Double(max(plan.arithmetic.forward, 1))
+  }
+
+  /// What one pass behind the fronts takes, in plain forward passes.
+  private func passCost() throws(CoalitionError) -> Double {
     var arithmetic = Double(plan.arithmetic.moments)
     if case .gradient = method {
       // There once for every program, and back from every score.
@@ -134,21 +146,38 @@ struct MomentShapley: Sendable {
   /// - Throws: as the run: `memoryLimit` where not even one example has room.
   func forecast(
     threads: Int
-  ) throws(CoalitionError) -> (passes: Int, passCost: Double, evaluations: Int, memory: Int) {
-    (
-      passes, try passCost(), options.moments.evaluations(players: game.playerCount),
-      try memory(threads: threads).byteCount
-    )
+  ) throws(CoalitionError) -> MomentNeed {
+    MomentNeed(
+      passes: passes, passCost: try passCost(),
+      frontCost: try frontCost() * Double(game.evaluations(coalitions: 1)),
+      evaluations: options.moments.evaluations(players: game.playerCount),
+      memory: try memory(threads: threads).byteCount)
   }
 
-  /// phi_i += (v(all) - v(none) - sum of phi) / n for the n players that have values: null players keep 0.
-  private func project(_ values: inout [Double], _ range: Range<Int>, _ ends: [GameEnds]) {
+  /// phi_i += (v(all) - v(none) - sum of phi) / n for the n players that are no null players: these keep 0.
+  private func project(
+    _ values: inout [Double], _ range: Range<Int>, _ example: Int, _ ends: [GameEnds]
+  ) {
     let players = game.playerCount
+    let active = game.activePlayers(ofExample: example)
     for (target, end) in ends.enumerated() {
-      let own = (range.lowerBound + target * players)..<(range.lowerBound + (target + 1) * players)
-      let missing = end.full - end.empty - values[own].reduce(0, +)
-      let active = own.filter { values[$0] != 0 }
-      for place in active { values[place] += missing / Double(active.count) }
+      let start = range.lowerBound + target * players
+      let missing = end.full - end.empty - values[start..<start + players].reduce(0, +)
+      for player in active { values[start + player] += missing / Double(active.count) }
     }
   }
+}
+
+/// What values by moments take.
+package struct MomentNeed {
+  /// Of moments, for an example.
+  package let passes: Int
+  /// What one of them takes behind the fronts, in plain forward passes.
+  package let passCost: Double
+  /// What an example takes in front of them, in plain forward passes.
+  package let frontCost: Double
+  /// To check an example's values, at most.
+  package let evaluations: Int
+  /// Bytes of programs and rows.
+  package let memory: Int
 }

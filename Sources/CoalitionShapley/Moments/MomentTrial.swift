@@ -31,7 +31,7 @@ struct MomentTrial: Sendable {
     do throws(CoalitionError) {
       // In one thread where there is no room for more: what is tried does not depend on their number.
       moments = try MomentShapley(game, options.byMoments(.momentGradient)).fittingThreads()
-      arithmetic = try moments.passCost() * Double(moments.passes)
+      arithmetic = try moments.cost()
     } catch {
       guard [.unsupported, .memoryLimit].contains(error.code) else { throw error }
       return nil
@@ -58,10 +58,14 @@ struct MomentTrial: Sendable {
   ) async throws(CoalitionError) -> ShapleyEstimate? {
     let values = try await moments.values(examples, ends)
     let (players, targets) = (samples.playerCount, samples.targetCount)
-    let agreements = (0..<examples.count * targets).map { row in
-      let own = row * players..<(row + 1) * players
-      return MomentAgreement(
-        samples.values[own], errors: samples.standardErrors[own], moments: values[own])
+    let agreements = examples.flatMap { example in
+      let active = moments.game.activePlayers(ofExample: example)
+      return (example * targets..<(example + 1) * targets).map { row in
+        let own = row * players..<(row + 1) * players
+        return MomentAgreement(
+          samples.values[own], errors: samples.standardErrors[own], moments: values[own],
+          active: active)
+      }
     }
     let (own, others) = agreements.reduce((0.0, 0.0)) {
       ($0.0 + $1.momentSquare.squareRoot(), $0.1 + $1.sampled.squareRoot())

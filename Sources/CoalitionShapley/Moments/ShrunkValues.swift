@@ -44,15 +44,20 @@ struct ShrunkValues: Sendable {
       return estimate
     }
     let players = samples.playerCount
-    for start in stride(from: 0, to: others.count, by: players) {
+    var active: [Int] = []
+    for (row, start) in stride(from: 0, to: others.count, by: players).enumerated() {
+      if row % samples.targetCount == 0 {
+        active = moments.game.activePlayers(ofExample: row / samples.targetCount)
+      }
       let own = start..<start + players
       let agreement = MomentAgreement(
-        samples.values[own], errors: samples.standardErrors[own], moments: others[own])
+        samples.values[own], errors: samples.standardErrors[own], moments: others[own],
+        active: active)
       let weight = agreement.sampleWeight
       estimate.sampleWeights.append(weight)
       guard weight < 1 else { continue }
       let rest = (1 - weight) * (1 - weight) * agreement.momentSquare
-      for place in own where others[place] != 0 || samples.standardErrors[place] != 0 {
+      for place in active.map({ start + $0 }) {
         let error = weight * samples.standardErrors[place]
         estimate.values[place] = others[place] + weight * (samples.values[place] - others[place])
         estimate.errorEstimates[place] = (error * error + rest).squareRoot()

@@ -37,12 +37,8 @@ public struct Shapley: Sendable {
     }
   }
 
-  /// What values by moments take for an example: passes of moments, the arithmetic of one in plain forward passes,
-  /// evaluations of the check; and bytes of programs and rows.
   /// - Throws: `usage` for estimators that sample.
-  package func momentForecast(
-    threads: Int
-  ) throws(CoalitionError) -> (passes: Int, passCost: Double, evaluations: Int, memory: Int) {
+  package func momentForecast(threads: Int) throws(CoalitionError) -> MomentNeed {
     guard case .moments(let moments) = work else {
       throw CoalitionError(.usage, "the estimator does not propagate moments")
     }

@@ -143,10 +143,8 @@ public struct ShapleyRun: Sendable {
     return true
   }
 
-  /// What work with moments would take: passes for an example, forward passes for one of them, memory; nil where there is none.
-  package func momentForecast() throws(CoalitionError) -> (
-    passes: Int, passCost: Double, memory: Int
-  )? {
+  /// What work with moments would take; nil where there is none.
+  package func momentForecast() throws(CoalitionError) -> MomentNeed? {
     let moments =
       switch momentWork {
       case .trial(let trial): trial.moments
@@ -154,8 +152,7 @@ public struct ShapleyRun: Sendable {
       case nil: nil as MomentShapley?
       }
     guard let moments else { return nil }
-    let forecast = try moments.forecast(threads: Plan.threads(moments.options.run.threads))
-    return (forecast.passes, forecast.passCost, forecast.memory)
+    return try moments.forecast(threads: Plan.threads(moments.options.run.threads))
   }
 
   /// The examples that are worked on; nil when none is left.
