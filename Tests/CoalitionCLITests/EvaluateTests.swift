@@ -226,6 +226,10 @@ private struct Linear {
       "explain", "model.onnx", "--input", "x.npy", "--method", "deeplift", "--output", "d.npz",
       "--precision=double")
     #expect(explained.code == 0, "\(explained.error)")
+    let judged = try place.coalition(
+      "evaluate", "model.onnx", "--input", "x.npy", "--method", "saliency", "--metric", "rmse-to",
+      "d.npz")
+    #expect(judged.code == 0 && judged.error.isEmpty, "\(judged.error)")
     let json = try place.coalition(
       "explain", "model.onnx", "--input", "x.npy", "--method", "deeplift", "--output", "e.json")
     #expect(json.code == 0, "\(json.error)")

@@ -63,6 +63,18 @@ import Testing
     #expect(try kept.doubles("values") == drawn.doubles("values"))
   }
 
+  @Test("Samples of a single block are left alone, and the result says so")
+  func oneBlock() throws {
+    let common = model() + ["--players", "patch:7x7", "--estimator", "toggle", "--samples", "8"]
+    let alone = try place.shapley(common + ["--output", "a.npz"])
+    #expect(alone.code == 0 && alone.error.contains("standard errors are not known"))
+    let drawn = try place.shapley(common + ["--shrink", "dasp", "--output", "b.npz"])
+    #expect(drawn.code == 0 && drawn.error.contains("not drawn towards moments"))
+    let first = try Explained(place.path("a.npz")), second = try Explained(place.path("b.npz"))
+    #expect(try first.doubles("values") == second.doubles("values"))
+    #expect(second.metadata("result", "moment-passes-per-example") == 0)
+  }
+
   @Test("Given evaluations alone, auto takes moments where they are no further off")
   func auto() throws {
     let common = model() + ["--players", "patch:4x4"]

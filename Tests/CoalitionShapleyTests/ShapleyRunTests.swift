@@ -107,6 +107,30 @@ struct ShapleyRunTests {
     if estimator != .oddRegression { #expect(share <= 0.975, "\(share)") }
   }
 
+  @Test(arguments: [
+    (Estimator.toggle, 17, 4), (.toggle, 49, 1.8), (.toggle, 50, 1.4), (.orthogonal, 49, 1.8),
+    (.permutation, 17, 1.4),
+  ])
+  func `A short last block is weighed by its samples`(
+    estimator: Estimator, samples: Int, bound: Double
+  ) async throws {
+    let game = DefinedGame.smooth(players: 7, seed: 12)
+    let exact = DefinedValues(game: game).shapley
+    var (told, found) = (0.0, 0.0)
+    for seed in 0..<UInt64(200) {
+      var options = ShapleyOptions()
+      (options.estimator, options.samples, options.seed) = (estimator, samples, seed)
+      let estimate = try await Shapley(game, options).result()
+      for player in 0..<7 {
+        told += estimate.standardErrors[player] * estimate.standardErrors[player]
+        found +=
+          (estimate.values[player] - exact[player]) * (estimate.values[player] - exact[player])
+      }
+    }
+    // Samples of a whole block make up for each other: its error is less than what a single one says.
+    #expect((0.7...bound).contains(told / found), "\(told / found)")
+  }
+
   @Test func `Errors of odd regression are those of its third order from the first sample on`()
     async throws
   {

@@ -86,6 +86,7 @@ struct InputArrays: Sendable {
       arguments.isGiven(Run.outputOption.declaration)
       || arguments.isGiven(ShapleyFlags.checkpointOption.declaration)
       || arguments.isGiven(AttributionFile.option.declaration)
+      || arguments.isGiven(EvaluationChoice.metric.declaration)
     guard isAsked,
       let file = FilesRead.paths(in: path).first(where: Files.exists)
     else { return }

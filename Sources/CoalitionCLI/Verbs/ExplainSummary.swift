@@ -78,9 +78,7 @@ struct ExplainSummary {
     }
     if let errors = outcome.errorEstimate {
       let count = errors.doubles.count / explanation.output.doubles.count
-      let own = errors.doubles[row * count..<(row + 1) * count]
-      parts.append(
-        ShapleySummary.error((own.reduce(0) { $0 + $1 * $1 } / Double(count)).squareRoot()))
+      parts.append(ShapleySummary.error(errors.doubles[row * count..<(row + 1) * count]))
     }
     return parts.joined(separator: ", ")
   }

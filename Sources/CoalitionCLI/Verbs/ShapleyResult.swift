@@ -175,6 +175,23 @@ enum ShapleyResult {
     }
   }
 
+  /// Samples that do not tell what they are off by.
+  private static func withoutErrors(_ estimate: ShapleyEstimate) -> String? {
+    let perExample = estimate.targetCount * estimate.playerCount
+    let count = (0..<estimate.exampleCount).count { example in
+      estimate.replicates[example] == 1
+        && estimate.standardErrors[example * perExample..<(example + 1) * perExample]
+          .contains { $0.isNaN }
+    }
+    guard !estimate.estimator.usesMoments, count > 0 else { return nil }
+    let what =
+      estimate.sampleWeights.isEmpty
+      ? "standard errors are not known" : "samples are not drawn towards moments"
+    return
+      "\(what) for \(count) of \(estimate.exampleCount) examples: a single block of samples does not tell what "
+      + "it is off by; give more --evaluations"
+  }
+
   /// What a user should know about the numbers.
   static func warnings(_ estimate: ShapleyEstimate) -> [String] {
     var warnings: [String] = []
@@ -189,11 +206,15 @@ enum ShapleyResult {
     if estimate.estimator.usesMoments, let most = doubtful.max() {
       let worst = Int(min(100 * most, 1e6).rounded())
       let advice =
-        estimate.choice == nil ? "sample instead (--estimator auto)" : "give more --evaluations"
+        estimate.choice != nil
+        ? "give more --evaluations"
+        : estimate.playerCount <= 10
+          ? "so few players have exact values (--estimator exact)"
+          : "sample instead (shapley --estimator auto, explain --method shapley)"
       warnings.append(
         "values by moments are not to be trusted for \(doubtful.count) of "
-          + "\(estimate.relativeErrorEstimates.count) explained scores: a small sample says that they are off by up to "
-          + "\(worst) % of their size; \(advice)")
+          + "\(estimate.relativeErrorEstimates.count) explained scores: a small check says that they are off by up to "
+          + "\(worst) % of their own size; \(advice)")
     }
     if estimate.estimator.usesMoments {
       let count = uncheckedScores(estimate)
@@ -205,11 +226,12 @@ enum ShapleyResult {
     }
     let incomplete = relativeResiduals(estimate).filter { $0 > trustedResidual }
     if estimate.estimator.usesMoments, let worst = incomplete.max() {
+      let advice = estimate.estimator == .dasp ? "" : "take more --nodes, or "
       warnings.append(
         "values by moments miss up to \(Int(min(100 * worst, 1e6).rounded())) % of what they should add up to, for "
-          + "\(incomplete.count) explained scores (`residual` has it): take more --nodes or --sizes, or sample instead"
-      )
+          + "\(incomplete.count) explained scores (`residual` has it): \(advice)sample instead")
     }
+    if let unknown = withoutErrors(estimate) { warnings.append(unknown) }
     if let bias = estimate.bias {
       warnings.append("\(estimate.estimator.rawValue) estimates are biased: \(bias)")
     }

@@ -53,8 +53,8 @@ struct ShapleySummary {
     heading.append("residual \(Numbers.significant(estimate.residuals[row], 2))")
     heading.append("\(Numbers.grouped(estimate.evaluations[example])) evaluations")
     if !estimate.errorEstimates.isEmpty {
-      let error = estimate.errorEstimate(example: example, target: target)
-      heading.append(Self.error(error))
+      let own = row * estimate.playerCount..<(row + 1) * estimate.playerCount
+      heading.append(Self.error(estimate.errorEstimates[own]))
     }
     if !estimate.sampleWeights.isEmpty {
       heading.append("weight of the samples \(Numbers.significant(estimate.sampleWeights[row], 2))")
@@ -63,10 +63,12 @@ struct ShapleySummary {
     return heading.joined(separator: ", ") + "\n" + largest(estimate, row)
   }
 
-  /// What is known of the error of values by moments, or drawn towards them.
-  static func error(_ estimate: Double) -> String {
-    estimate.isNaN
-      ? "error of a value not known" : "error of a value about \(Numbers.significant(estimate, 2))"
+  /// What is known of the errors of values by moments, or drawn towards them: that of players that are known to add nothing is 0.
+  static func error(_ estimates: ArraySlice<Double>) -> String {
+    let open = estimates.filter { $0 != 0 }
+    let error = (open.reduce(0) { $0 + $1 * $1 } / Double(max(open.count, 1))).squareRoot()
+    return error.isNaN
+      ? "error of a value not known" : "error of a value about \(Numbers.significant(error, 2))"
   }
 
   /// The target of an example, as it was given or found.

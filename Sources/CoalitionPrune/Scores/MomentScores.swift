@@ -47,7 +47,11 @@ extension UnitScorer {
     let checked = try await Shapley(
       try subject.game(), moments(of: subject.layer, sampling)
     ).result()
-    return (0..<subject.exampleCount).map { checked.errorEstimates[$0 * subject.layer.unitCount] }
+    let units = subject.layer.unitCount
+    return (0..<subject.exampleCount).map { example in
+      let own = checked.errorEstimates[example * units..<(example + 1) * units]
+      return (own.reduce(0) { $0 + $1 * $1 } / Double(units)).squareRoot()
+    }
   }
 
   private func moments(of layer: HiddenLayer, _ sampling: ShapleyOptions) -> ShapleyOptions {

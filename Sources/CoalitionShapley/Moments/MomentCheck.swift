@@ -13,7 +13,7 @@
 //
 // Few players that have no more coalitions than the samples would be: their exact values are evaluated.
 //
-// Whatever the samples say, the mean of the errors is known: what the values miss of v(all) - v(none), over the players.
+// Whatever the samples say, the mean of the errors is known: what the values miss of v(all) - v(none), over the active players.
 
 import CoalitionBase
 import CoalitionExplain
@@ -45,7 +45,7 @@ struct MomentCheck {
   }
 
   struct Outcome: Equatable {
-    /// The root mean square error of the values as it is told: [target].
+    /// The root mean square error of the active players' values as it is told: [target].
     var errors: [Double]
     /// Coalitions that were evaluated.
     var evaluations: Int
@@ -61,15 +61,13 @@ struct MomentCheck {
     let players = game.players.playerCount
     let found = try await squares(of: values, examples: examples, run)
     return zip(examples, found).map { example, found in
-      // Null players, whose values are exact, are not among the checked ones.
-      let share = Double(found.candidates) / Double(players)
       let errors = found.squares.enumerated().map { target, square -> Double in
-        let told = ((max(square.value, 0) + square.margin) * share).squareRoot()
+        let told = (max(square.value, 0) + square.margin).squareRoot()
         guard !found.isExact else { return told }
         let start = ((example - examples.lowerBound) * game.targetCount + target) * players
         let sum = values[start..<start + players].reduce(0, +)
         let end = ends[example][target]
-        return max(told, abs(end.full - end.empty - sum) / Double(players))
+        return max(told, abs(end.full - end.empty - sum) / Double(found.activeCount))
       }
       return Outcome(errors: errors, evaluations: found.evaluations)
     }
@@ -78,7 +76,7 @@ struct MomentCheck {
   struct Found {
     /// Of the players that are no null players: [target].
     var squares: [MeanSquare]
-    var candidates: Int
+    var activeCount: Int
     var isExact: Bool
     var evaluations: Int
   }
@@ -90,16 +88,16 @@ struct MomentCheck {
     var checked = CheckedCoalitions(game, values, examples)
     var found: [Found] = []
     for example in examples {
-      let candidates = game.activePlayers(ofExample: example)
-      let isExact = candidates.count <= Self.exactPlayers(checking: playerCount)
+      let active = game.activePlayers(ofExample: example)
+      let isExact = active.count <= Self.exactPlayers(checking: playerCount)
       found.append(
-        Found(squares: [], candidates: candidates.count, isExact: isExact, evaluations: 0))
+        Found(squares: [], activeCount: active.count, isExact: isExact, evaluations: 0))
       if isExact {
-        checked.enumerate(candidates, example)
+        checked.enumerate(active, example)
         try await checked.evaluateIfMany(run)
       } else {
         var random = CounterRandom(seed: seed, purpose: .momentChecks, index: UInt64(example))
-        for player in candidates.shuffled(using: &random).prefix(playerCount) {
+        for player in active.shuffled(using: &random).prefix(playerCount) {
           checked.sample(player, example, using: &random)
           try await checked.evaluateIfMany(run)
         }

@@ -97,7 +97,8 @@ struct MomentShapley: Sendable {
     for (position, example) in examples.enumerated() {
       let own = position * targets * players..<(position + 1) * targets * players
       estimate.append(
-        Array(values[own]), errors: checks[position].errors, ends: ends[example],
+        Array(values[own]), errors: checks[position].errors,
+        active: game.activePlayers(ofExample: example), ends: ends[example],
         evaluations: MomentOptions.endEvaluations + checks[position].evaluations, passes: passes)
     }
   }

@@ -77,7 +77,8 @@ struct MomentTrial: Sendable {
       let rows = example * targets..<(example + 1) * targets
       estimate.append(
         Array(values[rows.lowerBound * players..<rows.upperBound * players]),
-        errors: agreements[rows].map { $0.momentSquare.squareRoot() }, ends: ends[example],
+        errors: agreements[rows].map { $0.momentSquare.squareRoot() },
+        active: moments.game.activePlayers(ofExample: example), ends: ends[example],
         evaluations: samples.evaluations[example], passes: moments.passes)
     }
     let share = others > 0 ? Int((100 * own / others).rounded()) : 100

@@ -32,6 +32,10 @@ struct ShrunkValues: Sendable {
   ) async throws(CoalitionError) -> ShapleyEstimate {
     var estimate = samples
     estimate.errorEstimates = samples.standardErrors
+    guard samples.replicates.contains(where: { $0 > 1 }) else {
+      // Nothing is known of what samples of one replicate are off by.
+      return estimate.keepingSamples
+    }
     estimate.momentPasses = moments.passes
     let others: [Double]
     do throws(CoalitionError) {
@@ -39,9 +43,7 @@ struct ShrunkValues: Sendable {
     } catch {
       // Moments may leave the numbers that there are where samples do not.
       guard error.code == .notFinite else { throw error }
-      estimate.sampleWeights = [Double](
-        repeating: 1, count: samples.exampleCount * samples.targetCount)
-      return estimate
+      return estimate.keepingSamples
     }
     let players = samples.playerCount
     var active: [Int] = []
@@ -67,6 +69,15 @@ struct ShrunkValues: Sendable {
       let own = "they are drawn towards values by \(moments.options.estimator.rawValue)"
       estimate.bias = [samples.bias, own].compactMap { $0 }.joined(separator: "; ")
     }
+    return estimate
+  }
+}
+
+extension ShapleyEstimate {
+  /// The same, drawn towards nothing.
+  fileprivate var keepingSamples: ShapleyEstimate {
+    var estimate = self
+    estimate.sampleWeights = [Double](repeating: 1, count: exampleCount * targetCount)
     return estimate
   }
 }

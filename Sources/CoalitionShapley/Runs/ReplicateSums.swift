@@ -4,9 +4,10 @@
 // that of the delete-one-group jackknife: with theta the estimate from all samples, theta(r) that without replicate r,
 // n and n(r) their numbers of samples, h = n / n(r) and G replicates,
 //     pseudo(r) = h theta - (h - 1) theta(r),
-//     variance = 1/G sum over r of (pseudo(r) - mean pseudo)^2 / (h - 1)
-// (Busing, Meijer, van der Leeden: Delete-m jackknife for unequal m, 1999). For estimates that are means it is the
-// variance of the mean of the replicates; for regressions every term is a regression on nearly all samples.
+//     variance = 1/G sum over r of (pseudo(r) - sum over s of pseudo(s) / h(s))^2 / (h - 1)
+// (Busing, Meijer, van der Leeden: Delete-m jackknife for unequal m, 1999; a mean that weighed a short last block like the
+// others would be far off). For estimates that are means it is the variance of the mean of all samples; for regressions
+// every term is a regression on nearly all samples.
 
 /// Sums of blocks by replicate.
 struct ReplicateSums: Sendable {
@@ -135,26 +136,27 @@ struct Jackknife {
       return [Double](repeating: .nan, count: values.count)
     }
     // Pseudo-values less the estimate, by which little is lost in the squares.
-    var sums = [Double](repeating: 0, count: values.count)
-    var weighted = sums
-    var squares = sums
+    var means = [Double](repeating: 0, count: values.count)
+    var weighted = means
+    var squares = means
     var weights = 0.0
     for (own, count) in zip(replicates, sampleCounts(samples)) {
       let rest = zip(all, own).map { $0 - $1 }
       let without = estimate(rest, samples - count)
-      let more = Double(samples) / Double(count) - 1
+      let share = Double(count) / Double(samples)
+      let more = 1 / share - 1
       let weight = 1 / more
       weights += weight
       for index in values.indices {
         let deviation = more * (values[index] - without[index])
-        sums[index] += deviation
+        means[index] += share * deviation
         weighted[index] += weight * deviation
         squares[index] += weight * deviation * deviation
       }
     }
     let groups = Double(replicates.count)
     return values.indices.map { index in
-      let mean = sums[index] / groups
+      let mean = means[index]
       let sum = squares[index] - mean * (2 * weighted[index] - mean * weights)
       return (max(sum, 0) / groups).squareRoot()
     }

@@ -11,7 +11,8 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
   /// [N, T, P]: 0 for exact values, NaN where there are too few samples, and for values by moments.
   public var standardErrors: [Double]
   /// [N, T, P]: of values by moments, the root mean square error of the example's values as a small sample shows it, NaN where it
-  /// was not asked for; of values that are drawn towards them each value's own. Else empty.
+  /// was not asked for, and 0 of players that are known to add nothing; of values that are drawn towards them each value's own.
+  /// Else empty.
   public var errorEstimates: [Double] = []
   /// [N, T]: of values that are drawn towards those by moments, the weight of the samples. Else empty.
   public var sampleWeights: [Double] = []
@@ -59,16 +60,23 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
   }
 
   /// Adds an example's values by moments, [T, P].
-  /// - Parameter errors: per target.
+  /// - Parameters:
+  ///   - errors: per target, of an active player's value.
+  ///   - active: the players that are not known to add nothing.
   mutating func append(
-    _ values: [Double], errors: [Double], ends: [GameEnds], evaluations: Int, passes: Int
+    _ values: [Double], errors: [Double], active: [Int], ends: [GameEnds], evaluations: Int,
+    passes: Int
   ) {
     append(
       Jackknife.Outcome(
         values: values, standardErrors: [Double](repeating: .nan, count: values.count),
         replicates: 0, interactions: []),
       ends: ends, samples: 0, evaluations: evaluations, stop: .moments)
-    errorEstimates += errors.flatMap { [Double](repeating: $0, count: playerCount) }
+    for error in errors {
+      let start = errorEstimates.count
+      errorEstimates += [Double](repeating: 0, count: playerCount)
+      for player in active { errorEstimates[start + player] = error }
+    }
     momentPasses = passes
   }
 
@@ -113,21 +121,17 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
   public var relativeErrorEstimates: [Double] {
     guard !errorEstimates.isEmpty else { return [] }
     return (0..<exampleCount * targetCount).map { row in
-      let own = values[row * playerCount..<(row + 1) * playerCount]
-      let scale = (own.reduce(0) { $0 + $1 * $1 } / Double(playerCount)).squareRoot()
-      let error = errorEstimate(ofRow: row)
-      return error == 0 ? 0 : error / scale
+      let own = row * playerCount..<(row + 1) * playerCount
+      let error = errorEstimates[own].reduce(0) { $0 + $1 * $1 }
+      return error == 0 ? 0 : (error / values[own].reduce(0) { $0 + $1 * $1 }).squareRoot()
     }
   }
 
-  /// The root mean square of the error estimates of an example and target.
+  /// The root mean square of the error estimates of an example and target, without players that are known to add nothing.
   public func errorEstimate(example: Int, target: Int = 0) -> Double {
-    errorEstimate(ofRow: example * targetCount + target)
-  }
-
-  private func errorEstimate(ofRow row: Int) -> Double {
-    let own = errorEstimates[row * playerCount..<(row + 1) * playerCount]
-    return (own.reduce(0) { $0 + $1 * $1 } / Double(playerCount)).squareRoot()
+    let start = (example * targetCount + target) * playerCount
+    let own = errorEstimates[start..<start + playerCount].filter { $0 != 0 }
+    return (own.reduce(0) { $0 + $1 * $1 } / Double(max(own.count, 1))).squareRoot()
   }
 
   /// The half width of the 95 % interval of every value, [N, T, P], by Student's distribution.
