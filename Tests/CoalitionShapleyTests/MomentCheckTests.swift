@@ -9,20 +9,22 @@ import Testing
 @testable import CoalitionShapley
 
 @Suite struct MomentCheckTests {
-  /// relu(sum of 40 ones - 10): a player adds 1 where at least 10 others are present, so that its contribution depends on how
-  /// many are, and every value is 30 / 40.
-  private static func threshold(input: Double = 1) async throws -> MaskedGame {
+  /// relu(sum of P ones - L), P = 40 and L = 10: a player adds 1 where at least L others are present, so that its contribution
+  /// depends on how many are, and every value is (P - L) / P.
+  private static func threshold(
+    players: Int = 40, least: Double = 10, input: Double = 1
+  ) async throws -> MaskedGame {
     var graph = Graph(opsets: ["": 21])
-    graph.inputs = [Port("x", .float64, shape: [.symbolic("N"), .fixed(40)])]
+    graph.inputs = [Port("x", .float64, shape: [.symbolic("N"), .fixed(players)])]
     graph.constants["w"] = Tensor(
-      filling: [40, 1], with: .float64([Double](repeating: 1, count: 40)))
-    graph.constants["b"] = Tensor(.float64([-10]))
+      filling: [players, 1], with: .float64([Double](repeating: 1, count: players)))
+    graph.constants["b"] = Tensor(.float64([-least]))
     graph.nodes = [
       Node("Gemm", inputs: ["x", "w", "b"], outputs: ["z"]),
       Node("Relu", inputs: ["z"], outputs: ["y"]),
     ]
     graph.outputs = [Port("y", shape: nil)]
-    return try await momentGame(graph, [[Double](repeating: input, count: 40)])
+    return try await momentGame(graph, [[Double](repeating: input, count: players)])
   }
 
   /// Steps from part to part of [0, 1] are no error of the mean: taken for one they hide errors of 5 and 10 %.
@@ -86,18 +88,8 @@ import Testing
 
   @Test("Errors are no less than what the values miss of their sum, where samples see nothing")
   func residual() async throws {
-    // Nobody but the last one of 400 players to come changes anything: no sample meets that.
-    var graph = Graph(opsets: ["": 21])
-    graph.inputs = [Port("x", .float64, shape: [.symbolic("N"), .fixed(400)])]
-    graph.constants["w"] = Tensor(
-      filling: [400, 1], with: .float64([Double](repeating: 1, count: 400)))
-    graph.constants["b"] = Tensor(.float64([-399.5]))
-    graph.nodes = [
-      Node("Gemm", inputs: ["x", "w", "b"], outputs: ["z"]),
-      Node("Relu", inputs: ["z"], outputs: ["y"]),
-    ]
-    graph.outputs = [Port("y", shape: nil)]
-    let game = try await momentGame(graph, [[Double](repeating: 1, count: 400)])
+    // Nobody but the last one of 400 players to come changes anything: hardly any sample meets that.
+    let game = try await Self.threshold(players: 400, least: 399.5)
     let ends = try await game.endValues(RunOptions())
     for (value, error) in [(0.0, 0.5 / 400), (0.5 / 800, 0.5 / 800)] {
       var told: [Double] = []
@@ -176,7 +168,7 @@ import Testing
   @Test("Coalitions of many examples go in several calls, to the same errors")
   func manyCalls() async throws {
     var random = Seeded(94)
-    // 60 examples of 512 coalitions are more than a call holds.
+    // 60 examples of 384 coalitions are more than a call holds, which ends within the 43rd.
     let inputs = (0..<60).map { _ in random.numbers(12) }
     let game = try await momentGame(
       Perceptron([12, 9, 1], function: "Tanh", seed: 95).graph, inputs)

@@ -63,10 +63,9 @@ struct ShapleySummary {
     return heading.joined(separator: ", ") + "\n" + largest(estimate, row)
   }
 
-  /// What is known of the errors of values by moments, or drawn towards them: that of players that are known to add nothing is 0.
+  /// What is known of the errors of values by moments, or drawn towards them, of all players.
   static func error(_ estimates: ArraySlice<Double>) -> String {
-    let open = estimates.filter { $0 != 0 }
-    let error = (open.reduce(0) { $0 + $1 * $1 } / Double(max(open.count, 1))).squareRoot()
+    let error = ShapleyEstimate.errorEstimate(of: estimates)
     return error.isNaN
       ? "error of a value not known" : "error of a value about \(Numbers.significant(error, 2))"
   }

@@ -32,21 +32,21 @@ extension MomentSubjects {
     work.held = heldRows(nodes)
     var summation = MomentPlan.Summation(
       groupOf: [], weights: [], slopes: [], segmentLength: Self.segmentLength(nodes))
+    var slopes: [Double] = []
     for (t, _) in path {
       let spread = t * (1 - t)
       work.scalars += [t, 0, spread, 0, spread.squareRoot()]
       work.scalars += [Double](repeating: 0, count: 2 * plan.rank)
+      slopes += [1 - 2 * t, (1 - 2 * t) / (2 * spread.squareRoot())]
     }
+    // All subjects share them.
     var scalarOf: [Int32] = []
     for subject in 0..<count {
-      for (node, (t, weight)) in path.enumerated() {
-        let spread = t * (1 - t)
-        work.subjectOf.append(Int32(subject))
-        scalarOf.append(Int32(node))
-        summation.groupOf.append(subject)
-        summation.weights.append(weight)
-        summation.slopes += [1 - 2 * t, (1 - 2 * t) / (2 * spread.squareRoot())]
-      }
+      work.subjectOf += [Int32](repeating: Int32(subject), count: nodes)
+      scalarOf += 0..<Int32(nodes)
+      summation.groupOf += [Int](repeating: subject, count: nodes)
+      summation.weights += path.map(\.weight)
+      summation.slopes += slopes
     }
     work.scalarOf = scalarOf
     let firstExample = exampleOf.first ?? 0

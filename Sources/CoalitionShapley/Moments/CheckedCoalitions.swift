@@ -99,12 +99,12 @@ struct CheckedCoalitions {
       for target in 0..<game.targetCount {
         let own = rows.map { found[$0 * game.targetCount + target] }
         let values = self.values(example, target)
-        let found =
+        let checks =
           switch part {
           case .sampled(let player): [Self.sampled(own, of: values[values.startIndex + player])]
           case .exact(let players): try Self.exact(own, players, values)
           }
-        differences[example - first][target] += found
+        differences[example - first][target] += checks
       }
     }
     parts = []

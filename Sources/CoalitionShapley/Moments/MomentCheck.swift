@@ -22,9 +22,6 @@ import CoalitionNet
 struct MomentCheck {
   /// Of a player's marginal contributions.
   static let evaluationsPerPlayer = 4 * CheckedCoalitions.pairs
-  /// More are not enumerated at once.
-  private static let mostExactPlayers = 10
-
   let game: MaskedGame
   /// How many players of an example are checked.
   let playerCount: Int
@@ -32,16 +29,16 @@ struct MomentCheck {
 
   /// So many players are checked exactly.
   private static func exactPlayers(checking checked: Int) -> Int {
-    (0...mostExactPlayers).last {
-      1 << $0 <= evaluationsPerPlayer * min(checked, 1 << mostExactPlayers)
-    } ?? 0
+    let most = ExactScheme.lowerPlayers
+    return (0...most).last { 1 << $0 <= evaluationsPerPlayer * min(checked, 1 << most) } ?? 0
   }
 
   /// Evaluations of one example, at most: null players are not checked.
   static func evaluations(checking checked: Int, of players: Int) -> Int {
+    guard checked > 0 else { return 0 }
     let exact = exactPlayers(checking: checked)
-    guard checked > 0, players > exact else { return checked > 0 ? 1 << players : 0 }
-    return max(1 << exact, evaluationsPerPlayer * min(checked, players))
+    return players <= exact
+      ? 1 << players : max(1 << exact, evaluationsPerPlayer * min(checked, players))
   }
 
   struct Outcome: Equatable {

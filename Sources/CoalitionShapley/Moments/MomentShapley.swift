@@ -147,8 +147,8 @@ struct MomentShapley: Sendable {
   /// - Throws: as the run: `memoryLimit` where not even one example has room.
   func forecast(
     threads: Int
-  ) throws(CoalitionError) -> MomentNeed {
-    MomentNeed(
+  ) throws(CoalitionError) -> MomentDemand {
+    MomentDemand(
       passes: passes, passCost: try passCost(),
       frontCost: try frontCost() * Double(game.evaluations(coalitions: 1)),
       evaluations: options.moments.evaluations(players: game.playerCount),
@@ -170,7 +170,7 @@ struct MomentShapley: Sendable {
 }
 
 /// What values by moments take.
-package struct MomentNeed {
+package struct MomentDemand {
   /// Of moments, for an example.
   package let passes: Int
   /// What one of them takes behind the fronts, in plain forward passes.

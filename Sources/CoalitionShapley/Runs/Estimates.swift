@@ -38,7 +38,7 @@ public struct Shapley: Sendable {
   }
 
   /// - Throws: `usage` for estimators that sample.
-  package func momentForecast(threads: Int) throws(CoalitionError) -> MomentNeed {
+  package func momentForecast(threads: Int) throws(CoalitionError) -> MomentDemand {
     guard case .moments(let moments) = work else {
       throw CoalitionError(.usage, "the estimator does not propagate moments")
     }

@@ -130,8 +130,13 @@ public struct ShapleyEstimate: Sendable, Hashable, Codable {
   /// The root mean square of the error estimates of an example and target, without players that are known to add nothing.
   public func errorEstimate(example: Int, target: Int = 0) -> Double {
     let start = (example * targetCount + target) * playerCount
-    let own = errorEstimates[start..<start + playerCount].filter { $0 != 0 }
-    return (own.reduce(0) { $0 + $1 * $1 } / Double(max(own.count, 1))).squareRoot()
+    return Self.errorEstimate(of: errorEstimates[start..<start + playerCount])
+  }
+
+  /// The same of the error estimates of all players.
+  package static func errorEstimate(of errors: ArraySlice<Double>) -> Double {
+    let open = errors.filter { $0 != 0 }
+    return (open.reduce(0) { $0 + $1 * $1 } / Double(max(open.count, 1))).squareRoot()
   }
 
   /// The half width of the 95 % interval of every value, [N, T, P], by Student's distribution.

@@ -144,7 +144,7 @@ public struct ShapleyRun: Sendable {
   }
 
   /// What work with moments would take; nil where there is none.
-  package func momentForecast() throws(CoalitionError) -> MomentNeed? {
+  package func momentForecast() throws(CoalitionError) -> MomentDemand? {
     let moments =
       switch momentWork {
       case .trial(let trial): trial.moments

@@ -16,7 +16,8 @@ package struct ExactScheme: CoalitionScheme {
   private let weights: SizeWeights
 
   package static let maxPlayers = 30
-  private static let lowerPlayers = 10
+  /// All coalitions of so many are one block.
+  static let lowerPlayers = 10
 
   /// - Parameter value: the Shapley or the Banzhaf value; for the Owen value there is `ExactOwenScheme`.
   package init(playerCount: Int, isBanzhaf: Bool) throws(CoalitionError) {
